@@ -1,0 +1,299 @@
+"""The deal book: frozen tables with an as-of instant, a process and their provenance."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any
+
+import pandas as pd
+
+from salescoach.book.tables import TABLES
+from salescoach.errors import Unavailable, UsageError, suggestion
+from salescoach.process import Process, process_to_dict
+
+OTHER_REP = "(other)"
+
+
+@dataclass(frozen=True)
+class Book:
+    """Deal data as of one instant. Build it with `load_book` or `open_book`; nothing in it changes.
+
+    tables      table name -> DataFrame (columns: `salescoach.book.TABLES`, plus the source's own)
+    process     the sales process the stages belong to
+    as_of       the last instant the data speaks of (UTC); open durations run to it
+    currency    the currency sums are printed in where the deals name none
+    origin      where the data came from: preset, files and their hashes
+    quality     what the load found: counts of rows, repairs, notes
+    quarantine  one row per rejected row: table, file, line, column, value, reason, hint, raw
+    precision   "table.column" -> "day" where the source has no time of day
+    peers       aggregated tables about others, only in a rep's slice of a run
+    """
+
+    tables: Mapping[str, pd.DataFrame]
+    process: Process
+    as_of: pd.Timestamp
+    currency: str
+    origin: Mapping[str, Any] = field(default_factory=dict)
+    quality: Mapping[str, Any] = field(default_factory=dict)
+    quarantine: pd.DataFrame = field(default_factory=pd.DataFrame)
+    precision: Mapping[str, str] = field(default_factory=dict)
+    peers: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        ordered = {name: in_order(frame, name) for name, frame in self.tables.items()}
+        object.__setattr__(self, "tables", MappingProxyType(ordered))
+
+    # --- tables -------------------------------------------------------------------------------
+
+    def table(self, name: str) -> pd.DataFrame:
+        """A copy-on-write view of one table. Raises Unavailable if the book has none of that name."""
+        if name not in self.tables:
+            raise Unavailable(f"the book has no table `{name}`")
+        return self.tables[name].copy(deep=False)
+
+    def has(self, table: str, *columns: str) -> bool:
+        """Whether the table is there and each of the columns holds at least one value."""
+        frame = self.tables.get(table)
+        return frame is not None and all(c in frame and bool(frame[c].notna().any()) for c in columns)
+
+    @property
+    def deals(self) -> pd.DataFrame:
+        return self.table("deals")
+
+    @property
+    def timezone(self) -> str:
+        return self.process.calendar.timezone
+
+    @property
+    def as_of_on(self) -> pd.Timestamp:
+        """The calendar day of `as_of` in the book's time zone, as a naive midnight."""
+        return self.as_of.tz_convert(self.timezone).tz_localize(None).normalize()
+
+    def local_days(self, instants: pd.Series) -> pd.Series:
+        """Instants as calendar days (naive midnights) in the book's time zone."""
+        return instants.dt.tz_convert(self.timezone).dt.tz_localize(None).dt.normalize()
+
+    def by_day_only(self, table: str, column: str) -> bool:
+        """Whether the source gave this column without a time of day."""
+        return self.precision.get(f"{table}.{column}") == "day"
+
+    # --- people -------------------------------------------------------------------------------
+
+    @cached_property
+    def people(self) -> pd.DataFrame:
+        """Everybody who is in `reps` or owns something: rep_id, rep (display name), team, manager, start_on, end_on.
+
+        The last row of a rep's effective-dated rows counts. Two people of one name read `name (id)`.
+        """
+        columns = ["rep_id", "name", "team", "manager", "role", "start_on", "end_on"]
+        if "reps" in self.tables:
+            known = self.tables["reps"].reindex(columns=columns).drop_duplicates("rep_id", keep="last")
+        else:
+            known = pd.DataFrame({c: pd.Series(dtype="str") for c in columns})
+        owners = [t["rep_id"] for n, t in self.tables.items() if n in ("deals", "leads") and "rep_id" in t]
+        seen = pd.concat(owners).dropna().drop_duplicates() if owners else pd.Series(dtype="str")
+        extra = pd.DataFrame({"rep_id": seen[~seen.isin(known["rep_id"])]}).sort_values("rep_id")
+        people = pd.concat([known, extra], ignore_index=True)
+        name = people["name"].fillna(people["rep_id"])
+        shared = name.duplicated(keep=False) & (name != people["rep_id"])
+        people["rep"] = name.where(~shared, name + " (" + people["rep_id"] + ")")
+        return people[["rep_id", "rep", "team", "manager", "role", "start_on", "end_on"]]
+
+    def find_rep(self, rep: str) -> str:
+        """The rep_id for an id or a display name. Raises UsageError with the nearest name."""
+        people = self.people
+        if (people["rep_id"] == rep).any():
+            return rep
+        named = people.loc[people["rep"] == rep, "rep_id"]
+        if len(named) == 1:
+            return str(named.iloc[0])
+        known = [*people["rep_id"], *people["rep"]]
+        raise UsageError(f"There is no rep {rep!r} in this book.{suggestion(rep, known)} "
+                         "`salescoach metrics --by rep` lists everybody.")
+
+    @property
+    def teams(self) -> list[str]:
+        return sorted(self.people["team"].dropna().unique())
+
+    def find_team(self, team: str) -> str:
+        if team in self.teams:
+            return team
+        raise UsageError(f"There is no team {team!r} in this book.{suggestion(team, self.teams)} "
+                         f"Teams: {', '.join(self.teams) or 'none'}.")
+
+    # --- slices -------------------------------------------------------------------------------
+
+    def for_rep(self, rep: str) -> Book:
+        """What one rep owns, and nothing that names a colleague.
+
+        Deals by current owner, with their history; leads, activities and targets of the rep.
+        Another owner in a deal's history reads "(other)".
+        """
+        rep_id = self.find_rep(rep)
+        return self._slice({rep_id}, hide_others=True)
+
+    def for_team(self, team: str) -> Book:
+        """What the people of one team own, with the team's targets."""
+        self.find_team(team)
+        people = self.people
+        return self._slice(set(people.loc[people["team"] == team, "rep_id"]), team=team)
+
+    def _slice(self, rep_ids: set[str], team: str | None = None, hide_others: bool = False) -> Book:
+        deals = self.deals
+        deals = deals[deals["rep_id"].isin(rep_ids)] if "rep_id" in deals else deals.iloc[:0]
+        kept: dict[str, pd.DataFrame] = {"deals": deals}
+        for name, frame in self.tables.items():
+            if name == "deals":
+                continue
+            if name in ("stage_history", "changes"):
+                rows = frame[frame["deal_id"].isin(deals["deal_id"])]
+            elif name == "targets":
+                own = frame["rep_id"].isin(rep_ids) if "rep_id" in frame else pd.Series(False, frame.index)
+                if team is not None and "team" in frame:
+                    own |= frame["rep_id"].isna() & (frame["team"] == team)
+                rows = frame[own]
+            elif name == "accounts":
+                ids = deals["account_id"] if "account_id" in deals else pd.Series(dtype="str")
+                rows = frame[frame["account_id"].isin(ids)]
+            elif "rep_id" in frame:
+                rows = frame[frame["rep_id"].isin(rep_ids)]
+            else:
+                rows = frame
+            kept[name] = rows
+        if hide_others:
+            kept = hide_colleagues(kept, rep_ids)
+        quarantine = own_quarantine(self.quarantine, rep_ids)
+        quality = {"rows": {n: {"used": len(f)} for n, f in kept.items()}, "quarantined": len(quarantine)}
+        return replace(self, tables=kept, quality=quality, quarantine=quarantine, origin={"slice": True})
+
+    def at(self, on: str) -> Book:
+        """The book as it would have been on a past day, replayed from the event log.
+
+        Rows that came later are left out; stage, outcome and close are what the history said by then;
+        owner, amount and expected close are wound back where `changes` recorded them.
+        """
+        day = pd.Timestamp(on).normalize()
+        if day > self.as_of_on:
+            raise UsageError(f"as-of {day.date()} is later than the data, which end on {self.as_of_on.date()}.")
+        end = (day + pd.Timedelta(days=1)).tz_localize(self.timezone).tz_convert("UTC") - pd.Timedelta("1us")
+        return replace(self, tables=replay(self, end), as_of=end)
+
+    # --- identity -----------------------------------------------------------------------------
+
+    @cached_property
+    def content_hash(self) -> str:
+        """Hash of tables, process, as_of and currency: the same for equal input in any file format."""
+        digest = hashlib.sha256()
+        settings = {"as_of": self.as_of.isoformat(), "currency": self.currency,
+                    "process": process_to_dict(self.process)}
+        digest.update(json.dumps(settings, sort_keys=True, ensure_ascii=False, default=str).encode())
+        for name in sorted(self.tables):
+            frame = self.tables[name]
+            digest.update(f"{name}:{len(frame)}".encode())
+            for column in sorted(frame.columns):
+                digest.update(f"{column}:{frame[column].dtype}".encode())
+                digest.update(pd.util.hash_pandas_object(frame[column], index=False).to_numpy().tobytes())
+        return digest.hexdigest()
+
+    def __repr__(self) -> str:
+        rows = ", ".join(f"{len(f):,} {n}" for n, f in self.tables.items())
+        return f"Book(as of {self.as_of_on.date()}: {rows})"
+
+
+def in_order(frame: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Rows in the table's canonical order, so that the order of the input never matters."""
+    table = TABLES.get(name)
+    if table is None:
+        return frame.reset_index(drop=True)
+    keys = [c for c in dict.fromkeys((*table.sort, *table.key)) if c in frame]
+    if bool(frame.duplicated(keys).any()):
+        keys += [c for c in sorted(frame.columns) if c not in keys]
+    return frame.sort_values(keys, kind="stable", na_position="last").reset_index(drop=True)
+
+
+def hide_colleagues(tables: dict[str, pd.DataFrame], rep_ids: set[str]) -> dict[str, pd.DataFrame]:
+    """The same tables with every other rep's id replaced by "(other)"."""
+    hidden = dict(tables)
+    for name in ("stage_history", "accounts"):
+        if name in hidden and "rep_id" in hidden[name]:
+            frame = hidden[name].copy()
+            frame["rep_id"] = frame["rep_id"].where(frame["rep_id"].isin(rep_ids) | frame["rep_id"].isna(), OTHER_REP)
+            hidden[name] = frame
+    if "changes" in hidden:
+        frame = hidden["changes"].copy()
+        owner = frame["field"] == "rep_id"
+        for column in ("old", "new"):
+            if column in frame:
+                foreign = owner & frame[column].notna() & ~frame[column].isin(rep_ids)
+                frame[column] = frame[column].mask(foreign, OTHER_REP)
+        hidden["changes"] = frame
+    return hidden
+
+
+def own_quarantine(quarantine: pd.DataFrame, rep_ids: set[str]) -> pd.DataFrame:
+    """The quarantined rows that name one of these reps as their owner."""
+    if quarantine.empty or "rep_id" not in quarantine:
+        return quarantine.iloc[:0]
+    return quarantine[quarantine["rep_id"].isin(rep_ids)].reset_index(drop=True)
+
+
+INSTANT_OF = {"stage_history": "entered_at", "changes": "at", "leads": "created_at", "activities": "at"}
+
+
+def replay(book: Book, end: pd.Timestamp) -> dict[str, pd.DataFrame]:
+    """The tables with only what was known at `end`."""
+    tables = {name: frame for name, frame in book.tables.items()}
+    for name, column in INSTANT_OF.items():
+        if name in tables:
+            tables[name] = tables[name][~(tables[name][column] > end)]
+    if "leads" in tables:
+        tables["leads"] = _leads_at(tables["leads"], end)
+    deals = _deals_at(book, tables, end)
+    tables["deals"] = deals
+    for name in ("stage_history", "changes"):
+        if name in tables:
+            tables[name] = tables[name][tables[name]["deal_id"].isin(deals["deal_id"])]
+    return tables
+
+
+def _leads_at(leads: pd.DataFrame, end: pd.Timestamp) -> pd.DataFrame:
+    leads = leads.copy()
+    for column in ("first_response_at", "converted_at"):
+        if column in leads:
+            leads[column] = leads[column].mask(leads[column] > end)
+    if "converted_at" in leads and "deal_id" in leads:
+        leads["deal_id"] = leads["deal_id"].where(leads["converted_at"].notna())
+    return leads
+
+
+def _deals_at(book: Book, tables: dict[str, pd.DataFrame], end: pd.Timestamp) -> pd.DataFrame:
+    deals = book.deals.copy()
+    deals = deals[~(deals["created_at"] > end)] if "created_at" in deals else deals
+    deals = deals.copy()
+    if "stage_history" in tables:
+        last = tables["stage_history"].drop_duplicates("deal_id", keep="last").set_index("deal_id")
+        stage_then = deals["deal_id"].map(last["stage"])
+        deals["stage"] = stage_then.fillna(deals["stage"])
+        closed_then = deals["deal_id"].map(last["entered_at"])
+    else:
+        closed_then = deals["closed_at"] if "closed_at" in deals else pd.Series(pd.NaT, deals.index)
+    outcome_of = {s.key: s.outcome or "open" for p in book.process.pipelines.values() for s in p.stages}
+    deals["outcome"] = deals["stage"].map(outcome_of).astype("str")
+    if "closed_at" in deals:
+        open_then = deals["outcome"] == "open"
+        deals["closed_at"] = closed_then.where(~open_then, pd.NaT).astype(deals["closed_at"].dtype)
+        for column in ("won_reason", "lost_reason", "lost_stage"):
+            if column in deals:
+                deals[column] = deals[column].mask(open_then)
+    if "changes" in book.tables:
+        later = book.tables["changes"]
+        later = later[(later["at"] > end) & (later["field"] == "rep_id")].drop_duplicates("deal_id", keep="first")
+        if len(later) and "rep_id" in deals:
+            owner_then = deals["deal_id"].map(later.set_index("deal_id")["old"])
+            deals["rep_id"] = owner_then.fillna(deals["rep_id"])
+    return deals

@@ -1,0 +1,121 @@
+"""A book on disk: `book.json`, one Parquet file per table, `quarantine.csv` and `quality.json`."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from salescoach.book.book import Book
+from salescoach.errors import StorageError
+from salescoach.process import process_from_dict, process_to_dict
+
+SCHEMA_VERSION = 1
+ROWS_PER_GROUP = 20_000
+
+
+def save_book(book: Book, folder: str | Path) -> Path:
+    """Write the book to `folder`, replacing a book that is there. Returns the folder.
+
+    Deals and their children are sorted by owner, so that one rep's rows are read without the rest.
+    A folder that holds something else is refused: StorageError.
+    """
+    target = Path(folder)
+    if target.exists() and any(target.iterdir()) and not (target / "book.json").exists():
+        raise StorageError(f"{target} exists and is not a book. Choose another folder with --book.")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    try:
+        write_folder(book, fresh)
+        _swap(fresh, target)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+    return target
+
+
+def write_folder(book: Book, folder: Path) -> None:
+    """Write all files of a book into an existing, empty folder."""
+    for name, frame in book.tables.items():
+        stored = _with_owner(book, name, frame)
+        stored.to_parquet(folder / f"{name}.parquet", index=False, row_group_size=ROWS_PER_GROUP)
+    book.quarantine.to_csv(folder / "quarantine.csv", index=False, lineterminator="\n")
+    _write_json(folder / "quality.json", dict(book.quality))
+    if book.peers:
+        (folder / "peers").mkdir()
+        for name, frame in book.peers.items():
+            frame.to_parquet(folder / "peers" / f"{name}.parquet", index=False)
+    _write_json(folder / "book.json", {
+        "schema_version": SCHEMA_VERSION, "as_of": book.as_of.isoformat(), "currency": book.currency,
+        "timezone": book.timezone, "process": process_to_dict(book.process), "origin": dict(book.origin),
+        "precision": dict(book.precision), "tables": sorted(book.tables), "content_hash": book.content_hash,
+    })
+
+
+def open_book(folder: str | Path) -> Book:
+    """Open a saved book. Raises StorageError if it is missing, of another version, or was altered."""
+    path = Path(folder)
+    if not (path / "book.json").is_file():
+        raise StorageError(f"{path} is not a book: book.json is missing. Build one with "
+                           "`salescoach load FILE… --book DIR`, or use --book demo.")
+    try:
+        head = json.loads((path / "book.json").read_text(encoding="utf-8"))
+        if head.get("schema_version") != SCHEMA_VERSION:
+            raise StorageError(f"{path} was written with book format {head.get('schema_version')}, this salescoach "
+                               f"reads {SCHEMA_VERSION}. Build the book again with `salescoach load`.")
+        tables = {n: _read_table(path / f"{n}.parquet") for n in head["tables"]}
+        book = Book(
+            tables=tables, process=process_from_dict(head["process"]), as_of=pd.Timestamp(head["as_of"]),
+            currency=head["currency"], origin=head["origin"], precision=head["precision"],
+            quality=json.loads((path / "quality.json").read_text(encoding="utf-8")),
+            quarantine=_read_quarantine(path / "quarantine.csv"), peers=_read_peers(path / "peers"),
+        )
+    except (OSError, ValueError, KeyError) as error:
+        raise StorageError(f"{path} cannot be read as a book ({error}). Build it again with `salescoach load`.") from error
+    if book.content_hash != head["content_hash"]:
+        raise StorageError(f"{path} was altered after it was written: its content no longer matches book.json. "
+                           "Build it again with `salescoach load`.")
+    return book
+
+
+def _with_owner(book: Book, name: str, frame: pd.DataFrame) -> pd.DataFrame:
+    """Children of deals, with the deal's owner in front and sorted by it."""
+    if name not in ("stage_history", "changes") or "rep_id" not in book.tables["deals"]:
+        return frame
+    owner = frame["deal_id"].map(book.tables["deals"].set_index("deal_id")["rep_id"]).astype("str")
+    return frame.assign(_owner=owner).sort_values("_owner", kind="stable")
+
+
+def _read_table(file: Path) -> pd.DataFrame:
+    return pd.read_parquet(file).drop(columns="_owner", errors="ignore")
+
+
+def _read_quarantine(file: Path) -> pd.DataFrame:
+    if file.stat().st_size <= 1:
+        return pd.DataFrame()
+    frame = pd.read_csv(file, dtype="str", keep_default_na=False, na_values=[""])
+    return frame.assign(line=pd.to_numeric(frame["line"]).astype("Int64")) if "line" in frame else frame
+
+
+def _read_peers(folder: Path) -> dict[str, pd.DataFrame]:
+    return {f.stem: pd.read_parquet(f) for f in sorted(folder.glob("*.parquet"))} if folder.is_dir() else {}
+
+
+def _write_json(file: Path, content: dict[str, Any]) -> None:
+    text = json.dumps(content, ensure_ascii=False, indent=1, sort_keys=True, default=str)
+    file.write_text(text + "\n", encoding="utf-8")
+
+
+def _swap(fresh: Path, target: Path) -> None:
+    """Put the finished folder in place; the old one stays until the new one is complete."""
+    if target.exists():
+        old = Path(tempfile.mkdtemp(prefix=f".{target.name}-old-", dir=target.parent))
+        os.replace(target, old / "book")
+        os.replace(fresh, target)
+        shutil.rmtree(old, ignore_errors=True)
+    else:
+        os.replace(fresh, target)

@@ -1,0 +1,115 @@
+"""Intervals and survival curves as exact functions of counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+Floats = np.ndarray[Any, np.dtype[np.float64]]
+Z95 = 1.959963984540054
+TIE = 1e-12    # sums of shares are compared with this slack
+
+
+def wilson(k: Any, n: Any, z: float = Z95) -> tuple[Floats, Floats, Floats]:
+    """Share k/n with its Wilson interval (Wilson 1927; Newcombe 1998). Null where n is 0.
+
+    centre = (k + z²/2) / (n + z²);  half = z √(k (n−k) / n + z²/4) / (n + z²)
+    """
+    k, n = np.asarray(k, float), np.asarray(n, float)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = k / n
+        centre = (k + z * z / 2) / (n + z * z)
+        half = z * np.sqrt(k * (n - k) / n + z * z / 4) / (n + z * z)
+    none = n == 0
+    return (np.where(none, np.nan, share), np.where(none, np.nan, np.clip(centre - half, 0, 1)),
+            np.where(none, np.nan, np.clip(centre + half, 0, 1)))
+
+
+def count_interval(n: Any, z: float = Z95) -> tuple[Floats, Floats]:
+    """How far a count would vary by chance: Byar's approximation to the Poisson interval (Breslow & Day 1987)."""
+    n = np.asarray(n, float)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        low = np.where(n > 0, n * (1 - 1 / (9 * n) - z / (3 * np.sqrt(n))) ** 3, 0.0)
+    up = n + 1
+    return low, up * (1 - 1 / (9 * up) + z / (3 * np.sqrt(up))) ** 3
+
+
+def sum_interval(total: Any, squares: Any, z: float = Z95) -> tuple[Floats, Floats]:
+    """How far a sum over randomly arriving deals would vary by chance: compound Poisson, variance = Σ amount².
+
+    It is the limit of a bootstrap over deals with Poisson weights, so no draws are needed.
+    """
+    total, squares = np.asarray(total, float), np.asarray(squares, float)
+    half = z * np.sqrt(squares)
+    return np.maximum(total - half, 0.0), total + half
+
+
+def mean_interval(total: Any, squares: Any, n: Any, z: float = Z95) -> tuple[Floats, Floats, Floats]:
+    """Mean with its normal interval, from n, Σx and Σx². Null where n is 0; no interval where n is 1."""
+    total, squares, n = (np.asarray(v, float) for v in (total, squares, n))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean = total / n
+        half = z * np.sqrt(np.maximum(squares / n - mean * mean, 0) / (n - 1))
+    half = np.where(n > 1, half, np.nan)
+    return np.where(n > 0, mean, np.nan), mean - half, mean + half
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A Kaplan-Meier curve at its event times.
+
+    time, survival, se    se by Greenwood
+    at_risk, events       counts at each event time
+    n                     subjects that entered
+    """
+
+    time: Floats
+    survival: Floats
+    se: Floats
+    at_risk: Floats
+    events: Floats
+    n: int
+
+    def quantile(self, p: float) -> tuple[float, float, float]:
+        """Time by which the share p has ended, with its 95 % interval (Brookmeyer-Crowley, log-log). NaN = not reached."""
+        beyond = np.flatnonzero(self.survival < 1 - p - TIE)
+        value = float(self.time[beyond[0]]) if len(beyond) else np.nan
+        with np.errstate(divide="ignore", invalid="ignore"):
+            log = np.log(self.survival)
+            distance = (np.log(-log) - np.log(-np.log(1 - p))) * -(self.survival * log) / self.se
+        inside = np.flatnonzero(np.abs(distance) <= Z95)
+        if not len(inside):
+            return value, np.nan, np.nan
+        open_end = inside[-1] == len(self.time) - 1
+        return value, float(self.time[inside[0]]), np.nan if open_end else float(self.time[inside[-1] + 1])
+
+    def at(self, time: float) -> tuple[float, float]:
+        """Survival and its standard error at one time."""
+        index = int(np.searchsorted(self.time, time, side="right")) - 1
+        return (1.0, 0.0) if index < 0 else (float(self.survival[index]), float(self.se[index]))
+
+
+def kaplan_meier(time: Any, events: Any, censored: Any, late_time: Any = (), late: Any = ()) -> Curve:
+    """Kaplan-Meier from counts by time; entries at time 0, except `late` ones that came under observation at `late_time`.
+
+    time, events, censored    distinct times with how many ended and how many were last seen there
+    An event precedes a censoring at the same time. A late entrant is at risk after its entry time.
+    """
+    time, events, censored = np.asarray(time, float), np.asarray(events, float), np.asarray(censored, float)
+    order = np.argsort(time)
+    time, events, censored = time[order], events[order], censored[order]
+    late_time, late = np.asarray(late_time, float), np.asarray(late, float)
+    leaving = events + censored
+    total = leaving.sum()
+    gone_before = np.cumsum(leaving) - leaving
+    not_yet = (late[None, :] * (late_time[None, :] >= time[:, None])).sum(axis=1) if len(late) else 0.0
+    at_risk = total - gone_before - not_yet
+    seen = (events > 0) & (at_risk > 0)
+    time, events, at_risk = time[seen], events[seen], at_risk[seen]
+    survival = np.cumprod(1 - events / at_risk)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        greenwood = np.cumsum(events / (at_risk * (at_risk - events)))
+        se = np.where(survival > 0, survival * np.sqrt(greenwood), np.nan)
+    return Curve(time, survival, se, at_risk, events, int(total))

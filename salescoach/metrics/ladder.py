@@ -1,0 +1,50 @@
+"""Ages on one ladder: minutes below two hours, hours below two days, then calendar days.
+
+One small integer per age, so that a count table stays small and a response in minutes is still told from one in hours.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+Codes = np.ndarray[Any, np.dtype[np.int64]]
+MINUTES = 120           # codes 0..119 are minutes
+FIRST_HOUR = 2          # codes 120..165 are the hours 2..47
+FIRST_DAY_CODE = 166    # code 166 is two days
+NO_AGE = -1
+
+
+def ladder_codes(start: pd.Series, end: pd.Series, timezone: str, by_day_only: bool = False) -> Codes:
+    """Codes of the ages from `start` to `end` (UTC instants); NO_AGE where either is missing.
+
+    Days are differences of calendar days in `timezone`. With `by_day_only` the stamps have no time of day.
+    """
+    missing = (start.isna() | end.isna()).to_numpy()
+    minutes = ((end - start) // pd.Timedelta("1min")).fillna(0).to_numpy(np.int64)
+    days = (_local_day(end, timezone) - _local_day(start, timezone)).dt.days.fillna(0).to_numpy(np.int64)
+    if by_day_only:
+        codes = np.where(days == 0, 0, np.where(days == 1, day_code(1), FIRST_DAY_CODE - 2 + days))
+    else:
+        hours = minutes // 60
+        codes = np.where(minutes < MINUTES, minutes,
+                         np.where(hours < 48, MINUTES - FIRST_HOUR + hours, FIRST_DAY_CODE - 2 + np.maximum(days, 2)))
+    return np.where(missing, NO_AGE, codes)
+
+
+def day_code(days: int) -> int:
+    """The code of a whole number of days."""
+    return 0 if days == 0 else MINUTES - FIRST_HOUR + 24 if days == 1 else FIRST_DAY_CODE - 2 + days
+
+
+def ladder_days(codes: Codes) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Ages in days."""
+    codes = np.asarray(codes)
+    return np.where(codes < MINUTES, codes / 1440.0,
+                    np.where(codes < FIRST_DAY_CODE, (codes - MINUTES + FIRST_HOUR) / 24.0, codes - FIRST_DAY_CODE + 2.0))
+
+
+def _local_day(instants: pd.Series, timezone: str) -> pd.Series:
+    return instants.dt.tz_convert(timezone).dt.tz_localize(None).dt.normalize()

@@ -1,0 +1,117 @@
+"""The company's calendar as frozen models: time zone, working week, holidays, fiscal year."""
+
+from __future__ import annotations
+
+import re
+import zoneinfo
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from salescoach.errors import UsageError, suggestion
+from salescoach.process.fields import CalendarDate, Strict, Text, fold_name
+
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_YEAR_END = re.compile(rf"(last|nearest) ({'|'.join(WEEKDAYS)}) of ({'|'.join(MONTHS)})")
+
+
+class FiscalYear(Strict):
+    """When the company's year begins: on the first of a month, or in whole weeks (52 or 53 of them).
+
+    `label` says whether FY2027 is the year that ends or starts in 2027.
+    `pattern` spreads the weeks of a quarter over its months; `ends` is the
+    last day of the year, "last sat of jan" or "nearest sat of jan" (nearest to the month's end).
+    """
+
+    start_month: Annotated[int, Field(strict=True, ge=1, le=12)] | None = None
+    label: Literal["start", "end"] = "end"
+    pattern: Literal["4-4-5", "4-5-4", "5-4-4"] | None = None
+    ends: Text | None = None
+
+    @field_validator("ends")
+    @classmethod
+    def _ends_on_a_known_day(cls, value: str | None) -> str | None:
+        if value is not None and not _YEAR_END.fullmatch(fold_name(value)):
+            raise ValueError('must read like "last sat of jan" or "nearest sat of jan"')
+        return value
+
+    @model_validator(mode="after")
+    def _one_way_to_count(self) -> FiscalYear:
+        by_month, by_weeks = self.start_month is not None, bool(self.pattern or self.ends)
+        if by_month == by_weeks or (self.pattern is None) != (self.ends is None):
+            raise ValueError(
+                'needs either start_month = 1 … 12, or both pattern = "4-4-5" and ends = "last sat of jan"'
+            )
+        return self
+
+    @property
+    def year_end(self) -> tuple[str, int, int]:
+        """("last" or "nearest", weekday 0 = Monday, month 1..12) of a year counted in weeks."""
+        found = _YEAR_END.fullmatch(fold_name(self.ends or ""))
+        if found is None:
+            raise UsageError("This fiscal year begins with a month and has no `ends`.")
+        return found[1], WEEKDAYS.index(found[2]), MONTHS.index(found[3]) + 1
+
+
+class Calendar(Strict):
+    """The company's time zone, working week, holidays and fiscal year.
+
+    `holidays` is a code of the `holidays` package ("CN", "DE-BY"), a CSV beside the
+    process file, or missing. `days_off` and `days_on` overrule it; a CSV is read into them,
+    so that a stored process needs no second file.
+    """
+
+    timezone: Text
+    workdays: tuple[Text, ...] = WEEKDAYS[:5]
+    holidays: Text | None = None
+    fiscal_year: FiscalYear = FiscalYear(start_month=1)
+    days_off: tuple[CalendarDate, ...] = ()
+    days_on: tuple[CalendarDate, ...] = ()
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_timezone(cls, value: str) -> str:
+        try:
+            zoneinfo.ZoneInfo(value)
+        except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+            hint = suggestion(value, zoneinfo.available_timezones())
+            raise ValueError(f'is not a known time zone.{hint} Write one such as "Asia/Shanghai"') from None
+        return value
+
+    @field_validator("workdays")
+    @classmethod
+    def _known_workdays(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = [day for day in value if day not in WEEKDAYS]
+        if unknown:
+            raise ValueError(
+                f"has the unknown day {unknown[0]!r}.{suggestion(unknown[0], WEEKDAYS)}"
+                f" The days are {', '.join(WEEKDAYS)}"
+            )
+        if not value or len(set(value)) < len(value):
+            raise ValueError('must name at least one day and each day once, such as ["mon", "tue"]')
+        return value
+
+    @field_validator("holidays")
+    @classmethod
+    def _known_holidays(cls, value: str | None) -> str | None:
+        if value is None or value.casefold().endswith(".csv"):
+            return value
+        import holidays
+
+        places = holidays.list_supported_countries(include_aliases=True)
+        country, _, part = value.partition("-")
+        if country not in places or (part and part not in places[country]):
+            raise ValueError(
+                "is neither a code of the `holidays` package nor a CSV file."
+                f"{suggestion(value, [code for code in places if len(code) == 2])}"
+                ' Write a country ("CN"), a country and its part ("DE-BY"), or "company_days.csv"'
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _off_or_on(self) -> Calendar:
+        both = sorted(set(self.days_off) & set(self.days_on))
+        if both:
+            raise ValueError(f"{both[0]} is both a day off and a day on; keep one of the two")
+        return self

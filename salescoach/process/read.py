@@ -1,0 +1,273 @@
+"""A process file in, a checked process out."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from salescoach.errors import ProcessError, nearest, suggestion
+from salescoach.process.company_calendar import Calendar, FiscalYear
+from salescoach.process.fields import Place, RuleFaults, Words
+from salescoach.process.model import Match, Pipeline, Process, Stage, StageName
+
+_PARTS: dict[str, type[BaseModel]] = {
+    "calendar": Calendar,
+    "fiscal_year": FiscalYear,
+    "match": Match,
+    "stages": Stage,
+    "names": StageName,
+    "name": Words,
+    "label": Words,
+    "coach": Words,
+}
+_EXAMPLES = {
+    "version": "version = 1",
+    "name": 'name = { en = "Our process", zh = "我们的流程" }',
+    "calendar": '[calendar] with timezone = "Asia/Shanghai"',
+    "timezone": 'timezone = "Asia/Shanghai"',
+    "workdays": 'workdays = ["mon", "tue", "wed", "thu", "fri"]',
+    "fiscal_year": "fiscal_year = { start_month = 1 }",
+    "pipelines": '[pipelines.new] with label = { en = "New business" }',
+    "label": 'label = { en = "Quote", zh = "报价" }',
+    "coach": 'coach = { en = "Look for missed quotes." }',
+    "match": 'match = { pipeline = ["default"] }',
+    "pipeline": 'pipeline = ["default"]',
+    "stages": '[[pipelines.new.stages]] with key = "prospect"',
+    "key": 'key = "quote"',
+    "names": 'names = ["Proposal", { name = "Demo", retired = true }]',
+    "enter": 'enter = ["amount"]',
+    "exit": 'exit = ["need confirmed"]',
+}
+_TYPE_FAULTS = {
+    "string_type": "must be a text in double quotes",
+    "string_too_short": "is empty; write the text or remove the entry",
+    "float_type": "must be a number without quotes",
+    "int_type": "must be a whole number without quotes",
+    "bool_type": "must be true or false, without quotes",
+    "tuple_type": "must be a list in square brackets",
+    "model_type": "must be a table in braces or under a header of its own",
+    "mapping_type": "must be a table under a header of its own",
+    "finite_number": "must be a finite number",
+}
+
+
+def read_process(path: str | Path) -> Process:
+    """The process in a TOML file; a CSV of holidays is looked for beside it."""
+    file = Path(path)
+    try:
+        text = file.read_bytes().decode("utf-8")
+    except FileNotFoundError:
+        raise ProcessError(f"There is no process file {file}.{_other_file(file)}") from None
+    except UnicodeDecodeError as error:
+        raise ProcessError(
+            f"{file}: byte {error.start + 1} is not UTF-8. Save the file again with the encoding UTF-8."
+        ) from None
+    except OSError as error:
+        raise ProcessError(f"{file} cannot be read: {error.strerror}. Name a process file (.toml).") from None
+    return parse_process(text, file)
+
+
+def parse_process(text: str, origin: str | Path) -> Process:
+    """The process in a TOML text; `origin` is the file that messages name."""
+    try:
+        raw = tomllib.loads(text.removeprefix("\ufeff"))
+    except tomllib.TOMLDecodeError as error:
+        raise ProcessError(_syntax_fault(text, str(error), str(origin))) from None
+    return _checked(_with_listed_days(raw, Path(origin)), str(origin))
+
+
+def process_to_dict(process: Process) -> dict[str, Any]:
+    """The process as JSON-able values, complete: holidays from a CSV are inside."""
+    return process.model_dump(mode="json", exclude_none=True)
+
+
+def process_from_dict(values: Mapping[str, Any], origin: str = "the stored process") -> Process:
+    """The process that `process_to_dict` wrote; reads no other file."""
+    return _checked(dict(values), origin)
+
+
+def _checked(raw: dict[str, Any], origin: str) -> Process:
+    try:
+        return Process.model_validate(raw)
+    except ValidationError as error:
+        faults = [fault for detail in error.errors() for fault in _explain(dict(detail), raw)]
+    raise ProcessError(_listed(origin, list(dict.fromkeys(faults))))
+
+
+def _listed(origin: str, faults: list[str]) -> str:
+    sentences = [fault if fault.endswith("?") else f"{fault}." for fault in faults]
+    if len(sentences) == 1:
+        return f"{origin}: {sentences[0]}"
+    return "\n".join([f"{origin} has {len(sentences)} faults:", *(f"  - {text}" for text in sentences)])
+
+
+def _other_file(file: Path) -> str:
+    folder = file.parent
+    known = [other.name for other in folder.glob("*.toml")] if folder.is_dir() else []
+    return suggestion(file.name, known) or " `salescoach init` writes one to start from."
+
+
+def _syntax_fault(text: str, message: str, origin: str) -> str:
+    reason = re.sub(r" \(at .*\)$", "", message)
+    found = re.search(r"at line (\d+), column (\d+)", message)
+    lines = text.splitlines()
+    number = int(found[1]) if found else max(len(lines), 1)
+    shown = lines[number - 1].strip()[:80] if number <= len(lines) else ""
+    column = f", column {found[2]}" if found else ""
+    return (
+        f"{origin}, line {number}{column} is not valid TOML: {reason}. The line reads: {shown}\n"
+        "Texts stand in double quotes, lists in [ ], tables in { }; each opened one must be closed."
+    )
+
+
+def _explain(detail: dict[str, Any], raw: Any) -> Iterator[str]:
+    """The sentences for one finding of the schema or of a rule."""
+    loc: Place = detail["loc"]
+    kind, cause = detail["type"], detail.get("ctx", {}).get("error")
+    if isinstance(cause, RuleFaults):
+        for place, message in cause.faults:
+            yield f"{_place((*loc, *place), raw)}: {message}"
+    elif kind == "extra_forbidden":
+        yield f"{_place(loc, raw)} = {_shown(detail['input'])}: unknown key.{_key_hint(loc)}"
+    elif kind == "missing":
+        yield f"{_place(loc, raw)} is missing; {_add_hint(loc)}"
+    else:
+        yield f"{_place(loc, raw)} = {_shown(detail['input'])}: {cause or _type_fault(detail, loc)}"
+
+
+def _type_fault(detail: dict[str, Any], loc: Place) -> str:
+    kind, context = detail["type"], detail.get("ctx", {})
+    if kind == "greater_than":
+        return f"must be greater than {context['gt']:g}; remove the key if nothing is expected"
+    if kind in {"greater_than_equal", "less_than_equal"}:
+        return "must be a month from 1 to 12"
+    if kind == "literal_error":
+        return _choice_fault(detail)
+    key = next((part for part in reversed(loc) if isinstance(part, str)), "")
+    example = _EXAMPLES.get(key)
+    why = _TYPE_FAULTS.get(kind, str(detail["msg"]))
+    return f"{why}, such as {example}" if example and not isinstance(loc[-1], int) else why
+
+
+def _choice_fault(detail: dict[str, Any]) -> str:
+    expected = str(detail["ctx"]["expected"]).replace("'", '"')
+    known = re.findall(r'"([^"]+)"', expected)
+    return f"must be {expected}.{suggestion(str(detail['input']), known)}".removesuffix(".")
+
+
+def _key_hint(loc: Place) -> str:
+    known = list(_model_at(loc[:-1]).model_fields)
+    return f"{suggestion(str(loc[-1]), known)} The keys here are {', '.join(known)}"
+
+
+def _add_hint(loc: Place) -> str:
+    return f"add {_EXAMPLES.get(str(loc[-1]), f'{loc[-1]} = …')}"
+
+
+def _model_at(loc: Place) -> type[BaseModel]:
+    """Which part of the file a place is in; pipelines have keys of the company's own choice."""
+    if not loc:
+        return Process
+    if loc[0] == "pipelines" and len(loc) == 2:
+        return Pipeline
+    last = [part for part in loc if isinstance(part, str)][-1]
+    return _PARTS[last]
+
+
+def _place(loc: Place, raw: Any) -> str:
+    """`pipelines.new.stages[2] (quote).expect_days`: the path, with the key of a numbered stage."""
+    text, here = "", raw
+    for part in loc:
+        here = _inside(here, part)
+        if isinstance(part, int):
+            text += f"[{part}]" + _key_of(here)
+        else:
+            text += f".{part}" if text else part
+    return text or "the file"
+
+
+def _inside(here: Any, part: str | int) -> Any:
+    try:
+        return here[part]
+    except (KeyError, IndexError, TypeError):
+        return None
+
+
+def _key_of(here: Any) -> str:
+    key = here.get("key", here.get("name")) if isinstance(here, dict) else here
+    return f" ({key})" if isinstance(key, str) and key else ""
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 60 else text[:57] + "…"
+
+
+def _with_listed_days(raw: dict[str, Any], origin: Path) -> dict[str, Any]:
+    """The raw file with the days of its holiday CSV, if it names one, added to its calendar."""
+    calendar = raw.get("calendar")
+    name = calendar.get("holidays") if isinstance(calendar, dict) else None
+    if not isinstance(calendar, dict) or not isinstance(name, str) or not name.casefold().endswith(".csv"):
+        return raw
+    off, on = _read_days(origin, name)
+    extra = {
+        "days_off": _joined(calendar.get("days_off", []), off),
+        "days_on": _joined(calendar.get("days_on", []), on),
+    }
+    return {**raw, "calendar": {**calendar, **extra}}
+
+
+def _joined(written: Any, listed: list[date]) -> Any:
+    # A wrong `written` is left as it stands: the schema explains it better.
+    if not isinstance(written, list):
+        return written
+    return [*written, *(day for day in listed if day not in written)]
+
+
+def _read_days(origin: Path, name: str) -> tuple[list[date], list[date]]:
+    if Path(name).name != name or "\\" in name:
+        raise ProcessError(
+            f"{origin}: calendar.holidays = {_shown(name)}: must be a file beside the process file,"
+            " without a folder."
+        )
+    file = origin.parent / name
+    try:
+        text = file.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        raise ProcessError(
+            f"{origin}: calendar.holidays = {_shown(name)}: there is no such file beside the process file."
+            ' Put a CSV with the columns date,kind (off or on) there, or write a country code such as "CN".'
+        ) from None
+    except (UnicodeDecodeError, OSError) as error:
+        raise ProcessError(f"{file} cannot be read as UTF-8 text: {error}. Save it again as UTF-8.") from None
+    return _days_in(text, file)
+
+
+def _days_in(text: str, file: Path) -> tuple[list[date], list[date]]:
+    rows = csv.DictReader(io.StringIO(text))
+    missing = [column for column in ("date", "kind") if column not in (rows.fieldnames or ())]
+    if missing:
+        near = nearest(missing[0], rows.fieldnames or ())
+        hint = f" Nearest: {near!r}." if near else ""
+        raise ProcessError(f"{file} has no column {missing[0]!r}.{hint} Its first line must read: date,kind")
+    days: dict[str, list[date]] = {"off": [], "on": []}
+    faults = []
+    for row in rows:
+        day, kind = row["date"] or "", row["kind"] or ""
+        try:
+            days[kind.strip().casefold()].append(date.fromisoformat(day.strip()))
+        except (KeyError, ValueError):
+            why = "write a day and off or on, such as 2026-02-17,off"
+            faults.append(f'line {rows.line_num} = "{day},{kind}": {why}')
+    if faults:
+        raise ProcessError(_listed(str(file), faults))
+    return days["off"], days["on"]

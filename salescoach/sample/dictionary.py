@@ -1,0 +1,73 @@
+"""What each column of the sample means, and in which unit it stands."""
+
+from __future__ import annotations
+
+LOCAL = "YYYY-MM-DD HH:MM:SS, Asia/Shanghai"
+DATE = "YYYY-MM-DD"
+YUAN = "CNY, whole yuan"
+SHARE = "0 to 1"
+
+# A column means the same in every table, unless the pair of table and column says otherwise.
+DICTIONARY: dict[str | tuple[str, str], tuple[str, str]] = {
+    "deal_id": ("Id of the deal", "text"),
+    "name": ("Name", "text"),
+    ("deals", "rep_id"): ("Rep who owns the deal now", "text"),
+    ("stage_history", "rep_id"): ("Rep who owned the deal when it entered the stage", "text"),
+    ("activities", "rep_id"): ("Rep who acted", "text"),
+    ("targets", "rep_id"): ("Rep the target is for; blank for a whole team", "text"),
+    "rep_id": ("Rep in charge", "text"),
+    ("deals", "stage"): ("Stage the deal stands in now, by the CRM's name", "text"),
+    "stage": ("Stage entered, by the CRM's name", "text"),
+    "created_at": ("When it was created", LOCAL),
+    "closed_at": ("When it was closed; blank while open", LOCAL),
+    ("stage_history", "amount"): ("Amount when the stage was entered", YUAN),
+    "amount": ("Amount of the deal", YUAN),
+    ("products", "list_price"): ("List price of one unit", YUAN),
+    "list_price": ("List price of all that is offered", YUAN),
+    "currency": ("Currency of the amounts", "ISO 4217"),
+    "expected_close_on": ("Day on which the rep expects to close", DATE),
+    "probability": ("Probability of winning by stage, as the CRM has it", SHARE),
+    "account_id": ("Account it belongs to", "text"),
+    "lead_id": ("Lead it came from; blank if none", "text"),
+    ("leads", "lead_id"): ("Id of the lead", "text"),
+    ("leads", "deal_id"): ("Deal that came of the lead; blank if none", "text"),
+    ("accounts", "account_id"): ("Id of the account", "text"),
+    ("reps", "rep_id"): ("Id of the rep", "text"),
+    "lead_source": ("Where the customer came from", "website, referral, partner, exhibition, cold_call"),
+    "deal_type": ("Whether the account had bought before", "new, expansion"),
+    "segment": ("Size of the customer", "SMB, Mid, Enterprise"),
+    "size": ("Size of the customer", "SMB, Mid, Enterprise"),
+    "region": ("Sales region", "text"),
+    "product": ("Product offered", "text"),
+    "family": ("Product family", "text"),
+    "competitor": ("Competitor in the deal; blank if none is known", "text"),
+    "won_reason": ("Why the deal was won", "text"),
+    "lost_reason": (
+        "Why the deal was lost",
+        "price, no_budget, competitor, no_decision, timing, product_gap",
+    ),
+    "contacts": ("People known at the customer", "count"),
+    "discount_asked": ("Discount the customer asked for", SHARE),
+    "webinar_topic": ("Topic of the last webinar the customer was invited to", "text"),
+    "updated_at": ("When the deal was last changed", LOCAL),
+    "entered_at": ("When the deal entered the stage", LOCAL),
+    "at": ("When it happened", LOCAL),
+    "field": ("Column of the deal that was changed", "text"),
+    "old": ("Value before", "text"),
+    "new": ("Value after", "text"),
+    "first_response_at": ("First answer to the lead; blank if there was none", LOCAL),
+    "converted_at": ("When the lead became a deal", LOCAL),
+    "status": ("State of the lead", "new, working, converted, disqualified"),
+    "activity_id": ("Id of the activity", "text"),
+    "activity_type": ("What was done", "call, email, meeting, demo, quote"),
+    "direction": ("To the customer, or from the customer", "out, in"),
+    "minutes": ("How long it took; blank where nothing lasts", "minutes"),
+    "team": ("Team", "text"),
+    "manager": ("Manager of the team", "text"),
+    "role": ("Role of the rep", "text"),
+    "start_on": ("First day", DATE),
+    "end_on": ("Last day; blank if there is none", DATE),
+    "metric": ("What the target is about", "won_amount"),
+    "value": ("Target for the period", YUAN),
+    "industry": ("Industry of the account", "text"),
+}

@@ -1,0 +1,119 @@
+"""Which preset and which table a file belongs to, from its headers alone."""
+
+from __future__ import annotations
+
+import fnmatch
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from salescoach.errors import FileRejected, SourceError, UsageError, nearest
+from salescoach.sources.layout import Source, TableSource, presets
+from salescoach.sources.read import read_header
+
+DATA_SUFFIXES = (".csv", ".tsv", ".txt", ".xlsx", ".xlsm", ".parquet", ".pq")
+
+
+@dataclass(frozen=True)
+class Found:
+    """A source with the files each of its tables comes from, and the files that nothing claims."""
+
+    source: Source
+    files: dict[str, list[Path]]
+    ignored: list[str]
+
+
+def fold_header(text: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().rstrip("*").split())
+
+
+def match_columns(table: TableSource, header: Sequence[str]) -> dict[str, str]:
+    """ours -> theirs, for the columns of ours that the header has."""
+    folded = {fold_header(h): h for h in header}
+    found: dict[str, str] = {}
+    for ours, theirs in table.columns.items():
+        hit = next((folded[fold_header(t)] for t in theirs if fold_header(t) in folded), None)
+        if hit is not None:
+            found[ours] = hit
+    return found
+
+
+def data_files(paths: Iterable[Path]) -> list[Path]:
+    """The files given, folders opened one level deep. Raises UsageError where there is none."""
+    files: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            files += sorted(f for f in path.iterdir() if f.suffix.casefold() in DATA_SUFFIXES)
+        elif path.is_file():
+            files.append(path)
+        else:
+            raise FileRejected(f"{path} does not exist. Check the path.")
+    if not files:
+        raise UsageError(f"No data files in {', '.join(str(p) for p in paths)}. Give CSV, Excel or Parquet files.")
+    return list(dict.fromkeys(files))
+
+
+def detect(paths: Sequence[Path]) -> Found:
+    """The one preset whose signatures fit the files. Raises SourceError where none or several fit."""
+    files = data_files(paths)
+    headers = {f: read_header(f) for f in files}
+    scored: list[tuple[int, int, Found]] = []
+    for source in presets().values():
+        found = _assign(source, headers)
+        if "deals" in found.files:
+            matched = sum(len(match_columns(source.tables[t], headers[f])) for t, fs in found.files.items() for f in fs)
+            scored.append((len(found.files), matched, found))
+    if not scored:
+        raise SourceError(_nothing_fits(headers))
+    scored.sort(key=lambda s: s[:2], reverse=True)
+    best = [s for s in scored if s[:2] == scored[0][:2]]
+    if len(best) > 1:
+        names = " or ".join(f"--source {s[2].source.preset.name}" for s in best if s[2].source.preset)
+        raise SourceError(f"{files[0].name} fits several presets. Say which: {names}.")
+    return scored[0][2]
+
+
+def _assign(source: Source, headers: dict[Path, list[str]]) -> Found:
+    """Each file to the table whose signature it bears; a tie goes to the table that knows more of its columns."""
+    files: dict[str, list[Path]] = {}
+    ignored: list[str] = []
+    for file, header in headers.items():
+        folded = {fold_header(h) for h in header}
+        fits = [(len(match_columns(t, header)), fold_header(file.stem).startswith(name), name)
+                for name, t in source.tables.items() if t.signature and {fold_header(s) for s in t.signature} <= folded]
+        if fits:
+            files.setdefault(max(fits)[2], []).append(file)
+        else:
+            ignored.append(file.name)
+    return Found(source, files, ignored)
+
+
+def _nothing_fits(headers: dict[Path, list[str]]) -> str:
+    file, header = next(iter(headers.items()))
+    wanted = nearest("deal_id", header), nearest("stage", header)
+    near = f" Nearest to deal_id: {wanted[0]!r}; to stage: {wanted[1]!r}." if any(wanted) else ""
+    return (f"{file.name}: its columns ({', '.join(header[:12])}{', …' if len(header) > 12 else ''}) fit no preset.{near} "
+            "Write a source file that maps them (see templates/sources/generic.toml) and give it with --source.")
+
+
+def locate(source: Source, paths: Sequence[Path], folder: Path | None) -> Found:
+    """The files of a declared source: `from` patterns looked up among the files given, else beside the source file."""
+    files = data_files(paths) if paths else data_files([folder or Path()])
+    named = {n: t for n, t in source.tables.items() if t.from_}
+    if not named:
+        found = _assign(source, {f: read_header(f) for f in files})
+        if "deals" not in found.files and len(files) == 1:
+            found = Found(source, {"deals": files}, [])
+    else:
+        hits = {n: [f for f in files if fnmatch.fnmatch(f.name, Path(str(t.from_)).name)] for n, t in named.items()}
+        missing = [n for n, fs in hits.items() if not fs]
+        if missing:
+            raise SourceError(f"{source.origin}: no file fits [{missing[0]}] from = {named[missing[0]].from_!r}. "
+                              f"Files given: {', '.join(f.name for f in files)}.")
+        claimed = {f for fs in hits.values() for f in fs}
+        found = Found(source, hits, [f.name for f in files if f not in claimed])
+    if "deals" not in found.files:
+        raise SourceError(f"{source.origin}: none of {', '.join(f.name for f in files)} holds the deals. "
+                          "Its headers must have the columns named under [deals.columns].")
+    return found

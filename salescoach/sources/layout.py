@@ -1,0 +1,150 @@
+"""A source file: which column of whose export is which column of ours."""
+
+from __future__ import annotations
+
+import datetime as dt
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from salescoach.book import TABLES
+from salescoach.errors import SourceError, UsageError, nearest, suggestion
+from salescoach.kit import kit_path
+
+Texts = Annotated[tuple[str, ...], BeforeValidator(lambda v: (v,) if isinstance(v, str) else v)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class ColumnFormat(_Strict):
+    """How one column is written; what is not said here comes from the table's format."""
+
+    date: Texts | None = None
+    decimal: Literal[".", ","] | None = None
+    unit: int | None = Field(default=None, gt=0)
+    percent: bool | None = None
+    null: Texts | None = None
+
+
+class TableFormat(_Strict):
+    """How a table's file is written. Any other key is one of our columns with a format of its own."""
+
+    date: Texts | None = None
+    decimal: Literal[".", ","] | None = None
+    unit: int = Field(default=1, gt=0)
+    null: Texts = ()
+    skip: int = Field(default=0, ge=0)
+    skip_footer: int = Field(default=0, ge=0)
+    encoding: str | None = None
+    delimiter: str | None = None
+    sheet: str | None = None
+    columns: dict[str, ColumnFormat] = {}
+
+    def for_column(self, column: str) -> ColumnFormat:
+        own = self.columns.get(column, ColumnFormat())
+        return ColumnFormat(
+            date=own.date or self.date, decimal=own.decimal or self.decimal, unit=own.unit or self.unit,
+            percent=own.percent, null=own.null if own.null is not None else self.null,
+        )
+
+
+class TableSource(_Strict):
+    """One table: the file it comes from, its columns (ours = theirs or alternatives), how it is written."""
+
+    from_: str | None = Field(default=None, alias="from")
+    columns: dict[str, Texts]
+    format: TableFormat = TableFormat()
+    signature: Texts = ()
+
+
+class Preset(_Strict):
+    name: str
+    label: dict[str, str]
+    carries: str = ""
+
+
+class Source(_Strict):
+    """A source file, checked. `tables` maps our table names to where they come from."""
+
+    origin: str
+    preset: Preset | None = None
+    process: str | None = None
+    currency: str | None = Field(default=None, pattern=r"^[A-Z]{3}$")
+    as_of: dt.date | None = None
+    history: Literal["log", "current"] | None = None
+    tolerate: dict[Literal["unknown_stage", "quarantined"], Annotated[float, Field(ge=0, le=1)]] = {}
+    stages: dict[str, str] = {}
+    tables: dict[str, TableSource]
+
+
+HEAD = ("preset", "process", "currency", "as_of", "history", "tolerate", "stages")
+
+
+def read_source(path: Path) -> Source:
+    """Read and check a source file. Raises SourceError naming file, key and the nearest known key."""
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SourceError(f"{path} cannot be read ({error.strerror}). Check --source.") from error
+    except tomllib.TOMLDecodeError as error:
+        raise SourceError(f"{path.name} is not valid TOML: {error}. Text stands in double quotes.") from error
+    head = {k: content.pop(k) for k in HEAD if k in content}
+    for name, block in content.items():
+        if name not in TABLES:
+            raise SourceError(f"{path.name}: [{name}] is neither a table nor a setting.{suggestion(name, [*TABLES, *HEAD])} "
+                              f"Tables: {', '.join(TABLES)}.")
+        _check_block(path.name, name, block)
+    if "deals" not in content:
+        raise SourceError(f"{path.name} has no [deals] block, the one table that is mandatory.")
+    try:
+        return Source(origin=path.name, tables=content, **head)
+    except ValidationError as error:
+        raise SourceError("\n".join(_explain(path.name, e) for e in error.errors())) from error
+
+
+def _check_block(file: str, name: str, block: dict[str, Any]) -> None:
+    """Column names of ours that do not exist are typing errors: extras keep their own names without being listed."""
+    table = TABLES[name]
+    columns = block.get("columns", {})
+    for ours in columns:
+        close = nearest(ours, table.columns)
+        if ours not in table.columns and close is not None and close not in columns:
+            raise SourceError(f"{file}: [{name}.columns] has {ours!r}, which is no column of ours. Did you mean {close!r}?")
+    for ours in table.mandatory:
+        if ours not in columns:
+            raise SourceError(f"{file}: [{name}.columns] must say which column is `{ours}`: add `{ours} = \"…\"`.")
+    written = block.get("format")
+    if isinstance(written, dict):
+        own = {k: v for k, v in written.items() if k in columns or k in table.columns}
+        block["format"] = {**{k: v for k, v in written.items() if k not in own}, "columns": own}
+
+
+def _explain(file: str, error: Any) -> str:
+    place = ".".join(str(p) for p in error["loc"] if p not in ("tables",))
+    what = {"extra_forbidden": "is no key of a source file", "missing": "is missing"}.get(error["type"], error["msg"])
+    known = [*ColumnFormat.model_fields, *TableFormat.model_fields, "from", "signature", *HEAD]
+    hint = suggestion(str(error["loc"][-1]), known) if error["type"] == "extra_forbidden" else ""
+    value = "" if error["type"] in ("missing", "extra_forbidden") else f" (found {error['input']!r})"
+    return f"{file}: {place} {what}{value}.{hint}"
+
+
+def presets() -> dict[str, Source]:
+    """All presets that travel with salescoach, by name."""
+    files = sorted(kit_path("templates/sources").glob("*.toml"))
+    found = (read_source(f) for f in files)
+    return {s.preset.name: s for s in found if s.preset is not None}
+
+
+def find_source(name: str) -> tuple[Source, Path | None]:
+    """A preset by name, or a source file by path (then with its folder)."""
+    path = Path(name)
+    if path.suffix == ".toml" or path.is_file():
+        return read_source(path), path.parent
+    known = presets()
+    if name in known:
+        return known[name], None
+    raise UsageError(f"There is no source {name!r}.{suggestion(name, known)} Presets: {', '.join(known)}; or give a .toml file.")

@@ -1,0 +1,55 @@
+"""Rows that cannot be used: where they stand, what is wrong, and what to do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import pandas as pd
+
+COLUMNS = ["table", "file", "line", "column", "value", "reason", "hint", "rep_id", "raw"]
+
+
+class Rejects:
+    """Collects the rejected rows of one file. A row is rejected once, for the first fault found."""
+
+    def __init__(self, table: str, file: str) -> None:
+        self.table = table
+        self.file = file
+        self._rows: list[dict[str, Any]] = []
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def add_record(self, line: int, reason: str, hint: str, header: Sequence[str], record: Sequence[str]) -> None:
+        """Reject a record that is no row: its fields are kept as they came."""
+        named = {h: v for h, v in zip(header, record, strict=False)}
+        extra = list(record[len(header):])
+        raw = {**named, "(further fields)": extra} if extra else named
+        self._add(line, "", "", reason, hint, raw, None)
+
+    def add(self, frame: pd.DataFrame, lines: Iterable[int], column: str, values: Iterable[object],
+            reason: str, hint: str, rep: pd.Series | None = None) -> None:
+        """Reject rows of a frame, naming the column and the value that is at fault."""
+        records = frame.to_dict("records")
+        owners = rep.tolist() if rep is not None else [None] * len(records)
+        for record, line, value, owner in zip(records, lines, values, owners, strict=True):
+            raw = {k: v for k, v in record.items() if isinstance(v, str) and v != ""}
+            self._add(int(line), column, "" if pd.isna(value) else str(value), reason, hint, raw, owner)
+
+    def _add(self, line: int, column: str, value: str, reason: str, hint: str, raw: dict[str, Any], rep: object) -> None:
+        text = json.dumps(raw, ensure_ascii=False).replace("\x00", "\\u0000")
+        owner = rep if isinstance(rep, str) and rep else None
+        self._rows.append({"table": self.table, "file": self.file, "line": line, "column": column,
+                           "value": value.replace("\x00", "\\u0000"), "reason": reason, "hint": hint,
+                           "rep_id": owner, "raw": text})
+
+    def frame(self) -> pd.DataFrame:
+        """table, file, line, column, value, reason, hint, rep_id, raw; in the order of the lines."""
+        frame = pd.DataFrame(self._rows, columns=COLUMNS).astype({c: "str" for c in COLUMNS if c != "line"})
+        return frame.assign(line=frame["line"].astype("Int64")).sort_values("line", kind="stable", ignore_index=True)
+
+
+def empty_quarantine() -> pd.DataFrame:
+    return Rejects("", "").frame()
