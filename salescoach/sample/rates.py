@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
@@ -37,4 +37,11 @@ class DirtRates:
 
 
 DEMO_DIRT = DirtRates()
-NO_DIRT = DirtRates(**{rate.name: type(rate.default)(0) for rate in fields(DirtRates)})
+NO_DIRT = DirtRates(
+    missing_lost_reason=0, blank_amount=0, zero_amount=0, month_end_close=0, stale_expected_close=0,
+    deal_spelling=0, history_spelling=0, retired_name=0, other_date_spelling=0, friday_moves=0, friday_reps=0,
+    yuan_amounts=0, without_rep=0, product_mismatch=0, unknown_account=0, unmatched_activities=0,
+    repeated_history_rows=0, orphan_history_rows=0, undated_history_rows=0, repeated_activity_rows=0,
+    undated_activity_rows=0, repeated_lead_rows=0, conflicting_leads=0, broken_deal_rows=False,
+    byte_order_mark=False,
+)

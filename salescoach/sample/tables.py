@@ -40,7 +40,8 @@ def identifiers(letter: str, count: int, width: int = 5) -> np.ndarray:
 
 def pick(labels: Iterable[object], places: np.ndarray) -> np.ndarray:
     """Labels at these places; None at a place of -1."""
-    return np.array([*labels, None], dtype=object)[places]
+    picked: np.ndarray = np.array([*labels, None], dtype=object)[places]
+    return picked
 
 
 def deals_table(
