@@ -55,7 +55,11 @@ def started_deals(book: Book, period: str | Period | None = None) -> pd.DataFram
     deals["start"] = first_contact(book)
     deals["started_on"] = book.local_days(deals["start"])
     span = as_period(book, period)
-    known = deals["start"].notna() & (deals["outcome"] != "void") & ~(deals["outcome"].isin(["won", "lost"]) & deals["closed_at"].isna())
+    known = (
+        deals["start"].notna()
+        & (deals["outcome"] != "void")
+        & ~(deals["outcome"].isin(["won", "lost"]) & deals["closed_at"].isna())
+    )
     deals = deals[known & span.contains(deals["started_on"])].copy()
     end = deals["closed_at"].fillna(book.as_of)
     by_day = book.by_day_only("deals", "created_at") or book.by_day_only("deals", "closed_at")
@@ -67,10 +71,15 @@ def started_deals(book: Book, period: str | Period | None = None) -> pd.DataFram
 
 
 @metric(
-    "Sales cycle", "Days from first contact (the lead or the first activity, else the deal's creation) to a decision: the median by "
+    "Sales cycle",
+    "Days from first contact (the lead or the first activity, else the deal's creation) to a decision: the median by "
     "Kaplan-Meier, in which open deals count as not decided yet. Beside it the plain mean over won deals.",
-    basis="day of the first contact", interval="95 % Brookmeyer-Crowley interval of the median", unit="days",
-    needs=[("deals", "created_at"), ("deals", "closed_at")], by=("rep",), rows=started_deals,
+    basis="day of the first contact",
+    interval="95 % Brookmeyer-Crowley interval of the median",
+    unit="days",
+    needs=[("deals", "created_at"), ("deals", "closed_at")],
+    by=("rep",),
+    rows=started_deals,
     caveat="The plain mean over won deals leaves out everything that is slow and still open.",
 )
 def sales_cycle(book: Book, by: str | Sequence[str] = "rep", period: str | Period | None = None) -> pd.DataFrame:
@@ -88,7 +97,9 @@ def sales_cycle(book: Book, by: str | Sequence[str] = "rep", period: str | Perio
         raise Unavailable("no deal with a known start lies in the period")
     keys = [c for c in group_columns(groups) if c != "rep"]
     days = deals["days"].where(deals["won"], 0)
-    counts = count_table(deals, [*keys, "age", "ended"], sums={"won": deals["won"], "won_days": days, "won_days2": days**2})
+    counts = count_table(
+        deals, [*keys, "age", "ended"], sums={"won": deals["won"], "won_days": days, "won_days2": days**2}
+    )
     table = add_up(counts, keys).drop(columns=[c for c in ("age", "ended") if c not in keys], errors="ignore")
     decided = add_up(counts[counts["ended"]], keys)
     table = _merge(table, decided[[*keys, "n"]].rename(columns={"n": "decided"}), keys)
@@ -96,8 +107,24 @@ def sales_cycle(book: Book, by: str | Sequence[str] = "rep", period: str | Perio
     table = complete(book, table, groups)
     table["decided"] = table["decided"].fillna(0).astype("int64")
     table["open"] = table["n"] - table["decided"]
-    table["mean_won"], table["mean_won_low"], table["mean_won_high"] = mean_interval(table["won_days"], table["won_days2"], table["won"])
-    shown = ["n", "decided", "won", "open", "value", "low", "high", "p25", "p75", "p90", "mean_won", "mean_won_low", "mean_won_high"]
+    table["mean_won"], table["mean_won_low"], table["mean_won_high"] = mean_interval(
+        table["won_days"], table["won_days2"], table["won"]
+    )
+    shown = [
+        "n",
+        "decided",
+        "won",
+        "open",
+        "value",
+        "low",
+        "high",
+        "p25",
+        "p75",
+        "p90",
+        "mean_won",
+        "mean_won_low",
+        "mean_won_high",
+    ]
     return table[[*group_columns(groups), *shown]]
 
 

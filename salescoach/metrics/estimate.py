@@ -9,7 +9,7 @@ import numpy as np
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 Z95 = 1.959963984540054
-TIE = 1e-12    # sums of shares are compared with this slack
+TIE = 1e-12  # sums of shares are compared with this slack
 
 
 def wilson(k: Any, n: Any, z: float = Z95) -> tuple[Floats, Floats, Floats]:
@@ -23,8 +23,11 @@ def wilson(k: Any, n: Any, z: float = Z95) -> tuple[Floats, Floats, Floats]:
         centre = (k + z * z / 2) / (n + z * z)
         half = z * np.sqrt(k * (n - k) / n + z * z / 4) / (n + z * z)
     none = n == 0
-    return (np.where(none, np.nan, share), np.where(none, np.nan, np.clip(centre - half, 0, 1)),
-            np.where(none, np.nan, np.clip(centre + half, 0, 1)))
+    return (
+        np.where(none, np.nan, share),
+        np.where(none, np.nan, np.clip(centre - half, 0, 1)),
+        np.where(none, np.nan, np.clip(centre + half, 0, 1)),
+    )
 
 
 def count_interval(n: Any, z: float = Z95) -> tuple[Floats, Floats]:
@@ -73,7 +76,11 @@ class Curve:
     n: int
 
     def quantile(self, p: float) -> tuple[float, float, float]:
-        """Time by which the share p has ended, with its 95 % interval (Brookmeyer-Crowley, log-log). NaN = not reached."""
+        """Time by which the share p has ended, with its 95 % interval (Brookmeyer-Crowley, log-log). NaN = not reached.
+
+        The limits are event times. Where n is large and times are coarse, the curve may pass the whole band in one step:
+        then the interval is narrower than that step, and both limits are the time itself.
+        """
         beyond = np.flatnonzero(self.survival < 1 - p - TIE)
         value = float(self.time[beyond[0]]) if len(beyond) else np.nan
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -81,7 +88,8 @@ class Curve:
             distance = (np.log(-log) - np.log(-np.log(1 - p))) * -(self.survival * log) / self.se
         inside = np.flatnonzero(np.abs(distance) <= Z95)
         if not len(inside):
-            return value, np.nan, np.nan
+            one_step = len(beyond) > 0 and bool(np.isfinite(distance[beyond[0]]))
+            return (value, value, value) if one_step else (value, np.nan, np.nan)
         open_end = inside[-1] == len(self.time) - 1
         return value, float(self.time[inside[0]]), np.nan if open_end else float(self.time[inside[-1] + 1])
 

@@ -32,7 +32,11 @@ def stage_at_close_unknown(book: Book) -> float:
         return 1.0 if len(lost) else 0.0
     history = book.tables["stage_history"]
     closing = {s.key for p in book.process.pipelines.values() for s in p.stages if s.outcome}
-    before = history[~history["stage"].isin(closing)].drop_duplicates("deal_id", keep="last").set_index("deal_id")["evidence"]
+    before = (
+        history[~history["stage"].isin(closing)]
+        .drop_duplicates("deal_id", keep="last")
+        .set_index("deal_id")["evidence"]
+    )
     return float((lost.map(before).fillna("assumed") == "assumed").mean())
 
 
@@ -40,8 +44,10 @@ def need_stages(book: Book) -> None:
     """Raise Unavailable where the stage at loss is unknown for too many deals: it is never assumed."""
     unknown = stage_at_close_unknown(book)
     if unknown > UNKNOWN_TOLERATED:
-        raise Unavailable(f"the stage from which a deal was lost is unknown for {unknown:.0%} of lost deals: the export has no stage history. "
-                          "Export the stage history too, or start recording it with `salescoach snapshot`")
+        raise Unavailable(
+            f"the stage from which a deal was lost is unknown for {unknown:.0%} of lost deals: the export has no stage history. "
+            "Export the stage history too, or start recording it with `salescoach snapshot`"
+        )
 
 
 def joined(book: Book, rows: pd.DataFrame) -> pd.DataFrame:
@@ -66,13 +72,19 @@ def ended_passages(book: Book, period: str | Period | None = None, rule: str = "
 
 
 @metric(
-    "Stage flow", "Of the deals whose time in a stage ended: the share that reached a deeper stage (or were won). Days: Kaplan-Meier "
+    "Stage flow",
+    "Of the deals whose time in a stage ended: the share that reached a deeper stage (or were won). Days: Kaplan-Meier "
     "median from first entry to the first deeper entry or the loss, in which deals still there count as waiting.",
-    basis="day the deal went deeper or was lost", interval="95 % Wilson interval of the share; Brookmeyer-Crowley for days",
-    unit="share", needs=[("stage_history", "entered_at")], rows=ended_passages,
+    basis="day the deal went deeper or was lost",
+    interval="95 % Wilson interval of the share; Brookmeyer-Crowley for days",
+    unit="share",
+    needs=[("stage_history", "entered_at")],
+    rows=ended_passages,
     caveat="A skipped stage counts as reached and has no time. Void deals are left out.",
 )
-def stage_flow(book: Book, by: str | Sequence[str] = (), period: str | Period | None = None, rule: str = "reached") -> pd.DataFrame:
+def stage_flow(
+    book: Book, by: str | Sequence[str] = (), period: str | Period | None = None, rule: str = "reached"
+) -> pd.DataFrame:
     """Conversion and time per stage.
 
     value = deeper / (deeper + lost), of passages that ended in the period. A stage that was passed over counts as reached
@@ -86,7 +98,9 @@ def stage_flow(book: Book, by: str | Sequence[str] = (), period: str | Period | 
     keys = [c for c in group_columns(groups) if c != "rep"] + STAGE
     ended = with_groups(book, ended_passages(book, period, rule), groups, "ended_on")
     ended = ended.assign(deeper=ended["fate"] == "deeper", lost=ended["fate"] == "lost")
-    counts = count_table(ended, keys, sums={"deeper": ended["deeper"], "lost": ended["lost"], "skipped": ended["skipped"]})
+    counts = count_table(
+        ended, keys, sums={"deeper": ended["deeper"], "lost": ended["lost"], "skipped": ended["skipped"]}
+    )
     table = counts.merge(_waiting(book, groups, keys, rule), on=keys, how="outer", validate="1:1")
     table = table.merge(_times(book, groups, keys, period), on=keys, how="left", validate="1:1")
     table = table.merge(_moves_back(book, groups, keys, period), on=keys, how="left", validate="1:1")
@@ -94,8 +108,28 @@ def stage_flow(book: Book, by: str | Sequence[str] = (), period: str | Period | 
         table[column] = table[column].fillna(0).astype("int64")
     table["value"], table["low"], table["high"] = wilson(table["deeper"], table["n"])
     table = _named(book, table, groups).sort_values([*group_columns(groups), "pipeline", "order"], ignore_index=True)
-    return table[[*group_columns(groups), "pipeline", "stage", "n", "deeper", "lost", "still", "skipped", "back", "value", "low", "high",
-                  "median_days", "median_low", "median_high", "p75_days", "mean_days_advanced", "n_timed"]]
+    return table[
+        [
+            *group_columns(groups),
+            "pipeline",
+            "stage",
+            "n",
+            "deeper",
+            "lost",
+            "still",
+            "skipped",
+            "back",
+            "value",
+            "low",
+            "high",
+            "median_days",
+            "median_low",
+            "median_high",
+            "p75_days",
+            "mean_days_advanced",
+            "n_timed",
+        ]
+    ]
 
 
 def _named(book: Book, table: pd.DataFrame, groups: Sequence[str]) -> pd.DataFrame:
@@ -121,7 +155,9 @@ def _times(book: Book, groups: Sequence[str], keys: list[str], period: str | Per
     rows = rows[rows["timed"] & (rows["age"] != NO_AGE) & (rows["fate"] != "void") & span.contains(rows["entered_on"])]
     rows = with_groups(book, rows, groups, "entered_on").assign(ended=lambda r: r["fate"] != "open")
     counts = count_table(rows, [*keys, "age", "ended", "fate"])
-    found = medians(counts, keys).rename(columns={"value": "median_days", "low": "median_low", "high": "median_high", "p75": "p75_days"})
+    found = medians(counts, keys).rename(
+        columns={"value": "median_days", "low": "median_low", "high": "median_high", "p75": "p75_days"}
+    )
     gone = counts[counts["fate"] == "deeper"]
     gone = gone.assign(days=ladder_days(gone["age"].to_numpy()) * gone["n"])
     mean = gone.groupby(keys, dropna=False, as_index=False)[["days", "n"]].sum()
@@ -161,9 +197,13 @@ def created_deals(book: Book, period: str | Period | None = None) -> pd.DataFram
 
 
 @metric(
-    "Funnel", "Of the deals created in the period: the share that has reached each stage so far, by the furthest stage of each deal.",
-    basis="day of creation", interval="95 % Wilson interval of the share", unit="share",
-    needs=[("stage_history", "entered_at")], rows=created_deals,
+    "Funnel",
+    "Of the deals created in the period: the share that has reached each stage so far, by the furthest stage of each deal.",
+    basis="day of creation",
+    interval="95 % Wilson interval of the share",
+    unit="share",
+    needs=[("stage_history", "entered_at")],
+    rows=created_deals,
     caveat="Open deals may still go further: a young cohort looks worse than it will be.",
 )
 def funnel(book: Book, by: str | Sequence[str] = (), period: str | Period | None = None) -> pd.DataFrame:
@@ -180,7 +220,9 @@ def funnel(book: Book, by: str | Sequence[str] = (), period: str | Period | None
         raise Unavailable("no deal was created in the period")
     keys = [c for c in group_columns(groups) if c != "rep"] + ["pipeline"]
     rows = _reached(book, deals)
-    counts = count_table(rows, [*keys, "stage", "order", "currency"], money="amount_minor", sums={"open": rows["resting"]})
+    counts = count_table(
+        rows, [*keys, "stage", "order", "currency"], money="amount_minor", sums={"open": rows["resting"]}
+    )
     keys += money_keys(counts)
     table = add_up(counts.rename(columns={"n": "reached"}), [*keys, "stage", "order"])
     size = add_up(count_table(deals, [*dict.fromkeys([*keys, "currency"])]), keys)
@@ -191,8 +233,23 @@ def funnel(book: Book, by: str | Sequence[str] = (), period: str | Period | None
     table["step"] = table["reached"] / before.where(before > 0)
     table["amount"] = major(book, table, "amount_minor")
     table["without_amount"] = table["reached"] - table["n_amount"]
-    return table[[*group_columns(groups), *money_keys(counts), "pipeline", "stage", "n", "reached", "value", "low", "high", "step", "open",
-                  "amount", "without_amount"]]
+    return table[
+        [
+            *group_columns(groups),
+            *money_keys(counts),
+            "pipeline",
+            "stage",
+            "n",
+            "reached",
+            "value",
+            "low",
+            "high",
+            "step",
+            "open",
+            "amount",
+            "without_amount",
+        ]
+    ]
 
 
 def _reached(book: Book, deals: pd.DataFrame) -> pd.DataFrame:
@@ -201,8 +258,13 @@ def _reached(book: Book, deals: pd.DataFrame) -> pd.DataFrame:
     gone = gone[gone["deal"].isin(deals.index)]
     closing = {k: (p.won.key, len(p.working)) for k, p in book.process.pipelines.items()}
     won = deals[deals["outcome"] == "won"]
-    last = pd.DataFrame({"deal": won.index, "stage": won["pipeline"].map({k: v[0] for k, v in closing.items()}).to_numpy(),
-                         "order": won["pipeline"].map({k: v[1] for k, v in closing.items()}).to_numpy()})
+    last = pd.DataFrame(
+        {
+            "deal": won.index,
+            "stage": won["pipeline"].map({k: v[0] for k, v in closing.items()}).to_numpy(),
+            "order": won["pipeline"].map({k: v[1] for k, v in closing.items()}).to_numpy(),
+        }
+    )
     rows = pd.concat([gone, last], ignore_index=True)
     furthest = rows.groupby("deal")["order"].transform("max")
     rows = rows.join(deals.drop(columns="stage"), on="deal")
@@ -227,7 +289,9 @@ def open_deals(book: Book, period: str | Period | None = None) -> pd.DataFrame:
         here = visits(book)
         entered = here[here["exit"] == "still"].drop_duplicates("deal", keep="last").set_index("deal")["entered_at"]
         since = pd.Series(deals.index.map(entered), deals.index).astype(since.dtype).fillna(since)
-    age = ladder_codes(since, pd.Series(book.as_of, deals.index), book.timezone, book.by_day_only("stage_history", "entered_at"))
+    age = ladder_codes(
+        since, pd.Series(book.as_of, deals.index), book.timezone, book.by_day_only("stage_history", "entered_at")
+    )
     deals["age_days"] = np.where(age == NO_AGE, np.nan, ladder_days(age))
     order = {(k, s.key): i for k, p in book.process.pipelines.items() for i, s in enumerate(p.stages)}
     deals["order"] = [order[pair] for pair in zip(deals["pipeline"], deals["stage"], strict=True)]
@@ -246,9 +310,13 @@ def typical_days(book: Book, share: float = 0.8) -> pd.Series:
 
 
 @metric(
-    "Pipeline", "Open deals as of the day of the data, by the stage they stand in, with their amounts and the age of their stay.",
-    basis="stock at as_of (a period selects by expected close)", interval="none: a stock is counted, not estimated", unit="money",
-    needs=[("deals", "outcome")], rows=open_deals,
+    "Pipeline",
+    "Open deals as of the day of the data, by the stage they stand in, with their amounts and the age of their stay.",
+    basis="stock at as_of (a period selects by expected close)",
+    interval="none: a stock is counted, not estimated",
+    unit="money",
+    needs=[("deals", "outcome")],
+    rows=open_deals,
     caveat="Deals without an amount are counted apart and add nothing to the money.",
 )
 def pipeline(book: Book, by: str | Sequence[str] = (), period: str | Period | None = None) -> pd.DataFrame:
@@ -261,7 +329,9 @@ def pipeline(book: Book, by: str | Sequence[str] = (), period: str | Period | No
     groups = parse_by(by)
     deals = open_deals(book, period).assign(today=book.as_of_on)
     if deals.empty:
-        raise Unavailable("no deal is open" + (" with an expected close in the period" if as_period(book, period).start_on else ""))
+        raise Unavailable(
+            "no deal is open" + (" with an expected close in the period" if as_period(book, period).start_on else "")
+        )
     deals = with_groups(book, deals, groups, "today")
     typical = typical_days(book)
     at = pd.MultiIndex.from_frame(deals[["pipeline", "stage"]])
@@ -278,8 +348,22 @@ def pipeline(book: Book, by: str | Sequence[str] = (), period: str | Period | No
     table["low"] = table["high"] = np.nan
     table["without_amount"] = table["n"] - table["n_amount"]
     table = table.sort_values([*group_columns(groups), *money_keys(counts), "pipeline", "order"], ignore_index=True)
-    return table[[*group_columns(groups), *money_keys(counts), "pipeline", "stage", "n", "value", "low", "high", "without_amount",
-                  "median_age_days", "typical_days", "older_than_typical"]]
+    return table[
+        [
+            *group_columns(groups),
+            *money_keys(counts),
+            "pipeline",
+            "stage",
+            "n",
+            "value",
+            "low",
+            "high",
+            "without_amount",
+            "median_age_days",
+            "typical_days",
+            "older_than_typical",
+        ]
+    ]
 
 
 def mean_days_in(book: Book, stage: str) -> tuple[float, float, float]:

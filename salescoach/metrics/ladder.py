@@ -11,27 +11,31 @@ import numpy as np
 import pandas as pd
 
 Codes = np.ndarray[Any, np.dtype[np.int64]]
-MINUTES = 120           # codes 0..119 are minutes
-FIRST_HOUR = 2          # codes 120..165 are the hours 2..47
-FIRST_DAY_CODE = 166    # code 166 is two days
+Days = np.ndarray[Any, np.dtype[np.float64]]
+MINUTES = 120  # codes 0..119 are minutes
+FIRST_HOUR = 2  # codes 120..165 are the hours 2..47
+FIRST_DAY_CODE = 166  # code 166 is two days
 NO_AGE = -1
 
 
 def ladder_codes(start: pd.Series, end: pd.Series, timezone: str, by_day_only: bool = False) -> Codes:
-    """Codes of the ages from `start` to `end` (UTC instants); NO_AGE where either is missing.
+    """Codes of the ages from `start` to `end` (UTC instants); NO_AGE where either is missing or `end` is the earlier.
 
     Days are differences of calendar days in `timezone`. With `by_day_only` the stamps have no time of day.
+    A negative age is an error in the data, so it is no age at all.
     """
-    missing = (start.isna() | end.isna()).to_numpy()
-    minutes = ((end - start) // pd.Timedelta("1min")).fillna(0).to_numpy(np.int64)
-    days = (_local_day(end, timezone) - _local_day(start, timezone)).dt.days.fillna(0).to_numpy(np.int64)
+    days = _day_number(end, timezone) - _day_number(start, timezone)
+    minutes = ((_microseconds(end) - _microseconds(start)) // 60_000_000).astype(np.int64)
     if by_day_only:
         codes = np.where(days == 0, 0, np.where(days == 1, day_code(1), FIRST_DAY_CODE - 2 + days))
+        negative = days < 0
     else:
         hours = minutes // 60
-        codes = np.where(minutes < MINUTES, minutes,
-                         np.where(hours < 48, MINUTES - FIRST_HOUR + hours, FIRST_DAY_CODE - 2 + np.maximum(days, 2)))
-    return np.where(missing, NO_AGE, codes)
+        late = np.where(hours < 48, MINUTES - FIRST_HOUR + hours, FIRST_DAY_CODE - 2 + np.maximum(days, 2))
+        codes = np.where(minutes < MINUTES, minutes, late)
+        negative = minutes < 0
+    missing = (start.isna() | end.isna()).to_numpy(bool)
+    return np.where(missing | negative, NO_AGE, codes)
 
 
 def day_code(days: int) -> int:
@@ -39,12 +43,19 @@ def day_code(days: int) -> int:
     return 0 if days == 0 else MINUTES - FIRST_HOUR + 24 if days == 1 else FIRST_DAY_CODE - 2 + days
 
 
-def ladder_days(codes: Codes) -> np.ndarray[Any, np.dtype[np.float64]]:
+def ladder_days(codes: Codes) -> Days:
     """Ages in days."""
     codes = np.asarray(codes)
-    return np.where(codes < MINUTES, codes / 1440.0,
-                    np.where(codes < FIRST_DAY_CODE, (codes - MINUTES + FIRST_HOUR) / 24.0, codes - FIRST_DAY_CODE + 2.0))
+    hours = (codes - MINUTES + FIRST_HOUR) / 24.0
+    return np.where(codes < MINUTES, codes / 1440.0, np.where(codes < FIRST_DAY_CODE, hours, codes - FIRST_DAY_CODE + 2.0))
 
 
-def _local_day(instants: pd.Series, timezone: str) -> pd.Series:
-    return instants.dt.tz_convert(timezone).dt.tz_localize(None).dt.normalize()
+def _microseconds(instants: pd.Series) -> Codes:
+    """Since the epoch; any number where there is none."""
+    return instants.to_numpy("datetime64[us]").view(np.int64)
+
+
+def _day_number(instants: pd.Series, timezone: str) -> Codes:
+    """The calendar day in `timezone`, counted from the epoch."""
+    local = instants.dt.tz_convert(timezone).dt.tz_localize(None)
+    return local.to_numpy("datetime64[D]").view(np.int64)

@@ -27,7 +27,11 @@ def arrivals(book: Book, period: str | Period | None = None) -> pd.DataFrame:
     if "rep_id" not in leads:
         leads["rep_id"] = pd.Series(None, leads.index, dtype="str")
     leads["created_on"] = book.local_days(leads["created_at"])
-    converted = leads["converted_at"] if "converted_at" in leads else pd.Series(pd.NaT, leads.index, dtype="datetime64[us, UTC]")
+    converted = (
+        leads["converted_at"]
+        if "converted_at" in leads
+        else pd.Series(pd.NaT, leads.index, dtype="datetime64[us, UTC]")
+    )
     deals = book.deals
     if "created_at" in deals:
         if "deal_id" in leads:
@@ -42,7 +46,11 @@ def arrivals(book: Book, period: str | Period | None = None) -> pd.DataFrame:
 
 def _first_response(book: Book, leads: pd.DataFrame) -> pd.Series:
     """The lead's own stamp, else the first outbound activity after its creation."""
-    given = leads["first_response_at"] if "first_response_at" in leads else pd.Series(pd.NaT, leads.index, dtype="datetime64[us, UTC]")
+    given = (
+        leads["first_response_at"]
+        if "first_response_at" in leads
+        else pd.Series(pd.NaT, leads.index, dtype="datetime64[us, UTC]")
+    )
     if not book.has("activities", "lead_id", "direction"):
         return given
     out = book.table("activities")
@@ -67,12 +75,19 @@ def _mature_only(book: Book, period: Period, horizon_days: int = HORIZON_DAYS) -
 
 
 @metric(
-    "Lead conversion", "Leads with a deal within 90 days / leads that are at least 90 days old.",
-    basis="day the lead was created", interval="95 % Wilson interval of the share", unit="share", needs=[("leads", "created_at")],
-    by=("rep",), rows=_mature_only, caveat="Leads younger than 90 days are counted apart: they still have time.",
+    "Lead conversion",
+    "Leads with a deal within 90 days / leads that are at least 90 days old.",
+    basis="day the lead was created",
+    interval="95 % Wilson interval of the share",
+    unit="share",
+    needs=[("leads", "created_at")],
+    by=("rep",),
+    rows=_mature_only,
+    caveat="Leads younger than 90 days are counted apart: they still have time.",
 )
-def lead_conversion(book: Book, by: str | Sequence[str] = "rep", period: str | Period | None = None,
-                    horizon_days: int = HORIZON_DAYS) -> pd.DataFrame:
+def lead_conversion(
+    book: Book, by: str | Sequence[str] = "rep", period: str | Period | None = None, horizon_days: int = HORIZON_DAYS
+) -> pd.DataFrame:
     """Share of leads that became a deal within `horizon_days`.
 
     converted / n, where n are the leads created in the period that are at least `horizon_days` old.
@@ -82,7 +97,9 @@ def lead_conversion(book: Book, by: str | Sequence[str] = "rep", period: str | P
     groups = parse_by(by)
     leads = with_groups(book, mature_leads(book, period, horizon_days), groups, "created_on")
     if not bool(leads["converted_on"].notna().any()) and not book.has("leads", "deal_id"):
-        raise Unavailable("nothing links leads to deals: neither `converted_at` nor `deal_id` in `leads`, nor `lead_id` in `deals`")
+        raise Unavailable(
+            "nothing links leads to deals: neither `converted_at` nor `deal_id` in `leads`, nor `lead_id` in `deals`"
+        )
     keys = [c for c in group_columns(groups) if c != "rep"]
     counts = count_table(leads, keys, sums={"mature": leads["mature"], "converted": leads["converted"]})
     table = complete(book, counts.rename(columns={"n": "all", "mature": "n"}), groups)
@@ -101,7 +118,9 @@ def answered_leads(book: Book, period: str | Period | None = None) -> pd.DataFra
     """Leads of the period with the age of their answer: age (ladder code; of the waiting where unanswered), ended, within, due."""
     leads = arrivals(book, period)
     if not bool(leads["responded_at"].notna().any()):
-        raise Unavailable("no lead has a first response: `first_response_at` is missing, and no outbound activity names a lead")
+        raise Unavailable(
+            "no lead has a first response: `first_response_at` is missing, and no outbound activity names a lead"
+        )
     answer = leads["responded_at"].where(leads["responded_at"] >= leads["created_at"])
     by_day = book.by_day_only("leads", "created_at") or book.by_day_only("leads", "first_response_at")
     if by_day:
@@ -115,10 +134,16 @@ def answered_leads(book: Book, period: str | Period | None = None) -> pd.DataFra
 
 
 @metric(
-    "Response time", "Hours from a lead's creation to the first answer by a person: the median by Kaplan-Meier, in which unanswered leads "
+    "Response time",
+    "Hours from a lead's creation to the first answer by a person: the median by Kaplan-Meier, in which unanswered leads "
     "count as still waiting. Beside it the share answered within the process's limit.",
-    basis="day the lead was created", interval="95 % Brookmeyer-Crowley interval of the median", unit="hours",
-    needs=[("leads", "created_at")], by=("rep",), rows=answered_leads, caveat="Clock hours: nights and weekends count, as they do for the customer.",
+    basis="day the lead was created",
+    interval="95 % Brookmeyer-Crowley interval of the median",
+    unit="hours",
+    needs=[("leads", "created_at")],
+    by=("rep",),
+    rows=answered_leads,
+    caveat="Clock hours: nights and weekends count, as they do for the customer.",
 )
 def response_time(book: Book, by: str | Sequence[str] = "rep", period: str | Period | None = None) -> pd.DataFrame:
     """Hours to the first answer.
@@ -131,7 +156,11 @@ def response_time(book: Book, by: str | Sequence[str] = "rep", period: str | Per
     groups = parse_by(by)
     leads = with_groups(book, answered_leads(book, period), groups, "created_on")
     keys = [c for c in group_columns(groups) if c != "rep"]
-    counts = count_table(leads, [*keys, "age", "ended"], sums={"answered": leads["ended"], "within": leads["within"], "due": leads["due"]})
+    counts = count_table(
+        leads,
+        [*keys, "age", "ended"],
+        sums={"answered": leads["ended"], "within": leads["within"], "due": leads["due"]},
+    )
     table = add_up(counts.drop(columns=["age", "ended"]), keys)
     found = medians(counts, keys, per_day=HOURS_PER_DAY)[[*keys, "value", "low", "high", "p90"]]
     table = table.merge(found, on=keys, how="left", validate="1:1") if keys else pd.concat([table, found], axis=1)
@@ -141,5 +170,19 @@ def response_time(book: Book, by: str | Sequence[str] = "rep", period: str | Per
     table["limit_hours"] = np.nan if limit is None else limit
     due = table["due"] if limit is not None else table["due"] * 0
     table["within_share"], table["within_low"], table["within_high"] = wilson(table["within"], due)
-    return table[[*group_columns(groups), "n", "answered", "unanswered", "value", "low", "high", "p90", "limit_hours", "within_share",
-                  "within_low", "within_high"]]
+    return table[
+        [
+            *group_columns(groups),
+            "n",
+            "answered",
+            "unanswered",
+            "value",
+            "low",
+            "high",
+            "p90",
+            "limit_hours",
+            "within_share",
+            "within_low",
+            "within_high",
+        ]
+    ]

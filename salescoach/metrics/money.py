@@ -13,22 +13,31 @@ def money_keys(counts: pd.DataFrame) -> list[str]:
 
 
 def minor_scale(book: Book, table: pd.DataFrame) -> pd.Series:
-    """10 to the power of each row's currency's decimal places."""
+    """10 to the power of each row's currency's decimal places; the book's currency where a row names none."""
+    if "currency" not in table:
+        return pd.Series(_minor_units(single_currency(book)), table.index)
+    named = table["currency"].fillna(book.currency)
+    return named.map({c: _minor_units(c) for c in named.unique()}).astype("float64")
+
+
+def _minor_units(currency: str) -> float:
     from babel.numbers import get_currency_precision
 
-    if "currency" not in table:
-        return pd.Series(10.0 ** get_currency_precision(single_currency(book)), table.index)
-    places = {c: 10.0 ** get_currency_precision(c if len(str(c)) == 3 else book.currency) for c in table["currency"].unique()}
-    return table["currency"].map(places).astype("float64")
+    return float(10 ** get_currency_precision(currency))
 
 
 def single_currency(book: Book) -> str:
     """The one currency of the deals, or the book's."""
     deals = book.tables["deals"]
-    named = deals["currency"].dropna().unique() if "currency" in deals else []
+    named = list(deals["currency"].dropna().unique()) if "currency" in deals else []
     return str(named[0]) if len(named) == 1 else book.currency
 
 
 def major(book: Book, table: pd.DataFrame, column: str) -> pd.Series:
     """A column of minor units in units of its currency."""
     return table[column].astype("float64") / minor_scale(book, table)
+
+
+def known_amount(book: Book, table: pd.DataFrame, column: str, n: str, n_amount: str) -> pd.Series:
+    """Like `major`, but null where there are units and none of them has an amount: nothing known is not zero."""
+    return major(book, table, column).where((table[n] == 0) | (table[n_amount] > 0))

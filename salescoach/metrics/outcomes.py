@@ -34,7 +34,9 @@ def decided_deals(book: Book, period: str | Period | None = None) -> pd.DataFram
 def decisions(book: Book, by: Sequence[str] = (), period: str | Period | None = None) -> pd.DataFrame:
     """Count table of decided deals: the groups, outcome, currency, n, amount_minor, n_amount, amount2."""
     deals = with_groups(book, decided_deals(book, period), by, "closed_on")
-    return count_table(deals, [*(c for c in group_columns(by) if c != "rep"), "outcome", "currency"], money="amount_minor")
+    return count_table(
+        deals, [*(c for c in group_columns(by) if c != "rep"), "outcome", "currency"], money="amount_minor"
+    )
 
 
 def _counted(book: Book, period: Period) -> pd.DataFrame:
@@ -43,9 +45,14 @@ def _counted(book: Book, period: Period) -> pd.DataFrame:
 
 
 @metric(
-    "Win rate", "Won deals / (won + lost) deals. Open and void deals count on neither side.",
-    basis="day of the decision", interval="95 % Wilson interval of the share", unit="share", needs=[("deals", "outcome")],
-    by=("rep",), rows=_counted,
+    "Win rate",
+    "Won deals / (won + lost) deals. Open and void deals count on neither side.",
+    basis="day of the decision",
+    interval="95 % Wilson interval of the share",
+    unit="share",
+    needs=[("deals", "outcome")],
+    by=("rep",),
+    rows=_counted,
     caveat="Deals that nobody closes never enter it. Void deals are shown beside it.",
 )
 def win_rate(book: Book, by: str | Sequence[str] = "rep", period: str | Period | None = None) -> pd.DataFrame:
@@ -70,7 +77,9 @@ def win_rate(book: Book, by: str | Sequence[str] = "rep", period: str | Period |
         table["won_amount"] = major(book, table, "won_minor")
         table["lost_amount"] = major(book, table, "lost_minor")
         both = (table["won_minor"] + table["lost_minor"]).astype("float64")
-        known = (table["won_known"] >= AMOUNTS_KNOWN * table["won"]) & (table["lost_known"] >= AMOUNTS_KNOWN * table["lost"])
+        known = (table["won_known"] >= AMOUNTS_KNOWN * table["won"]) & (
+            table["lost_known"] >= AMOUNTS_KNOWN * table["lost"]
+        )
         table["value_by_amount"] = table["won_minor"] / both.where(known & (both > 0))
         front += ["won_amount", "lost_amount", "value_by_amount"]
     return table[front]
@@ -109,12 +118,19 @@ def _new_rows(book: Book, period: Period) -> pd.DataFrame:
 
 
 @metric(
-    "New customers", "Accounts whose first won deal ever was decided in the period. Accounts that return after 24 months are counted apart.",
-    basis="day of the first win", interval="95 % interval of the count (how far chance alone would move it)", unit="count",
-    needs=[("deals", "account_id"), ("deals", "closed_at")], by=("lead_source",), rows=_new_rows,
+    "New customers",
+    "Accounts whose first won deal ever was decided in the period. Accounts that return after 24 months are counted apart.",
+    basis="day of the first win",
+    interval="95 % interval of the count (how far chance alone would move it)",
+    unit="count",
+    needs=[("deals", "account_id"), ("deals", "closed_at")],
+    by=("lead_source",),
+    rows=_new_rows,
     caveat="An account that bought before the data begin counts as new at its first win in the data.",
 )
-def new_customers(book: Book, by: str | Sequence[str] = "lead_source", period: str | Period | None = None) -> pd.DataFrame:
+def new_customers(
+    book: Book, by: str | Sequence[str] = "lead_source", period: str | Period | None = None
+) -> pd.DataFrame:
     """Accounts that bought for the first time.
 
     An account is new on the day of its first won deal ever; a win more than 24 months after the last one is `returning`.
@@ -127,14 +143,33 @@ def new_customers(book: Book, by: str | Sequence[str] = "lead_source", period: s
     fresh = (~wins["returning"]).astype("int64")
     wins["fresh_minor"] = wins["amount_minor"].where(fresh == 1)
     keys = [c for c in group_columns(groups) if c != "rep"]
-    counts = count_table(wins, [*keys, "currency"], money="fresh_minor", sums={"fresh": fresh, "returning": wins["returning"]})
+    counts = count_table(
+        wins, [*keys, "currency"], money="fresh_minor", sums={"fresh": fresh, "returning": wins["returning"]}
+    )
     keys += money_keys(counts)
     table = complete(book, add_up(counts, keys).drop(columns="n").rename(columns={"fresh": "n"}), groups)
     table["value"] = table["n"].astype("float64")
     table["low"], table["high"] = count_interval(table["n"])
     table["first_amount"] = major(book, table, "amount_minor")
-    scale = np.where(table["amount_minor"] != 0, table["first_amount"] / table["amount_minor"].where(table["amount_minor"] != 0, 1), 0.01)
+    scale = np.where(
+        table["amount_minor"] != 0,
+        table["first_amount"] / table["amount_minor"].where(table["amount_minor"] != 0, 1),
+        0.01,
+    )
     mean, low, high = mean_interval(table["amount_minor"], table["amount2"], table["n_amount"])
     table["mean_first_amount"], table["mean_low"], table["mean_high"] = mean * scale, low * scale, high * scale
-    return table[[*group_columns(groups), *money_keys(counts), "n", "value", "low", "high", "returning", "first_amount",
-                  "mean_first_amount", "mean_low", "mean_high"]]
+    return table[
+        [
+            *group_columns(groups),
+            *money_keys(counts),
+            "n",
+            "value",
+            "low",
+            "high",
+            "returning",
+            "first_amount",
+            "mean_first_amount",
+            "mean_low",
+            "mean_high",
+        ]
+    ]

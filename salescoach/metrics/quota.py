@@ -32,7 +32,9 @@ def prorated_targets(book: Book, period: str | Period | None = None) -> pd.DataF
             targets[column] = pd.Series(None, targets.index, dtype="str")
     people = book.people.set_index("rep_id")
     span = as_period(book, period)
-    start = targets["start_on"] if span.start_on is None else targets["start_on"].clip(lower=pd.Timestamp(span.start_on))
+    start = (
+        targets["start_on"] if span.start_on is None else targets["start_on"].clip(lower=pd.Timestamp(span.start_on))
+    )
     end = targets["end_on"].clip(upper=pd.Timestamp(span.end_on))
     joined, left = (targets["rep_id"].map(people[c]) for c in ("start_on", "end_on"))
     start = start.where(~(joined > start), joined)
@@ -67,10 +69,15 @@ def _chosen(targets: pd.DataFrame, groups: Sequence[str]) -> pd.DataFrame:
 
 
 @metric(
-    "Quota attainment", "Amount won in the period / target of the period. A target counts by the days it shares with the period and with "
+    "Quota attainment",
+    "Amount won in the period / target of the period. A target counts by the days it shares with the period and with "
     "the rep's time in the job.",
-    basis="day of the win", interval="95 % interval of the sum: how far chance alone would move it (compound Poisson)", unit="ratio",
-    needs=[("targets", "value"), ("deals", "amount_minor"), ("deals", "closed_at")], by=("rep",), rows=won_deals,
+    basis="day of the win",
+    interval="95 % interval of the sum: how far chance alone would move it (compound Poisson)",
+    unit="ratio",
+    needs=[("targets", "value"), ("deals", "amount_minor"), ("deals", "closed_at")],
+    by=("rep",),
+    rows=won_deals,
     caveat="Credit goes to the owner at the close. A period that is still running is compared with its whole target.",
 )
 def quota_attainment(book: Book, by: str | Sequence[str] = "rep", period: str | Period | None = None) -> pd.DataFrame:
@@ -93,7 +100,11 @@ def quota_attainment(book: Book, by: str | Sequence[str] = "rep", period: str | 
     keys = [c for c in group_columns(groups) if c != "rep"]
     agreed = add_up(targets.assign(**{k: targets[k].fillna(UNASSIGNED) for k in keys})[[*keys, "target"]], keys)
     scoped = as_period(book, period)
-    covered = Period(scoped.label, max(scoped.start_on or targets["from_on"].min().date(), targets["from_on"].min().date()), scoped.end_on)
+    covered = Period(
+        scoped.label,
+        max(scoped.start_on or targets["from_on"].min().date(), targets["from_on"].min().date()),
+        scoped.end_on,
+    )
     won = decisions(book, groups, covered)
     won = add_up(won[won["outcome"] == "won"], keys)
     if keys:

@@ -75,10 +75,21 @@ class Measure:
 
     def to_dict(self) -> dict[str, Any]:
         """The object printed by `salescoach metrics --json`; what cannot be known is null, never 0."""
-        rows = [] if self.table is None else [
-            {k: _plain(v) for k, v in row.items()} for row in self.table.to_dict("records")]
-        return {"definition": self.metric.definition, "basis": self.metric.basis, "unit": self.metric.unit, "by": list(self.by),
-                "period": self.period.label, "available": self.available, "because": self.because, "rows": rows}
+        rows = (
+            []
+            if self.table is None
+            else [{k: _plain(v) for k, v in row.items()} for row in self.table.to_dict("records")]
+        )
+        return {
+            "definition": self.metric.definition,
+            "basis": self.metric.basis,
+            "unit": self.metric.unit,
+            "by": list(self.by),
+            "period": self.period.label,
+            "available": self.available,
+            "because": self.because,
+            "rows": rows,
+        }
 
 
 def _plain(value: Any) -> Any:
@@ -89,13 +100,25 @@ def _plain(value: Any) -> Any:
     return value.item() if hasattr(value, "item") else value
 
 
-def metric(title: str, definition: str, *, basis: str, interval: str, unit: str, needs: Sequence[tuple[str, ...]],
-           rows: Compute, by: Sequence[str] = (), caveat: str = "") -> Callable[[Compute], Compute]:
+def metric(
+    title: str,
+    definition: str,
+    *,
+    basis: str,
+    interval: str,
+    unit: str,
+    needs: Sequence[tuple[str, ...]],
+    rows: Compute,
+    by: Sequence[str] = (),
+    caveat: str = "",
+) -> Callable[[Compute], Compute]:
     """Register a function (book, by, period) -> table as a metric under its own name."""
 
     def register(compute: Compute) -> Compute:
         name = compute.__name__
-        METRICS[name] = Metric(name, title, definition, basis, interval, caveat, unit, tuple(needs), tuple(by), compute, rows)
+        METRICS[name] = Metric(
+            name, title, definition, basis, interval, caveat, unit, tuple(needs), tuple(by), compute, rows
+        )
         return compute
 
     return register
@@ -104,12 +127,15 @@ def metric(title: str, definition: str, *, basis: str, interval: str, unit: str,
 def find_metric(name: str) -> Metric:
     """Raises UsageError with the nearest name."""
     if name not in METRICS:
-        raise UsageError(f"There is no metric {name!r}.{suggestion(name, METRICS)} Metrics: {', '.join(sorted(METRICS))}.")
+        raise UsageError(
+            f"There is no metric {name!r}.{suggestion(name, METRICS)} Metrics: {', '.join(sorted(METRICS))}."
+        )
     return METRICS[name]
 
 
-def measure(book: Book, name: str, by: str | Sequence[str] | None = None, period: str | Period | None = None,
-            **options: Any) -> Measure:
+def measure(
+    book: Book, name: str, by: str | Sequence[str] | None = None, period: str | Period | None = None, **options: Any
+) -> Measure:
     """Compute one metric. A metric that these tables cannot answer is *unavailable, because …*, never a guess."""
     found = find_metric(name)
     groups = parse_by(by) if by is not None else found.by

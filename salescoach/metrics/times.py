@@ -29,5 +29,13 @@ def medians(counts: pd.DataFrame, keys: Sequence[str], per_day: float = 1.0) -> 
         curve = curve_of(part)
         median, low, high = curve.quantile(0.5)
         others = {f"p{p}": curve.quantile(p / 100)[0] * per_day for p in (25, 75, 90)}
-        rows.append({**dict(zip(keys, key, strict=True)), "value": median * per_day, "low": low * per_day, "high": high * per_day, **others})
+        rows.append(
+            {
+                **dict(zip(keys, key, strict=True)),
+                "value": median * per_day,
+                "low": low * per_day,
+                "high": high * per_day,
+                **others,
+            }
+        )
     return pd.DataFrame(rows, columns=[*keys, "value", "low", "high", "p25", "p75", "p90"])

@@ -78,13 +78,23 @@ def visits(book: Book) -> pd.DataFrame:
     by_day = book.by_day_only("stage_history", "entered_at")
     last = end.fillna(book.as_of)
     timed = (events["evidence"] == "observed") & (~same | (follower["evidence"] == "observed"))
-    result = pd.DataFrame({
-        "deal": events["deal"], "rep_id": events["rep_id"], "pipeline": events["pipeline"], "stage": events["stage"],
-        "order": events["order"], "entered_at": events["entered_at"], "exited_at": end, "exit": exit_,
-        "age": ladder_codes(events["entered_at"], last, book.timezone, by_day),
-        "late": np.where(events["handover"], ladder_codes(events["entered_at"], events["at"], book.timezone, by_day), NO_AGE),
-        "timed": timed,
-    })[stay]
+    result = pd.DataFrame(
+        {
+            "deal": events["deal"],
+            "rep_id": events["rep_id"],
+            "pipeline": events["pipeline"],
+            "stage": events["stage"],
+            "order": events["order"],
+            "entered_at": events["entered_at"],
+            "exited_at": end,
+            "exit": exit_,
+            "age": ladder_codes(events["entered_at"], last, book.timezone, by_day),
+            "late": np.where(
+                events["handover"], ladder_codes(events["entered_at"], events["at"], book.timezone, by_day), NO_AGE
+            ),
+            "timed": timed,
+        }
+    )[stay]
     ordinary = result["late"] == NO_AGE
     result["first"] = ordinary & ~result[ordinary].duplicated(["deal", "stage"]).reindex(result.index, fill_value=True)
     result = result.reset_index(drop=True)
@@ -99,8 +109,15 @@ def _events(book: Book) -> pd.DataFrame:
     deals = deals_of(book)
     position = pd.Series(deals.index, index=deals["deal_id"])
     history = book.table("stage_history")
-    history = pd.DataFrame({"deal": history["deal_id"].map(position), "at": history["entered_at"], "stage": history["stage"],
-                            "evidence": history["evidence"], "handover": False})
+    history = pd.DataFrame(
+        {
+            "deal": history["deal_id"].map(position),
+            "at": history["entered_at"],
+            "stage": history["stage"],
+            "evidence": history["evidence"],
+            "handover": False,
+        }
+    )
     taken = _handovers(book, position)
     events = pd.concat([history, taken], ignore_index=True) if len(taken) else history
     events = events.sort_values(["deal", "at"], kind="stable", ignore_index=True)
@@ -111,8 +128,11 @@ def _events(book: Book) -> pd.DataFrame:
             events[column] = events.groupby("deal")[column].ffill()
         events = events[events["stage"].notna()].reset_index(drop=True)
     events["pipeline"] = events["deal"].map(deals["pipeline"])
-    rules = {(p, s.key): (i if s.outcome is None else -1, s.outcome or "") for p, line in book.process.pipelines.items()
-             for i, s in enumerate(line.stages)}
+    rules = {
+        (p, s.key): (i if s.outcome is None else -1, s.outcome or "")
+        for p, line in book.process.pipelines.items()
+        for i, s in enumerate(line.stages)
+    }
     codes = pd.MultiIndex.from_tuples(rules.keys()).get_indexer(pd.MultiIndex.from_frame(events[["pipeline", "stage"]]))
     events["order"] = np.array([o for o, _ in rules.values()])[codes]
     events["outcome"] = pd.Series([o for _, o in rules.values()], dtype="str").take(codes).set_axis(events.index)
@@ -149,12 +169,16 @@ def owner_at(book: Book, deal: pd.Series, at: pd.Series) -> pd.Series:
     moved = changes[(changes["field"] == "rep_id") & changes["deal_id"].isin(position.index)].sort_values("at")
     if moved.empty:
         return now
-    moved = pd.DataFrame({"deal": moved["deal_id"].map(position).astype("int64"), "at": moved["at"], "old": moved["old"]})
+    moved = pd.DataFrame(
+        {"deal": moved["deal_id"].map(position).astype("int64"), "at": moved["at"], "old": moved["old"]}
+    )
     asked = pd.DataFrame({"deal": deal.astype("int64"), "at": at.astype(moved["at"].dtype)})
     asked = asked[asked["at"].notna() & asked["deal"].isin(moved["deal"])].sort_values("at", kind="stable")
     if asked.empty:
         return now
-    before = pd.merge_asof(asked.reset_index(), moved, on="at", by="deal", direction="forward").set_index("index")["old"]
+    before = pd.merge_asof(asked.reset_index(), moved, on="at", by="deal", direction="forward").set_index("index")[
+        "old"
+    ]
     return before.reindex(now.index).fillna(now).astype("str")
 
 
@@ -164,8 +188,10 @@ def _check_visits(result: pd.DataFrame, events: pd.DataFrame) -> None:
     kinds = result["exit"].value_counts()
     late, handed = int((result["late"] != NO_AGE).sum()), int(kinds.get("handed_off", 0))
     if entered != int(kinds.sum()) or late != handed or not set(kinds.index) <= set(EXITS):
-        raise LawBroken(f"{entered:,} stage entries, but {dict(kinds)} exits and {late:,} takeovers. "
-                        "This is a fault of salescoach; please report it with this line.")
+        raise LawBroken(
+            f"{entered:,} stage entries, but {dict(kinds)} exits and {late:,} takeovers. "
+            "This is a fault of salescoach; please report it with this line."
+        )
 
 
 @per_book
@@ -190,15 +216,26 @@ def passages(book: Book) -> pd.DataFrame:
     length = deals["pipeline"].map({k: len(p.working) for k, p in book.process.pipelines.items()})
     reach = pd.Series(deals.index.map(deepest), deals.index).astype("float64")
     reach = reach.mask(won & reach.notna(), length - 1)
-    rows = [_stage_passages(book, deals, own, first, reach, key, order, stage.key)
-            for key, line in book.process.pipelines.items() for order, stage in enumerate(line.working)]
+    rows = [
+        _stage_passages(book, deals, own, first, reach, key, order, stage.key)
+        for key, line in book.process.pipelines.items()
+        for order, stage in enumerate(line.working)
+    ]
     result = pd.concat(rows, ignore_index=True)
     result["rep_id"] = owner_at(book, result["deal"], result.pop("ended_at"))
     return result
 
 
-def _stage_passages(book: Book, deals: pd.DataFrame, own: pd.DataFrame, first: pd.DataFrame, reach: pd.Series,
-                    pipeline: str, order: int, stage: str) -> pd.DataFrame:
+def _stage_passages(
+    book: Book,
+    deals: pd.DataFrame,
+    own: pd.DataFrame,
+    first: pd.DataFrame,
+    reach: pd.Series,
+    pipeline: str,
+    order: int,
+    stage: str,
+) -> pd.DataFrame:
     """The passages of one stage."""
     there = deals.index[(deals["pipeline"] == pipeline) & (reach >= order)]
     entry = first[(first["order"] == order) & (first["pipeline"] == pipeline)].set_index("deal")
@@ -214,8 +251,18 @@ def _stage_passages(book: Book, deals: pd.DataFrame, own: pd.DataFrame, first: p
     ended = deeper_at.where(fate == "deeper", closed.where(fate.isin(["lost", "void"])))
     by_day = book.by_day_only("stage_history", "entered_at")
     timed = entry["timed"].reindex(there, fill_value=False)
-    return pd.DataFrame({
-        "deal": there, "pipeline": pipeline, "stage": stage, "order": order, "fate": fate.to_numpy(), "skipped": entered.isna().to_numpy(),
-        "entered_on": book.local_days(entered).to_numpy(), "ended_on": book.local_days(ended).to_numpy(), "ended_at": ended.to_numpy(),
-        "age": ladder_codes(entered, ended.fillna(book.as_of), book.timezone, by_day), "timed": timed.to_numpy(),
-    }).assign(ended_at=lambda frame: pd.to_datetime(frame["ended_at"], utc=True).astype("datetime64[us, UTC]"))
+    return pd.DataFrame(
+        {
+            "deal": there,
+            "pipeline": pipeline,
+            "stage": stage,
+            "order": order,
+            "fate": fate.to_numpy(),
+            "skipped": entered.isna().to_numpy(),
+            "entered_on": book.local_days(entered).to_numpy(),
+            "ended_on": book.local_days(ended).to_numpy(),
+            "ended_at": ended.to_numpy(),
+            "age": ladder_codes(entered, ended.fillna(book.as_of), book.timezone, by_day),
+            "timed": timed.to_numpy(),
+        }
+    ).assign(ended_at=lambda frame: pd.to_datetime(frame["ended_at"], utc=True).astype("datetime64[us, UTC]"))

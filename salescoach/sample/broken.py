@@ -18,7 +18,7 @@ DEFECTS: tuple[tuple[str, str, dict[str, str]], ...] = (
     ("same-id-other-content", "conflicting-id", {"amount": "11000"}),
     ("same-id-other-content", "conflicting-id", {"amount": "12000"}),
     ("stage-nobody-knows", "unknown-stage", {"stage": "Security review"}),
-    ("impossible-date", "bad-date", {"created_at": "2026-02-30 10:00:00"}),
+    ("impossible-date", "bad-date", {"created_at": "2025-02-30 10:00:00"}),
     ("number-nobody-can-read", "bad-number", {"amount": "12,5,0"}),
     ("nul-in-a-name", "control-char", {"name": "Broken\x00 name"}),
     ("no-deal-id", "missing-id", {"deal_id": ""}),
@@ -105,8 +105,8 @@ def _models(mess: Mess) -> list[dict[str, str]]:
     models = mess.copies("deals", mess.choose(sound, len(DEFECTS)))
     if len(models) < len(DEFECTS):
         raise UsageError(
-            "This sample is too small for broken deal rows. Simulate 300 deals or more, "
-            "or plant dirt with rates=NO_DIRT."
+            "This sample has too few lost deals for broken deal rows. Simulate 300 deals and twelve months "
+            "or more, or plant no broken rows with DirtRates(broken_deal_rows=False)."
         )
     return models
 

@@ -151,8 +151,7 @@ def _month_end_closes(mess: Mess, rates: DirtRates, as_of: str) -> None:
     closed_at = pd.to_datetime(deals["closed_at"].replace("", None))
     month_end = (closed_at + pd.offsets.MonthEnd(0)).dt.normalize()
     earlier = (closed_at.dt.normalize() < month_end) & (month_end <= pd.Timestamp(as_of))
-    # The share is of all closed deals, so it is made a share of those that can be moved.
-    rows = mess.choose(earlier, rates.month_end_close * closed_at.notna().sum() / max(earlier.sum(), 1))
+    rows = mess.choose(earlier, _share(rates.month_end_close * closed_at.notna().sum(), earlier))
     ids = mess.put("deals", rows, "closed_at", _spelled(month_end.iloc[rows], "%Y-%m-%d 18:00:00"))
     mess.note("close-at-month-end", "deals", len(rows), "noted", ids=ids)
 
@@ -160,8 +159,8 @@ def _month_end_closes(mess: Mess, rates: DirtRates, as_of: str) -> None:
 def _stale_closes(mess: Mess, rates: DirtRates, is_open: pd.Series, as_of: str) -> None:
     """Expected closes in the past on open deals; counted with those that went stale by themselves."""
     deals = mess.tables["deals"]
-    fresh = is_open & (deals["expected_close_on"] >= as_of) & (deals["created_at"] < "2026-08-15")
-    rows = mess.choose(fresh, min(rates.stale_expected_close * is_open.sum() / max(fresh.sum(), 1), 0.99))
+    fresh = is_open & (deals["expected_close_on"] >= as_of) & (deals["created_at"] < _days_before(as_of, 45))
+    rows = mess.choose(fresh, _share(rates.stale_expected_close * is_open.sum(), fresh))
     days = pd.Series(mess.chance.integers(5, 40, len(rows)))
     stale = pd.Timestamp(as_of) - pd.to_timedelta(days, unit="D")
     mess.put("deals", rows, "expected_close_on", _spelled(stale, "%Y-%m-%d"))
@@ -204,6 +203,15 @@ def _keys(mess: Mess, rates: DirtRates) -> None:
     rows = mess.choose(is_call, rates.unmatched_activities)
     ids = mess.put("activities", rows, "deal_id", [f"D99{row % 1000:03d}" for row in rows])
     mess.note("unmatched-activity", "activities", len(rows), "noted", ids=ids)
+
+
+def _share(wanted: float, rows: pd.Series) -> float:
+    """The share of the marked rows that makes `wanted` of them, and never all."""
+    return min(float(wanted) / max(int(rows.sum()), 1), 0.99)
+
+
+def _days_before(day: str, days: int) -> str:
+    return str((pd.Timestamp(day) - pd.Timedelta(days=days)).date())
 
 
 def _spelled(stamps: pd.Series, form: str) -> list[str]:

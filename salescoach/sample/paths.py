@@ -194,7 +194,8 @@ def _pull_to_quarter_end(
     this_end = quarter_end(leaves)
     previous_end = quarter_end(leaves - 7 * DAY)
     end = np.where(previous_end < leaves - DAY, previous_end, this_end)
-    near = (np.abs(end - leaves) <= 12 * DAY) & advance & (chance.random(len(leaves)) < truth.quarter_end_pull)
+    near = (np.abs(end - leaves) <= 12 * DAY) & advance
+    near &= chance.random(len(leaves)) < truth.quarter_end_pull
     # A quarter that ends on a weekend closes on its Friday.
     friday = end - np.maximum(weekday(end) - 4, 0) * DAY
     day = friday - chance.integers(0, 3, len(leaves)) * DAY

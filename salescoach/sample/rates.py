@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class DirtRates:
-    """How much of each kind to plant: shares are 0..1 of the rows that qualify, the rest are counts."""
+    """How much of each kind to plant: floats are shares of the rows that qualify, integers are counts."""
 
     missing_lost_reason: float = 0.25
     blank_amount: float = 0.06

@@ -17,7 +17,8 @@ from salescoach.sample.states import States, stage_keys
 from salescoach.sample.truth import STAGES
 
 PROBABILITY = {
-    "prospect": 0.10, "qualified": 0.25, "quote": 0.50, "contract": 0.75, "won": 1.0, "lost": 0.0, "void": 0.0,
+    "prospect": 0.10, "qualified": 0.25, "quote": 0.50, "contract": 0.75,
+    "won": 1.0, "lost": 0.0, "void": 0.0,
 }
 LOST_REASONS = ("price", "no_budget", "competitor", "no_decision", "timing", "product_gap")
 LOST_REASON_WEIGHTS = {

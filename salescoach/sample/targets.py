@@ -16,7 +16,7 @@ ROUNDING_CNY = 5_000
 
 
 def targets_table(deals: pd.DataFrame, staff: Staff, first: int, months: int, seed: int) -> pd.DataFrame:
-    """The canonical `targets` table: won amount in CNY per quarter, for each rep and (rep blank) each team."""
+    """The canonical `targets` table: won CNY per quarter, for each rep and, with a blank rep, each team."""
     chance = stream(seed, "targets")
     quarters = _quarters(first, months)
     won = _won(deals, staff, quarters)
@@ -47,7 +47,7 @@ def _won(deals: pd.DataFrame, staff: Staff, quarters: list[tuple[int, int]]) -> 
     closed = deals[deals["stage"] == "won"]
     local = closed["closed_at"].dt.tz_convert(ZONE).dt.tz_localize(None).dt.as_unit("s").astype("int64")
     place = np.searchsorted([begin for begin, _ in quarters], local.to_numpy(), side="right") - 1
-    rep = closed["rep_id"].map({rep_id: number for number, rep_id in enumerate(staff.rep_id)}).to_numpy()
+    rep = np.array([staff.rep_id.index(rep_id) for rep_id in closed["rep_id"]], dtype=np.int64)
     won = np.zeros((len(staff.rep_id), len(quarters)))
     np.add.at(won, (rep, place), closed["amount"].to_numpy())
     return won

@@ -1,0 +1,116 @@
+"""The pieces of a page: each knows how to show itself in a notebook and on the page, with every text escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from salescoach.book import Book
+from salescoach.kit import kit_path
+from salescoach.metrics import currency_of
+from salescoach.reports.fields import GROUP_LABELS, Field
+from salescoach.wording import NOTHING, Words
+
+PRECISE_FROM = 400   # from this n on a share is written with one decimal
+TEXT_GROUPS = ("(unassigned)", "(undated)", "(none)", "(other)")
+
+
+@dataclass(frozen=True)
+class Block:
+    """One piece of a page: HTML for the page, a line of text where there is none."""
+
+    html: str
+    text: str
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        return {"text/html": self.html, "text/plain": self.text}
+
+
+@dataclass(frozen=True)
+class Cell:
+    text: str
+    range: str = ""
+
+
+@dataclass(frozen=True)
+class Column:
+    label: str
+    number: bool = True
+
+
+@cache
+def environment() -> Environment:
+    """Jinja with autoescaping always on."""
+    return Environment(loader=FileSystemLoader(kit_path("templates/report")), autoescape=True, undefined=StrictUndefined,
+                       trim_blocks=True, lstrip_blocks=True)
+
+
+def render(macro: str, text: str, *args: Any) -> Block:
+    """One macro of blocks.html.j2 as a block."""
+    module: Any = environment().get_template("blocks.html.j2").module
+    return Block(str(getattr(module, macro)(*args)).strip(), text)
+
+
+def written(say: Words, value: object, kind: str, currency: str, n: object = None) -> str:
+    """A value as a person reads it; a dash for what is not known."""
+    if isinstance(value, str) and kind == "text":
+        return say(value) if value in TEXT_GROUPS else value
+    if value is None or value is pd.NA or value is pd.NaT or value != value:
+        return NOTHING
+    if kind in ("share", "ratio"):
+        exact = kind == "share" and isinstance(n, int | float) and n >= PRECISE_FROM
+        return say.percent(value, 1 if exact else 0)
+    if kind == "money":
+        return say.money(value, currency)
+    if kind == "days":
+        return say.number(value, 0 if float(str(value)) >= 10 else 1)
+    if kind == "hours":
+        return _hours(say, float(str(value)))
+    if kind == "date":
+        return say.date(value)
+    return say.number(value) if kind in ("count", "number") else str(value)
+
+
+def _hours(say: Words, hours: float) -> str:
+    if hours < 2:
+        return say("{n} min", n=say.number(round(hours * 60)))
+    if hours < 48:
+        return say("{n} h", n=say.number(hours, 0 if hours >= 10 else 1))
+    return say("{n} d", n=say.number(hours / 24, 0 if hours >= 240 else 1))
+
+
+def cell(say: Words, row: Any, field: Field, currency: str) -> Cell:
+    """A value with its interval in brackets, where it has one."""
+    n = row.get("n")
+    text = written(say, row.get(field.column), field.kind, currency, n)
+    if field.low is None or field.high is None or text == NOTHING:
+        return Cell(text)
+    low, high = (written(say, row.get(c), field.kind, currency, n) for c in (field.low, field.high))
+    return Cell(text, "" if low == high == NOTHING else f"({low if low != NOTHING else ''}–{high if high != NOTHING else ''})")
+
+
+def table_block(say: Words, book: Book, caption: str, table: pd.DataFrame, groups: Sequence[str], fields: Sequence[Field],
+                notes: Sequence[str] = ()) -> Block:
+    """A result as a table: its groups as text at the left, then the fields."""
+    several = "currency" in table
+    columns = [Column(say(GROUP_LABELS.get(g, g)), False) for g in groups] + [
+        Column(say(f.label), f.kind != "text") for f in fields]
+    currency = currency_of(book)
+    rows = []
+    for row in table.to_dict("records"):
+        money = str(row["currency"]) if several else currency
+        rows.append([Cell(written(say, row[g], "text", money)) for g in groups] + [cell(say, row, f, money) for f in fields])
+    return render("table", f"[{caption}]", caption, columns, rows, list(notes))
+
+
+def text_table(say: Words, caption: str, labels: Sequence[str], rows: Sequence[Sequence[object]], numbers: Sequence[int] = (),
+               notes: Sequence[str] = ()) -> Block:
+    """A table of finished texts and whole numbers; `numbers` are the positions of number columns."""
+    columns = [Column(label, i in numbers) for i, label in enumerate(labels)]
+    cells = [[Cell(say.number(v) if i in numbers and not isinstance(v, str) else str(v)) for i, v in enumerate(row)] for row in rows]
+    return render("table", f"[{caption}]", caption, columns, cells, list(notes))

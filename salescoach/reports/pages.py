@@ -1,0 +1,35 @@
+"""From an executed notebook to one self-contained, safe HTML file; and the index of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
+
+from salescoach.kit import kit_path
+from salescoach.reports.blocks import environment
+
+
+def page_html(notebook: Any, title: str, language: str) -> str:
+    """One HTML file: no code, no scripts, nothing fetched from anywhere."""
+    notebook.metadata["salescoach"] = {"title": title, "language": language}
+    html, _ = _exporter().from_notebook_node(notebook, resources={"salescoach": {"css": stylesheet()}, "metadata": {"name": title}})
+    return str(html)
+
+
+@cache
+def stylesheet() -> str:
+    return (kit_path("templates/report") / "style.css").read_text(encoding="utf-8")
+
+
+@cache
+def _exporter() -> Any:
+    from nbconvert.exporters import HTMLExporter
+
+    return HTMLExporter(template_name="report", extra_template_basedirs=[str(kit_path("templates"))])
+
+
+def overview_html(title: str, language: str, facts: Sequence[str], sections: Sequence[Mapping[str, Any]], purpose: Sequence[str]) -> str:
+    """The index page. A section: title, note, who, report, rows of {name, links of {text, href}}; a link without href is a failure."""
+    return environment().get_template("overview.html.j2").render(
+        title=title, language=language, css=stylesheet(), facts=facts, sections=sections, purpose=purpose)

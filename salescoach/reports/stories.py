@@ -1,0 +1,85 @@
+"""Notebooks as stories: their question, their parameters, and their prose in the reader's language."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from salescoach.errors import InputError, UsageError, suggestion
+from salescoach.kit import kit_path
+from salescoach.wording import Words
+
+PARAMETERS = "parameters"
+
+
+@dataclass(frozen=True)
+class Story:
+    """One notebook: its name, its file, its question (the first heading) and its parameters with their defaults."""
+
+    name: str
+    path: Path
+    question: str
+    parameters: dict[str, Any]
+
+    def check_parameters(self, given: dict[str, Any]) -> None:
+        """Raise UsageError for a parameter the notebook does not have: papermill would only log it."""
+        for name in given:
+            if name not in self.parameters:
+                raise UsageError(f"The notebook {self.name} has no parameter {name!r}.{suggestion(name, self.parameters)} "
+                                 f"Its parameters: {', '.join(self.parameters)}.")
+
+    def read(self, say: Words) -> Any:
+        """The notebook with its prose in the reader's language and without outputs of earlier runs."""
+        notebook = _read(self.path)
+        for cell in notebook.cells:
+            if cell.cell_type == "markdown":
+                cell.source = say(cell.source)
+            else:
+                cell.outputs, cell.execution_count = [], None
+        return notebook
+
+
+def stories(folder: Path | None = None) -> dict[str, Story]:
+    """All notebooks of a folder (default: those that travel with salescoach), by name."""
+    files = sorted((folder or kit_path("notebooks")).glob("*.ipynb"))
+    return {f.stem: read_story(f) for f in files}
+
+
+def find_story(name: str) -> Story:
+    """A notebook by name, or by the path of a notebook of one's own. Raises UsageError with the nearest name."""
+    if name.endswith(".ipynb"):
+        return read_story(Path(name))
+    known = {f.stem: f for f in kit_path("notebooks").glob("*.ipynb")}
+    if name not in known:
+        raise UsageError(f"There is no notebook {name!r}.{suggestion(name, known)} Notebooks: {', '.join(sorted(known))}.")
+    return read_story(known[name])
+
+
+def read_story(path: Path) -> Story:
+    notebook = _read(path)
+    prose = next((c.source for c in notebook.cells if c.cell_type == "markdown"), "")
+    question = next((line.lstrip("# ").strip() for line in prose.splitlines() if line.startswith("# ")), path.stem)
+    cell = next((c for c in notebook.cells if c.cell_type == "code" and PARAMETERS in c.metadata.get("tags", [])), None)
+    if cell is None:
+        raise InputError(f"{path.name} has no cell tagged `parameters`. Tag the cell that assigns book, rep, team, period, language.")
+    return Story(path.stem, path, question, _assignments(cell.source, path))
+
+
+def _assignments(source: str, path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for node in ast.parse(source).body:
+        target = node.target if isinstance(node, ast.AnnAssign) else node.targets[0] if isinstance(node, ast.Assign) else None
+        if not isinstance(target, ast.Name) or not isinstance(node, ast.Assign | ast.AnnAssign) or node.value is None:
+            raise InputError(f"{path.name}: the parameters cell may only assign values, one a line; found `{ast.unparse(node)}`.")
+        found[target.id] = ast.literal_eval(node.value)
+    return found
+
+
+def _read(path: Path) -> Any:
+    import nbformat
+
+    if not path.is_file():
+        raise UsageError(f"{path} does not exist. Give the path of a notebook.")
+    return nbformat.read(path, as_version=4)

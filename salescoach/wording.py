@@ -1,0 +1,80 @@
+"""Every sentence a person reads, in their language: English in the code, other languages in one catalogue each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from salescoach.errors import UsageError
+
+LANGUAGES = ("en", "zh")
+CATALOGUES = Path(__file__).resolve().parent / "locale"
+
+
+def N_(text: str) -> str:
+    """Mark a text for the catalogue that is translated later, where the language is known."""
+    return text
+
+
+@cache
+def catalogue(language: str) -> dict[str, str]:
+    """English text -> text in `language`; empty for English. Raises UsageError for a language we do not have."""
+    if language not in LANGUAGES:
+        raise UsageError(f"There is no language {language!r}. Languages: {', '.join(LANGUAGES)}.")
+    if language == "en":
+        return {}
+    from babel.messages.pofile import read_po
+
+    with (CATALOGUES / f"{language}.po").open("rb") as file:
+        return {str(m.id): str(m.string) for m in read_po(file, locale=language) if m.id and m.string}
+
+
+@dataclass(frozen=True)
+class Words:
+    """Says texts, numbers, dates and amounts in one language. `say("{n} deals", n=3)`."""
+
+    language: str
+
+    def __call__(self, text: str, **values: object) -> str:
+        said = catalogue(self.language).get(text, text)
+        return said.format(**values) if values else said
+
+    @property
+    def locale(self) -> str:
+        return {"en": "en_GB", "zh": "zh_CN"}[self.language]
+
+    def number(self, value: object, digits: int = 0) -> str:
+        from babel.numbers import format_decimal
+
+        return _known(value) or format_decimal(value, "#,##0" + ("." + "0" * digits if digits else ""), self.locale)
+
+    def percent(self, share: object, digits: int = 0) -> str:
+        from babel.numbers import format_percent
+
+        return _known(share) or format_percent(share, "#,##0" + ("." + "0" * digits if digits else "") + "%", self.locale)
+
+    def money(self, amount: object, currency: str) -> str:
+        from babel.numbers import format_currency, get_currency_symbol
+
+        symbol = get_currency_symbol(currency, self.locale)
+        return _known(amount) or format_currency(amount, currency, f"{symbol}#,##0;-{symbol}#,##0", self.locale, currency_digits=False)
+
+    def date(self, day: object) -> str:
+        from babel.dates import format_date
+
+        return _known(day) or format_date(day, "d MMM y" if self.language == "en" else "y年M月d日", self.locale)
+
+
+NOTHING = "–"
+
+
+def _known(value: object) -> str:
+    """A dash for what is not known, else an empty text."""
+    return NOTHING if value is None or value != value or str(value) in ("NaT", "<NA>") else ""
+
+
+def words(language: str) -> Words:
+    """Raises UsageError for a language we do not have."""
+    catalogue(language)
+    return Words(language)
