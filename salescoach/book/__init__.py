@@ -5,6 +5,14 @@ from salescoach.book.store import open_book, save_book, write_folder
 from salescoach.book.tables import EVIDENCE, OUTCOMES, REFERENCES, TABLES, Table
 
 __all__ = [
-    "EVIDENCE", "OTHER_REP", "OUTCOMES", "REFERENCES", "TABLES", "Book", "Table",
-    "open_book", "save_book", "write_folder",
+    "EVIDENCE",
+    "OTHER_REP",
+    "OUTCOMES",
+    "REFERENCES",
+    "TABLES",
+    "Book",
+    "Table",
+    "open_book",
+    "save_book",
+    "write_folder",
 ]

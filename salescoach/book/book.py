@@ -113,8 +113,10 @@ class Book:
         if len(named) == 1:
             return str(named.iloc[0])
         known = [*people["rep_id"], *people["rep"]]
-        raise UsageError(f"There is no rep {rep!r} in this book.{suggestion(rep, known)} "
-                         "`salescoach metrics --by rep` lists everybody.")
+        raise UsageError(
+            f"There is no rep {rep!r} in this book.{suggestion(rep, known)} "
+            "`salescoach metrics --by rep` lists everybody."
+        )
 
     @property
     def teams(self) -> list[str]:
@@ -123,8 +125,10 @@ class Book:
     def find_team(self, team: str) -> str:
         if team in self.teams:
             return team
-        raise UsageError(f"There is no team {team!r} in this book.{suggestion(team, self.teams)} "
-                         f"Teams: {', '.join(self.teams) or 'none'}.")
+        raise UsageError(
+            f"There is no team {team!r} in this book.{suggestion(team, self.teams)} "
+            f"Teams: {', '.join(self.teams) or 'none'}."
+        )
 
     # --- slices -------------------------------------------------------------------------------
 
@@ -189,8 +193,11 @@ class Book:
     def content_hash(self) -> str:
         """Hash of tables, process, as_of and currency: the same for equal input in any file format."""
         digest = hashlib.sha256()
-        settings = {"as_of": self.as_of.isoformat(), "currency": self.currency,
-                    "process": process_to_dict(self.process)}
+        settings = {
+            "as_of": self.as_of.isoformat(),
+            "currency": self.currency,
+            "process": process_to_dict(self.process),
+        }
         digest.update(json.dumps(settings, sort_keys=True, ensure_ascii=False, default=str).encode())
         for name in sorted(self.tables):
             frame = self.tables[name]

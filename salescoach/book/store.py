@@ -49,36 +49,58 @@ def write_folder(book: Book, folder: Path) -> None:
         (folder / "peers").mkdir()
         for name, frame in book.peers.items():
             frame.to_parquet(folder / "peers" / f"{name}.parquet", index=False)
-    _write_json(folder / "book.json", {
-        "schema_version": SCHEMA_VERSION, "as_of": book.as_of.isoformat(), "currency": book.currency,
-        "timezone": book.timezone, "process": process_to_dict(book.process), "origin": dict(book.origin),
-        "precision": dict(book.precision), "tables": sorted(book.tables), "content_hash": book.content_hash,
-    })
+    _write_json(
+        folder / "book.json",
+        {
+            "schema_version": SCHEMA_VERSION,
+            "as_of": book.as_of.isoformat(),
+            "currency": book.currency,
+            "timezone": book.timezone,
+            "process": process_to_dict(book.process),
+            "origin": dict(book.origin),
+            "precision": dict(book.precision),
+            "tables": sorted(book.tables),
+            "content_hash": book.content_hash,
+        },
+    )
 
 
 def open_book(folder: str | Path) -> Book:
     """Open a saved book. Raises StorageError if it is missing, of another version, or was altered."""
     path = Path(folder)
     if not (path / "book.json").is_file():
-        raise StorageError(f"{path} is not a book: book.json is missing. Build one with "
-                           "`salescoach load FILE… --book DIR`, or use --book demo.")
+        raise StorageError(
+            f"{path} is not a book: book.json is missing. Build one with "
+            "`salescoach load FILE… --book DIR`, or use --book demo."
+        )
     try:
         head = json.loads((path / "book.json").read_text(encoding="utf-8"))
         if head.get("schema_version") != SCHEMA_VERSION:
-            raise StorageError(f"{path} was written with book format {head.get('schema_version')}, this salescoach "
-                               f"reads {SCHEMA_VERSION}. Build the book again with `salescoach load`.")
+            raise StorageError(
+                f"{path} was written with book format {head.get('schema_version')}, this salescoach "
+                f"reads {SCHEMA_VERSION}. Build the book again with `salescoach load`."
+            )
         tables = {n: _read_table(path / f"{n}.parquet") for n in head["tables"]}
         book = Book(
-            tables=tables, process=process_from_dict(head["process"]), as_of=pd.Timestamp(head["as_of"]),
-            currency=head["currency"], origin=head["origin"], precision=head["precision"],
+            tables=tables,
+            process=process_from_dict(head["process"]),
+            as_of=pd.Timestamp(head["as_of"]),
+            currency=head["currency"],
+            origin=head["origin"],
+            precision=head["precision"],
             quality=json.loads((path / "quality.json").read_text(encoding="utf-8")),
-            quarantine=_read_quarantine(path / "quarantine.csv"), peers=_read_peers(path / "peers"),
+            quarantine=_read_quarantine(path / "quarantine.csv"),
+            peers=_read_peers(path / "peers"),
         )
     except (OSError, ValueError, KeyError) as error:
-        raise StorageError(f"{path} cannot be read as a book ({error}). Build it again with `salescoach load`.") from error
+        raise StorageError(
+            f"{path} cannot be read as a book ({error}). Build it again with `salescoach load`."
+        ) from error
     if book.content_hash != head["content_hash"]:
-        raise StorageError(f"{path} was altered after it was written: its content no longer matches book.json. "
-                           "Build it again with `salescoach load`.")
+        raise StorageError(
+            f"{path} was altered after it was written: its content no longer matches book.json. "
+            "Build it again with `salescoach load`."
+        )
     return book
 
 

@@ -33,12 +33,33 @@ class Table:
 DEALS = Table(
     "deals",
     {
-        "deal_id": "id", "stage": "stage", "rep_id": "id", "created_at": "instant", "closed_at": "instant",
-        "amount": "money", "outcome": "outcome", "expected_close_on": "date", "currency": "text",
-        "pipeline": "text", "account_id": "id", "lead_id": "id", "name": "text", "lead_source": "text",
-        "deal_type": "text", "segment": "text", "region": "text", "product": "text", "list_price": "money",
-        "probability": "share", "forecast_category": "text", "won_reason": "text", "lost_reason": "text",
-        "competitor": "text", "lost_stage": "stage", "stage_changed_at": "instant", "updated_at": "instant",
+        "deal_id": "id",
+        "stage": "stage",
+        "rep_id": "id",
+        "created_at": "instant",
+        "closed_at": "instant",
+        "amount": "money",
+        "outcome": "outcome",
+        "expected_close_on": "date",
+        "currency": "text",
+        "pipeline": "text",
+        "account_id": "id",
+        "lead_id": "id",
+        "name": "text",
+        "lead_source": "text",
+        "deal_type": "text",
+        "segment": "text",
+        "region": "text",
+        "product": "text",
+        "list_price": "money",
+        "probability": "share",
+        "forecast_category": "text",
+        "won_reason": "text",
+        "lost_reason": "text",
+        "competitor": "text",
+        "lost_stage": "stage",
+        "stage_changed_at": "instant",
+        "updated_at": "instant",
     },
     mandatory=("deal_id", "stage"),
     key=("deal_id",),
@@ -67,9 +88,17 @@ CHANGES = Table(
 LEADS = Table(
     "leads",
     {
-        "lead_id": "id", "created_at": "instant", "rep_id": "id", "lead_source": "text",
-        "first_response_at": "instant", "converted_at": "instant", "deal_id": "id", "account_id": "id",
-        "status": "text", "segment": "text", "region": "text",
+        "lead_id": "id",
+        "created_at": "instant",
+        "rep_id": "id",
+        "lead_source": "text",
+        "first_response_at": "instant",
+        "converted_at": "instant",
+        "deal_id": "id",
+        "account_id": "id",
+        "status": "text",
+        "segment": "text",
+        "region": "text",
     },
     mandatory=("lead_id", "created_at"),
     key=("lead_id",),
@@ -80,8 +109,16 @@ LEADS = Table(
 ACTIVITIES = Table(
     "activities",
     {
-        "activity_id": "id", "rep_id": "id", "at": "instant", "activity_type": "text", "deal_id": "id",
-        "lead_id": "id", "direction": "text", "minutes": "number", "due_on": "date", "done": "flag",
+        "activity_id": "id",
+        "rep_id": "id",
+        "at": "instant",
+        "activity_type": "text",
+        "deal_id": "id",
+        "lead_id": "id",
+        "direction": "text",
+        "minutes": "number",
+        "due_on": "date",
+        "done": "flag",
     },
     mandatory=("rep_id", "at", "activity_type"),
     key=("activity_id",),
@@ -92,8 +129,15 @@ ACTIVITIES = Table(
 REPS = Table(
     "reps",
     {
-        "rep_id": "id", "name": "text", "team": "text", "manager": "text", "role": "text",
-        "start_on": "date", "end_on": "date", "valid_from": "date", "valid_to": "date",
+        "rep_id": "id",
+        "name": "text",
+        "team": "text",
+        "manager": "text",
+        "role": "text",
+        "start_on": "date",
+        "end_on": "date",
+        "valid_from": "date",
+        "valid_to": "date",
     },
     mandatory=("rep_id",),
     key=("rep_id", "valid_from"),
@@ -104,8 +148,13 @@ REPS = Table(
 TARGETS = Table(
     "targets",
     {
-        "rep_id": "id", "team": "text", "metric": "text", "start_on": "date", "end_on": "date",
-        "value": "number", "currency": "text",
+        "rep_id": "id",
+        "team": "text",
+        "metric": "text",
+        "start_on": "date",
+        "end_on": "date",
+        "value": "number",
+        "currency": "text",
     },
     mandatory=("metric", "start_on", "end_on", "value"),
     key=("rep_id", "team", "metric", "start_on", "end_on"),
@@ -116,8 +165,13 @@ TARGETS = Table(
 ACCOUNTS = Table(
     "accounts",
     {
-        "account_id": "id", "name": "text", "industry": "text", "size": "text", "region": "text",
-        "rep_id": "id", "created_at": "instant",
+        "account_id": "id",
+        "name": "text",
+        "industry": "text",
+        "size": "text",
+        "region": "text",
+        "rep_id": "id",
+        "created_at": "instant",
     },
     mandatory=("account_id",),
     key=("account_id",),
@@ -135,8 +189,7 @@ PRODUCTS = Table(
 )
 
 TABLES: dict[str, Table] = {
-    t.name: t
-    for t in (DEALS, STAGE_HISTORY, CHANGES, LEADS, ACTIVITIES, REPS, TARGETS, ACCOUNTS, PRODUCTS)
+    t.name: t for t in (DEALS, STAGE_HISTORY, CHANGES, LEADS, ACTIVITIES, REPS, TARGETS, ACCOUNTS, PRODUCTS)
 }
 
 OUTCOMES = ("open", "won", "lost", "void")

@@ -29,6 +29,7 @@ def count_table(
     Without keys the table is one row, also where there is nothing to count.
     One int64 key is built from the columns' codes, so the cost is one sort of one column.
     """
+    keys = list(dict.fromkeys(keys))
     code, size = np.zeros(len(units), dtype=np.int64), 1
     for key in keys:
         codes, values = pd.factorize(units[key], sort=True, use_na_sentinel=False)
@@ -40,7 +41,7 @@ def count_table(
     order = np.argsort(code, kind="stable")
     ordered = code[order]
     starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]]) if len(ordered) else np.array([], dtype=np.int64)
-    frame = units[list(keys)].iloc[order[starts]].reset_index(drop=True) if keys else pd.DataFrame(index=[0])
+    frame = units[keys].iloc[order[starts]].reset_index(drop=True) if keys else pd.DataFrame(index=[0])
     frame["n"] = np.diff(np.r_[starts, len(ordered)]) if len(starts) else np.zeros(len(frame), dtype=np.int64)
     for name, column in (sums or {}).items():
         frame[name] = _sum(column.to_numpy(np.int64), order, starts, len(frame))

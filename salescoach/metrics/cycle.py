@@ -4,70 +4,63 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
 
 from salescoach.book import Book
 from salescoach.errors import Unavailable
 from salescoach.metrics.counts import add_up, count_table
 from salescoach.metrics.estimate import mean_interval
-from salescoach.metrics.groups import complete, group_columns, parse_by, with_groups
+from salescoach.metrics.groups import complete, group_columns, group_keys, parse_by, with_groups
 from salescoach.metrics.ladder import NO_AGE, ladder_codes
-from salescoach.metrics.registry import as_period, metric
-from salescoach.metrics.times import medians
-from salescoach.metrics.visits import deals_of
+from salescoach.metrics.registry import in_period, metric
+from salescoach.metrics.times import beside, medians
+from salescoach.metrics.visits import deals_of, owner_at
 from salescoach.process import Period
 
 
 def first_contact(book: Book) -> pd.Series:
-    """The first contact of each deal: its lead's creation or its first activity, whichever was first, else its own creation."""
+    """The first contact of each deal: its lead, its first activity or its own creation, whichever was first."""
     deals = deals_of(book)
-    start = deals["created_at"]
-    for earlier in (_lead_created(book, deals), _first_activity(book, deals)):
-        start = start.where(~(earlier < start), earlier)
-    return start
+    starts = [deals["created_at"], *_lead_created(book, deals), *_first_activity(book, deals)]
+    return pd.concat(starts, axis=1).min(axis=1) if len(starts) > 1 else starts[0]
 
 
-def _lead_created(book: Book, deals: pd.DataFrame) -> pd.Series:
-    nothing = pd.Series(pd.NaT, deals.index, dtype="datetime64[us, UTC]")
+def _lead_created(book: Book, deals: pd.DataFrame) -> list[pd.Series]:
     if "leads" not in book.tables:
-        return nothing
+        return []
     leads = book.tables["leads"]
-    created = nothing
+    found = []
     if "lead_id" in deals:
-        created = deals["lead_id"].map(leads.drop_duplicates("lead_id").set_index("lead_id")["created_at"])
+        found.append(deals["lead_id"].map(leads.set_index("lead_id")["created_at"]))
     if "deal_id" in leads:
-        by_deal = leads.dropna(subset=["deal_id"]).groupby("deal_id")["created_at"].min()
-        created = created.where(created.notna(), deals["deal_id"].map(by_deal))
-    return created
+        found.append(deals["deal_id"].map(leads.groupby("deal_id")["created_at"].min()))
+    return found
 
 
-def _first_activity(book: Book, deals: pd.DataFrame) -> pd.Series:
+def _first_activity(book: Book, deals: pd.DataFrame) -> list[pd.Series]:
     if not book.has("activities", "deal_id"):
-        return pd.Series(pd.NaT, deals.index, dtype="datetime64[us, UTC]")
-    first = book.tables["activities"].groupby("deal_id")["at"].min()
-    return deals["deal_id"].map(first)
+        return []
+    return [deals["deal_id"].map(book.tables["activities"].groupby("deal_id")["at"].min())]
 
 
 def started_deals(book: Book, period: str | Period | None = None) -> pd.DataFrame:
-    """Deals with a known start in the period (void ones left out): started_on, ended, won, age, days."""
+    """Deals with a known start in the period (void ones left out): started_on, ended, won, age, days.
+
+    Left out too: decided deals without a close date, and those that closed before they began. Credit goes to the owner at
+    the close, or now.
+    """
     deals = deals_of(book)
     deals["start"] = first_contact(book)
     deals["started_on"] = book.local_days(deals["start"])
-    span = as_period(book, period)
-    known = (
-        deals["start"].notna()
-        & (deals["outcome"] != "void")
-        & ~(deals["outcome"].isin(["won", "lost"]) & deals["closed_at"].isna())
-    )
-    deals = deals[known & span.contains(deals["started_on"])].copy()
-    end = deals["closed_at"].fillna(book.as_of)
+    deals["ended"] = deals["outcome"].isin(["won", "lost"])
+    deals["won"] = deals["outcome"] == "won"
+    end = deals["closed_at"].where(deals["ended"], book.as_of)
     by_day = book.by_day_only("deals", "created_at") or book.by_day_only("deals", "closed_at")
     deals["age"] = ladder_codes(deals["start"], end, book.timezone, by_day)
     deals["days"] = (book.local_days(end) - deals["started_on"]).dt.days
-    deals["ended"] = deals["outcome"].isin(["won", "lost"])
-    deals["won"] = deals["outcome"] == "won"
-    return deals[deals["age"] != NO_AGE]
+    deals["rep_id"] = owner_at(book, deals.index.to_series(), deals["closed_at"])
+    counted = (deals["outcome"] != "void") & (deals["age"] != NO_AGE)
+    return deals[counted & in_period(book, period, deals["started_on"])]
 
 
 @metric(
@@ -88,49 +81,22 @@ def sales_cycle(book: Book, by: str | Sequence[str] = "rep", period: str | Perio
     value: Kaplan-Meier median to any decision, open deals censored at as_of (null: half are not decided yet).
     mean_won: plain mean over won deals, in calendar days.
 
-    Returns one row per group: n (deals), decided, won, open, value, low, high (95 % Brookmeyer-Crowley, log-log), p25, p75, p90,
-    mean_won, mean_won_low, mean_won_high (days).
+    Returns one row per group: n (deals), decided, won, open, value, low, high (95 % Brookmeyer-Crowley, log-log), p25,
+    p75, p90, mean_won, mean_won_low, mean_won_high (days).
     """
     groups = parse_by(by)
     deals = with_groups(book, started_deals(book, period), groups, "started_on")
     if deals.empty:
         raise Unavailable("no deal with a known start lies in the period")
-    keys = [c for c in group_columns(groups) if c != "rep"]
+    keys = group_keys(groups)
     days = deals["days"].where(deals["won"], 0)
-    counts = count_table(
-        deals, [*keys, "age", "ended"], sums={"won": deals["won"], "won_days": days, "won_days2": days**2}
-    )
-    table = add_up(counts, keys).drop(columns=[c for c in ("age", "ended") if c not in keys], errors="ignore")
-    decided = add_up(counts[counts["ended"]], keys)
-    table = _merge(table, decided[[*keys, "n"]].rename(columns={"n": "decided"}), keys)
-    table = _merge(table, medians(counts, keys), keys)
+    sums = {"decided": deals["ended"], "won": deals["won"], "won_days": days, "won_days2": days**2}
+    counts = count_table(deals, [*keys, "age", "ended"], sums=sums)
+    table = add_up(counts.drop(columns=["age", "ended"]), keys)
+    table = beside(table, medians(counts, keys), keys)
     table = complete(book, table, groups)
-    table["decided"] = table["decided"].fillna(0).astype("int64")
     table["open"] = table["n"] - table["decided"]
-    table["mean_won"], table["mean_won_low"], table["mean_won_high"] = mean_interval(
-        table["won_days"], table["won_days2"], table["won"]
-    )
-    shown = [
-        "n",
-        "decided",
-        "won",
-        "open",
-        "value",
-        "low",
-        "high",
-        "p25",
-        "p75",
-        "p90",
-        "mean_won",
-        "mean_won_low",
-        "mean_won_high",
-    ]
-    return table[[*group_columns(groups), *shown]]
-
-
-def _merge(left: pd.DataFrame, right: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
-    if keys:
-        return left.merge(right, on=keys, how="left", validate="1:1")
-    if right.empty:
-        right = pd.DataFrame(np.nan, index=[0], columns=right.columns)
-    return pd.concat([left.reset_index(drop=True), right.reset_index(drop=True)], axis=1)
+    mean, low, high = mean_interval(table["won_days"], table["won_days2"], table["won"])
+    table["mean_won"], table["mean_won_low"], table["mean_won_high"] = mean, low, high
+    shown = ["n", "decided", "won", "open", "value", "low", "high", "p25", "p75", "p90"]
+    return table[[*group_columns(groups), *shown, "mean_won", "mean_won_low", "mean_won_high"]]

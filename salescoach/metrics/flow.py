@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 
 from salescoach.book import Book
-from salescoach.errors import Unavailable, UsageError
-from salescoach.metrics.counts import add_up, count_table
+from salescoach.errors import Unavailable, UsageError, suggestion
+from salescoach.metrics.counts import count_table
 from salescoach.metrics.estimate import mean_interval, wilson
-from salescoach.metrics.groups import group_columns, parse_by, with_groups
+from salescoach.metrics.groups import group_columns, group_keys, in_order, name_reps, parse_by, with_groups
 from salescoach.metrics.ladder import NO_AGE, ladder_codes, ladder_days
-from salescoach.metrics.money import major, money_keys
-from salescoach.metrics.registry import as_period, metric
+from salescoach.metrics.money import known_amount, money_keys
+from salescoach.metrics.registry import as_period, in_period, is_everything, metric
 from salescoach.metrics.times import medians
 from salescoach.metrics.visits import deals_of, passages, visits
 from salescoach.process import Period
@@ -22,22 +22,21 @@ from salescoach.process import Period
 UNKNOWN_TOLERATED = 0.2
 TYPICAL_NEEDS = 20
 STAGE = ["pipeline", "stage", "order"]
-RULES = ("reached", "touched")
+RULES = ("reached", "touched", "strict")
+MATURE_DAYS = 90
 
 
 def stage_at_close_unknown(book: Book) -> float:
-    """Share of lost deals whose stage before the loss is only assumed."""
-    lost = book.deals.loc[book.deals["outcome"] == "lost", "deal_id"]
-    if "stage_history" not in book.tables or lost.empty:
-        return 1.0 if len(lost) else 0.0
+    """Share of lost deals (of all deals where none is lost) whose stage before the loss is only assumed."""
+    deals = book.deals
+    lost = deals.loc[deals["outcome"] == "lost", "deal_id"]
+    asked = lost if len(lost) else deals["deal_id"]
+    if "stage_history" not in book.tables or asked.empty:
+        return 1.0 if len(asked) else 0.0
     history = book.tables["stage_history"]
     closing = {s.key for p in book.process.pipelines.values() for s in p.stages if s.outcome}
-    before = (
-        history[~history["stage"].isin(closing)]
-        .drop_duplicates("deal_id", keep="last")
-        .set_index("deal_id")["evidence"]
-    )
-    return float((lost.map(before).fillna("assumed") == "assumed").mean())
+    before = history[~history["stage"].isin(closing)].drop_duplicates("deal_id", keep="last").set_index("deal_id")
+    return float((asked.map(before["evidence"]).fillna("assumed") == "assumed").mean())
 
 
 def need_stages(book: Book) -> None:
@@ -45,8 +44,8 @@ def need_stages(book: Book) -> None:
     unknown = stage_at_close_unknown(book)
     if unknown > UNKNOWN_TOLERATED:
         raise Unavailable(
-            f"the stage from which a deal was lost is unknown for {unknown:.0%} of lost deals: the export has no stage history. "
-            "Export the stage history too, or start recording it with `salescoach snapshot`"
+            f"the stage from which a deal was lost is unknown for {unknown:.0%} of lost deals: the export has no stage "
+            "history. Export the stage history too, or start recording it with `salescoach snapshot`"
         )
 
 
@@ -56,91 +55,82 @@ def joined(book: Book, rows: pd.DataFrame) -> pd.DataFrame:
     return rows.join(deals.drop(columns=[c for c in deals if c in rows]), on="deal")
 
 
-def ended_passages(book: Book, period: str | Period | None = None, rule: str = "reached") -> pd.DataFrame:
-    """Passages that ended in the period, with their deals' columns. `rule="touched"` leaves out stages that were skipped."""
+def ended_passages(
+    book: Book, period: str | Period | None = None, rule: str = "reached", mature_days: int = MATURE_DAYS
+) -> pd.DataFrame:
+    """Passages that ended or matured in the period, with their deals' columns: fate, counted_on, went_on, stuck.
+
+    stuck       still open `mature_days` after the first entry: it has not gone deeper
+    counted_on  the day it went deeper or was lost; where stuck, the day it matured
+    went_on     went deeper in the sense of `rule`
+    """
     if rule not in RULES:
-        raise UsageError(f"rule={rule!r} is unknown. Rules: {', '.join(RULES)}.")
+        raise UsageError(f"rule={rule!r} is unknown.{suggestion(rule, RULES)} Rules: {', '.join(RULES)}.")
     need_stages(book)
-    span = as_period(book, period)
     rows = passages(book)
-    rows = rows[rows["fate"].isin(["deeper", "lost"])]
-    inside = span.contains(rows["ended_on"])
-    if span.start_on is None:
-        inside |= rows["ended_on"].isna().to_numpy()
-    rows = rows[inside]
+    matured_on = rows["entered_on"] + pd.Timedelta(days=mature_days)
+    rows["stuck"] = (rows["fate"] == "open") & (matured_on <= book.as_of_on)
+    rows["counted_on"] = rows["ended_on"].mask(rows["stuck"], matured_on)
+    rows = rows[rows["stuck"] | rows["fate"].isin(["deeper", "lost"])]
+    rows = rows[in_period(book, period, rows["counted_on"])]
+    rows["went_on"] = (rows["fate"] == "deeper") & ~(rows["jumped"] if rule == "strict" else False)
     return joined(book, rows if rule == "reached" else rows[~rows["skipped"]])
 
 
 @metric(
     "Stage flow",
-    "Of the deals whose time in a stage ended: the share that reached a deeper stage (or were won). Days: Kaplan-Meier "
-    "median from first entry to the first deeper entry or the loss, in which deals still there count as waiting.",
-    basis="day the deal went deeper or was lost",
+    "Of the deals whose time in a stage ended, or has lasted 90 days: the share that reached a deeper stage (or were "
+    "won). Days: Kaplan-Meier median from first entry to the first deeper entry or the loss, in which deals still there "
+    "count as waiting.",
+    basis="day the deal went deeper or was lost, or had stood there for 90 days",
     interval="95 % Wilson interval of the share; Brookmeyer-Crowley for days",
     unit="share",
     needs=[("stage_history", "entered_at")],
     rows=ended_passages,
-    caveat="A skipped stage counts as reached and has no time. Void deals are left out.",
+    caveat="A skipped stage counts as reached and has no time. Void deals are left out. Deals that go on quickly are "
+    "counted earlier than those that are lost slowly, so a growing book looks up to one or two points too good.",
 )
 def stage_flow(
-    book: Book, by: str | Sequence[str] = (), period: str | Period | None = None, rule: str = "reached"
+    book: Book,
+    by: str | Sequence[str] = (),
+    period: str | Period | None = None,
+    rule: str = "reached",
+    mature_days: int = MATURE_DAYS,
 ) -> pd.DataFrame:
     """Conversion and time per stage.
 
-    value = deeper / (deeper + lost), of passages that ended in the period. A stage that was passed over counts as reached
-    (`rule="touched"`: does not count).
+    value = deeper / n, where n = deeper + lost + stuck are the deals whose passage through the stage ended in the
+    period, or that matured in it: they have stood there for `mature_days` and are still there. Void deals count nowhere.
 
-    Returns one row per pipeline, stage (in order) and group: n, deeper, lost, still (deals there at as_of), skipped, back (moves back
-    out of the stage), value, low, high (95 % Wilson), median_days, median_low, median_high, p75_days (Kaplan-Meier, all who entered),
-    mean_days_advanced (plain mean over the n_timed passages that went deeper).
+    rule    "reached": a stage that was passed over counts as reached (the default)
+            "touched": only deals with a stay in the stage count
+            "strict": as touched, and only a move to the very next stage counts as deeper (n - deeper - lost - stuck
+            deals jumped over it)
+
+    Returns one row per pipeline, stage (in order) and group: n, deeper, lost, stuck, still (deals there at as_of),
+    skipped, back (moves back out of the stage in the period), value, low, high (95 % Wilson), and for the deals that
+    entered in the period median_days, median_low, median_high, p75_days (Kaplan-Meier, any end) and mean_days_advanced
+    (plain mean over the n_timed passages that went deeper). A group of time is that of the row's own date.
     """
     groups = parse_by(by)
-    keys = [c for c in group_columns(groups) if c != "rep"] + STAGE
-    ended = with_groups(book, ended_passages(book, period, rule), groups, "ended_on")
-    ended = ended.assign(deeper=ended["fate"] == "deeper", lost=ended["fate"] == "lost")
-    counts = count_table(
-        ended, keys, sums={"deeper": ended["deeper"], "lost": ended["lost"], "skipped": ended["skipped"]}
-    )
-    table = counts.merge(_waiting(book, groups, keys, rule), on=keys, how="outer", validate="1:1")
-    table = table.merge(_times(book, groups, keys, period), on=keys, how="left", validate="1:1")
+    keys = list(dict.fromkeys([*group_keys(groups), *STAGE]))
+    ended = with_groups(book, ended_passages(book, period, rule, mature_days), groups, "counted_on")
+    lost = ended["fate"] == "lost"
+    sums = {"deeper": ended["went_on"], "lost": lost, "stuck": ended["stuck"], "skipped": ended["skipped"]}
+    table = count_table(ended, keys, sums=sums)
+    table = table.merge(_waiting(book, groups, keys), on=keys, how="outer", validate="1:1")
     table = table.merge(_moves_back(book, groups, keys, period), on=keys, how="left", validate="1:1")
-    for column in ("n", "deeper", "lost", "skipped", "still", "back"):
-        table[column] = table[column].fillna(0).astype("int64")
+    table = table.merge(_times(book, groups, keys, period), on=keys, how="left", validate="1:1")
+    counts = ["n", "deeper", "lost", "stuck", "skipped", "still", "back"]
+    table[counts] = table[counts].fillna(0).astype("int64")
     table["value"], table["low"], table["high"] = wilson(table["deeper"], table["n"])
-    table = _named(book, table, groups).sort_values([*group_columns(groups), "pipeline", "order"], ignore_index=True)
-    return table[
-        [
-            *group_columns(groups),
-            "pipeline",
-            "stage",
-            "n",
-            "deeper",
-            "lost",
-            "still",
-            "skipped",
-            "back",
-            "value",
-            "low",
-            "high",
-            "median_days",
-            "median_low",
-            "median_high",
-            "p75_days",
-            "mean_days_advanced",
-            "n_timed",
-        ]
-    ]
+    table = name_reps(book, in_order(table, [*group_keys(groups), "pipeline", "order"]))
+    shown = ["n", "deeper", "lost", "stuck", "still", "skipped", "back", "value", "low", "high"]
+    times = ["median_days", "median_low", "median_high", "p75_days", "mean_days_advanced", "n_timed"]
+    return table[[*_front(groups, ()), *shown, *times]]
 
 
-def _named(book: Book, table: pd.DataFrame, groups: Sequence[str]) -> pd.DataFrame:
-    """Display names beside rep ids."""
-    if "rep" in groups:
-        names = book.people.set_index("rep_id")["rep"]
-        table = table.assign(rep=table["rep_id"].map(names).fillna(table["rep_id"]))
-    return table
-
-
-def _waiting(book: Book, groups: Sequence[str], keys: list[str], rule: str) -> pd.DataFrame:
+def _waiting(book: Book, groups: Sequence[str], keys: list[str]) -> pd.DataFrame:
     """Deals that stand in each stage at as_of."""
     rows = joined(book, visits(book))
     rows = rows[(rows["exit"] == "still") & (rows["outcome"] == "open")]
@@ -148,39 +138,42 @@ def _waiting(book: Book, groups: Sequence[str], keys: list[str], rule: str) -> p
     return count_table(rows, keys).rename(columns={"n": "still"})
 
 
+def timed_passages(book: Book) -> pd.DataFrame:
+    """Passages whose time is known, void deals left out: days, ended."""
+    rows = passages(book)
+    rows = rows[rows["timed"] & (rows["age"] != NO_AGE) & (rows["fate"] != "void")]
+    return rows.assign(days=ladder_days(rows["age"].to_numpy()), ended=rows["fate"] != "open")
+
+
 def _times(book: Book, groups: Sequence[str], keys: list[str], period: str | Period | None) -> pd.DataFrame:
     """Medians over all passages that entered in the period (open ones censored), and the mean of those that went deeper."""
-    span = as_period(book, period)
-    rows = joined(book, passages(book))
-    rows = rows[rows["timed"] & (rows["age"] != NO_AGE) & (rows["fate"] != "void") & span.contains(rows["entered_on"])]
-    rows = with_groups(book, rows, groups, "entered_on").assign(ended=lambda r: r["fate"] != "open")
-    counts = count_table(rows, [*keys, "age", "ended", "fate"])
-    found = medians(counts, keys).rename(
-        columns={"value": "median_days", "low": "median_low", "high": "median_high", "p75": "p75_days"}
-    )
-    gone = counts[counts["fate"] == "deeper"]
-    gone = gone.assign(days=ladder_days(gone["age"].to_numpy()) * gone["n"])
-    mean = gone.groupby(keys, dropna=False, as_index=False)[["days", "n"]].sum()
-    mean["mean_days_advanced"] = mean["days"] / mean["n"]
-    mean = mean.rename(columns={"n": "n_timed"}).drop(columns="days")
-    return found.drop(columns=["p25", "p90"]).merge(mean, on=keys, how="left", validate="1:1")
+    rows = timed_passages(book)
+    rows = with_groups(book, joined(book, rows[in_period(book, period, rows["entered_on"])]), groups, "entered_on")
+    found = medians(count_table(rows, [*keys, "age", "ended"]), keys)
+    names = {"value": "median_days", "low": "median_low", "high": "median_high", "p75": "p75_days"}
+    mean = rows[rows["fate"] == "deeper"].groupby(keys, as_index=False)["days"].agg(["mean", "size"])
+    mean = mean.rename(columns={"mean": "mean_days_advanced", "size": "n_timed"})
+    found = found.rename(columns=names).drop(columns=["p25", "p90"])
+    return found.merge(mean, on=keys, how="left", validate="1:1")
 
 
 def _moves_back(book: Book, groups: Sequence[str], keys: list[str], period: str | Period | None) -> pd.DataFrame:
-    span = as_period(book, period)
     rows = visits(book)
-    rows = rows[rows["exit"] == "back"]
-    rows = joined(book, rows).assign(exited_on=book.local_days(rows["exited_at"]))
-    rows = rows[span.contains(rows["exited_on"])]
+    rows = joined(book, rows[rows["exit"] == "back"])
+    rows["exited_on"] = book.local_days(rows["exited_at"])
+    rows = rows[in_period(book, period, rows["exited_on"]) & (rows["outcome"] != "void")]
     return count_table(with_groups(book, rows, groups, "exited_on"), keys).rename(columns={"n": "back"})
 
 
 def visit_counts(book: Book, by: Sequence[str] = ()) -> pd.DataFrame:
-    """Count table of visits: groups, pipeline, stage, exit, age (ladder code), late, first, n, amount_minor, n_amount, amount2."""
+    """Count table of visits.
+
+    Returns the groups, pipeline, stage, exit, age and late (ladder codes), first, n, amount_minor, n_amount, amount2.
+    """
     rows = joined(book, visits(book)).assign(exited_on=lambda r: book.local_days(r["exited_at"]))
     rows = with_groups(book, rows, by, "exited_on")
-    keys = [c for c in group_columns(by) if c != "rep"]
-    return count_table(rows, [*keys, "pipeline", "stage", "exit", "age", "late", "first"], money="amount_minor")
+    keys = [*group_keys(by), "pipeline", "stage", "exit", "age", "late", "first"]
+    return count_table(rows, keys, money="amount_minor")
 
 
 # --- funnel ----------------------------------------------------------------------------------------
@@ -189,16 +182,13 @@ def visit_counts(book: Book, by: Sequence[str] = ()) -> pd.DataFrame:
 def created_deals(book: Book, period: str | Period | None = None) -> pd.DataFrame:
     """The deals created in the period, void ones left out."""
     deals = deals_of(book)
-    span = as_period(book, period)
-    inside = span.contains(deals["created_on"])
-    if span.start_on is None:
-        inside |= deals["created_on"].isna().to_numpy()
-    return deals[inside & (deals["outcome"] != "void").to_numpy()]
+    return deals[in_period(book, period, deals["created_on"]) & (deals["outcome"] != "void")]
 
 
 @metric(
     "Funnel",
-    "Of the deals created in the period: the share that has reached each stage so far, by the furthest stage of each deal.",
+    "Of the deals created in the period: the share that has reached each stage so far, by the furthest stage of each "
+    "deal.",
     basis="day of creation",
     interval="95 % Wilson interval of the share",
     unit="share",
@@ -209,65 +199,60 @@ def created_deals(book: Book, period: str | Period | None = None) -> pd.DataFram
 def funnel(book: Book, by: str | Sequence[str] = (), period: str | Period | None = None) -> pd.DataFrame:
     """Deals by furthest stage reached, with a last row for won deals; it never rises from one stage to the next.
 
-    Returns one row per pipeline, stage (in order, then the won stage) and group: n (deals of the cohort), reached, value (reached / n),
-    low, high (95 % Wilson), step (share of those that reached the stage before), open (still under way, furthest here), amount (of the
-    deals that reached it), without_amount.
+    value = reached / n. Credit goes to the present owner, since the cohort is one of deals, not of stays.
+
+    Returns one row per pipeline, stage (in order, then the won stage; a stage that nobody reached has its row) and
+    group: n (deals of the cohort, the same in each stage), reached, value, low, high (95 % Wilson), step (share of those
+    that reached the stage before), open (still under way, furthest here), amount (of the deals that reached it; null
+    where none of them has one), without_amount.
     """
     need_stages(book)
     groups = parse_by(by)
     deals = with_groups(book, created_deals(book, period), groups, "created_on")
     if deals.empty:
         raise Unavailable("no deal was created in the period")
-    keys = [c for c in group_columns(groups) if c != "rep"] + ["pipeline"]
+    keys = list(dict.fromkeys([*group_keys(groups), *money_keys(deals), "pipeline"]))
     rows = _reached(book, deals)
-    counts = count_table(
-        rows, [*keys, "stage", "order", "currency"], money="amount_minor", sums={"open": rows["resting"]}
+    found = count_table(rows, [*keys, "stage", "order"], money="amount_minor", sums={"open": rows["resting"]})
+    table = count_table(deals, keys).merge(_ladder(book), on="pipeline")
+    table = table.merge(
+        found.rename(columns={"n": "reached"}), on=[*keys, "stage", "order"], how="left", validate="1:1"
     )
-    keys += money_keys(counts)
-    table = add_up(counts.rename(columns={"n": "reached"}), [*keys, "stage", "order"])
-    size = add_up(count_table(deals, [*dict.fromkeys([*keys, "currency"])]), keys)
-    table = table.merge(size[[*keys, "n"]], on=keys, how="left", validate="m:1")
+    counts = ["reached", "open", "amount_minor", "n_amount"]
+    table[counts] = table[counts].fillna(0).astype("int64")
     table["value"], table["low"], table["high"] = wilson(table["reached"], table["n"])
-    table = _named(book, table, groups).sort_values([*keys, "order"], ignore_index=True)
-    before = table.groupby(keys, dropna=False)["reached"].shift()
+    table = name_reps(book, in_order(table, [*keys, "order"]))
+    before = table.groupby(keys)["reached"].shift()
     table["step"] = table["reached"] / before.where(before > 0)
-    table["amount"] = major(book, table, "amount_minor")
+    table["amount"] = known_amount(book, table, "amount_minor", "reached", "n_amount")
     table["without_amount"] = table["reached"] - table["n_amount"]
-    return table[
-        [
-            *group_columns(groups),
-            *money_keys(counts),
-            "pipeline",
-            "stage",
-            "n",
-            "reached",
-            "value",
-            "low",
-            "high",
-            "step",
-            "open",
-            "amount",
-            "without_amount",
-        ]
+    shown = ["n", "reached", "value", "low", "high", "step", "open", "amount", "without_amount"]
+    return table[[*_front(groups, money_keys(deals)), *shown]]
+
+
+def _front(groups: Sequence[str], money: Sequence[str]) -> list[str]:
+    """The columns that say what a row is about."""
+    return list(dict.fromkeys([*group_columns(groups), *money, "pipeline", "stage"]))
+
+
+def _ladder(book: Book) -> pd.DataFrame:
+    """Every working stage and the won stage, in order: pipeline, stage, order."""
+    steps = [
+        (key, s.key, order) for key, p in book.process.pipelines.items() for order, s in enumerate([*p.working, p.won])
     ]
+    return pd.DataFrame(steps, columns=STAGE)
 
 
 def _reached(book: Book, deals: pd.DataFrame) -> pd.DataFrame:
     """One row per deal and stage reached, the won stage included; `resting` marks the furthest stage of an open deal."""
-    gone = passages(book)[["deal", "stage", "order"]]
+    gone = passages(book)[["deal", "pipeline", "stage", "order"]]
     gone = gone[gone["deal"].isin(deals.index)]
-    closing = {k: (p.won.key, len(p.working)) for k, p in book.process.pipelines.items()}
     won = deals[deals["outcome"] == "won"]
-    last = pd.DataFrame(
-        {
-            "deal": won.index,
-            "stage": won["pipeline"].map({k: v[0] for k, v in closing.items()}).to_numpy(),
-            "order": won["pipeline"].map({k: v[1] for k, v in closing.items()}).to_numpy(),
-        }
-    )
-    rows = pd.concat([gone, last], ignore_index=True)
+    top = _ladder(book).drop_duplicates("pipeline", keep="last")
+    last = pd.DataFrame({"deal": won.index, "pipeline": won["pipeline"]}).merge(top, on="pipeline")
+    rows = pd.concat([gone, last], ignore_index=True).drop(columns="pipeline")
     furthest = rows.groupby("deal")["order"].transform("max")
-    rows = rows.join(deals.drop(columns="stage"), on="deal")
+    rows = rows.join(deals.drop(columns=[c for c in rows if c in deals]), on="deal")
     rows["resting"] = (rows["order"] == furthest) & (rows["outcome"] == "open")
     return rows
 
@@ -276,11 +261,14 @@ def _reached(book: Book, deals: pd.DataFrame) -> pd.DataFrame:
 
 
 def open_deals(book: Book, period: str | Period | None = None) -> pd.DataFrame:
-    """Deals open at as_of with the age of their stay: age (ladder code), age_days. A period selects by expected close."""
+    """Deals open at as_of with the age of their stay: age_days, order (of the stage), today.
+
+    A period selects by expected close; a deal without one lies in no period.
+    """
     deals = deals_of(book)
     deals = deals[deals["outcome"] == "open"].copy()
     span = as_period(book, period)
-    if span.start_on is not None:
+    if not is_everything(book, span):
         if "expected_close_on" not in deals:
             raise Unavailable("`expected_close_on` is missing in `deals`, so open deals cannot be placed in a period")
         deals = deals[span.contains(deals["expected_close_on"])]
@@ -288,31 +276,31 @@ def open_deals(book: Book, period: str | Period | None = None) -> pd.DataFrame:
     if book.has("stage_history", "entered_at"):
         here = visits(book)
         entered = here[here["exit"] == "still"].drop_duplicates("deal", keep="last").set_index("deal")["entered_at"]
-        since = pd.Series(deals.index.map(entered), deals.index).astype(since.dtype).fillna(since)
-    age = ladder_codes(
-        since, pd.Series(book.as_of, deals.index), book.timezone, book.by_day_only("stage_history", "entered_at")
-    )
+        since = entered.reindex(deals.index).fillna(since)
+    by_day = book.by_day_only("stage_history", "entered_at")
+    age = ladder_codes(since, pd.Series(book.as_of, deals.index), book.timezone, by_day)
     deals["age_days"] = np.where(age == NO_AGE, np.nan, ladder_days(age))
-    order = {(k, s.key): i for k, p in book.process.pipelines.items() for i, s in enumerate(p.stages)}
-    deals["order"] = [order[pair] for pair in zip(deals["pipeline"], deals["stage"], strict=True)]
-    return deals
+    order = {(key, s.key): i for key, p in book.process.pipelines.items() for i, s in enumerate(p.stages)}
+    places = pd.Series(order).reindex(pd.MultiIndex.from_frame(deals[["pipeline", "stage"]]))
+    return deals.assign(order=places.to_numpy(), today=book.as_of_on)
 
 
 def typical_days(book: Book, share: float = 0.8) -> pd.Series:
-    """Per (pipeline, stage): the time within which `share` of the passages that went deeper did so. Null under 20 passages."""
+    """Per (pipeline, stage): the time within which `share` of the passages that went deeper did so.
+
+    Null under 20 passages.
+    """
     if not book.has("stage_history", "entered_at"):
         return pd.Series(dtype="float64")
-    gone = passages(book)
-    gone = gone[(gone["fate"] == "deeper") & gone["timed"] & (gone["age"] != NO_AGE)]
-    days = pd.Series(ladder_days(gone["age"].to_numpy()), gone.index)
-    grouped = days.groupby([gone["pipeline"], gone["stage"]])
+    gone = timed_passages(book)
+    grouped = gone[gone["fate"] == "deeper"].groupby(["pipeline", "stage"])["days"]
     return grouped.quantile(share).where(grouped.size() >= TYPICAL_NEEDS)
 
 
 @metric(
     "Pipeline",
     "Open deals as of the day of the data, by the stage they stand in, with their amounts and the age of their stay.",
-    basis="stock at as_of (a period selects by expected close)",
+    basis="stock at as_of (a period, or a group of time, is that of the expected close)",
     interval="none: a stock is counted, not estimated",
     unit="money",
     needs=[("deals", "outcome")],
@@ -322,54 +310,36 @@ def typical_days(book: Book, share: float = 0.8) -> pd.Series:
 def pipeline(book: Book, by: str | Sequence[str] = (), period: str | Period | None = None) -> pd.DataFrame:
     """Open deals by stage.
 
-    Returns one row per pipeline, stage and group: n, value (= amount of the deals that have one; null if none has), low, high (null),
-    without_amount, median_age_days (age of the present stay), typical_days (time within which 80 % of those that went deeper did so),
-    older_than_typical.
+    Returns one row per pipeline, stage and group: n, value (= amount of the deals that have one; null if none has), low,
+    high (null), without_amount, median_age_days (age of the present stay), typical_days (time within which 80 % of those
+    that went deeper did so), older_than_typical.
     """
     groups = parse_by(by)
-    deals = open_deals(book, period).assign(today=book.as_of_on)
+    deals = open_deals(book, period)
     if deals.empty:
-        raise Unavailable(
-            "no deal is open" + (" with an expected close in the period" if as_period(book, period).start_on else "")
-        )
-    deals = with_groups(book, deals, groups, "today")
+        everything = is_everything(book, as_period(book, period))
+        raise Unavailable("no deal is open" + ("" if everything else " with an expected close in the period"))
+    expected = "expected_close_on" if "expected_close_on" in deals else None
+    deals = with_groups(book, deals, groups, expected, people_on="today")
     typical = typical_days(book)
     at = pd.MultiIndex.from_frame(deals[["pipeline", "stage"]])
     deals["typical_days"] = typical.reindex(at).to_numpy() if len(typical) else np.nan
     older = deals["age_days"] > deals["typical_days"]
-    keys = [c for c in group_columns(groups) if c != "rep"]
-    counts = count_table(deals, [*keys, *STAGE, "currency"], money="amount_minor", sums={"older_than_typical": older})
-    keys += money_keys(counts) + STAGE
-    table = add_up(counts, keys)
-    ages = deals.groupby(keys, dropna=False)[["age_days", "typical_days"]].median().reset_index()
+    keys = list(dict.fromkeys([*group_keys(groups), *money_keys(deals), *STAGE]))
+    table = count_table(deals, keys, money="amount_minor", sums={"older_than_typical": older})
+    ages = deals.groupby(keys)[["age_days", "typical_days"]].median().reset_index()
     table = table.merge(ages.rename(columns={"age_days": "median_age_days"}), on=keys, how="left", validate="1:1")
-    table = _named(book, table, groups)
-    table["value"] = major(book, table, "amount_minor").where(table["n_amount"] > 0)
+    table = name_reps(book, in_order(table, [*group_keys(groups), *money_keys(deals), "pipeline", "order"]))
+    table["value"] = known_amount(book, table, "amount_minor", "n", "n_amount")
     table["low"] = table["high"] = np.nan
     table["without_amount"] = table["n"] - table["n_amount"]
-    table = table.sort_values([*group_columns(groups), *money_keys(counts), "pipeline", "order"], ignore_index=True)
-    return table[
-        [
-            *group_columns(groups),
-            *money_keys(counts),
-            "pipeline",
-            "stage",
-            "n",
-            "value",
-            "low",
-            "high",
-            "without_amount",
-            "median_age_days",
-            "typical_days",
-            "older_than_typical",
-        ]
-    ]
+    shown = ["n", "value", "low", "high", "without_amount", "median_age_days", "typical_days", "older_than_typical"]
+    return table[[*_front(groups, money_keys(deals)), *shown]]
 
 
 def mean_days_in(book: Book, stage: str) -> tuple[float, float, float]:
     """Plain mean of the days from entering a stage to the first deeper entry, with its 95 % interval."""
-    gone = passages(book)
-    gone = gone[(gone["stage"] == stage) & (gone["fate"] == "deeper") & gone["timed"] & (gone["age"] != NO_AGE)]
-    days = ladder_days(gone["age"].to_numpy())
+    gone = timed_passages(book)
+    days = gone.loc[(gone["stage"] == stage) & (gone["fate"] == "deeper"), "days"]
     mean, low, high = mean_interval(days.sum(), (days**2).sum(), len(days))
     return float(mean), float(low), float(high)

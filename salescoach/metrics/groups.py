@@ -9,7 +9,8 @@ import pandas as pd
 
 from salescoach.book import Book
 from salescoach.errors import UsageError, suggestion
-from salescoach.process import UNDATED, Unit, period_of
+from salescoach.process import UNDATED, period_of
+from salescoach.process.periods import Unit
 
 UNASSIGNED = "(unassigned)"
 NONE = "(none)"

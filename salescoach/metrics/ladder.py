@@ -47,7 +47,9 @@ def ladder_days(codes: Codes) -> Days:
     """Ages in days."""
     codes = np.asarray(codes)
     hours = (codes - MINUTES + FIRST_HOUR) / 24.0
-    return np.where(codes < MINUTES, codes / 1440.0, np.where(codes < FIRST_DAY_CODE, hours, codes - FIRST_DAY_CODE + 2.0))
+    return np.where(
+        codes < MINUTES, codes / 1440.0, np.where(codes < FIRST_DAY_CODE, hours, codes - FIRST_DAY_CODE + 2.0)
+    )
 
 
 def _microseconds(instants: pd.Series) -> Codes:

@@ -11,53 +11,50 @@ from salescoach.book import Book
 from salescoach.errors import Unavailable
 from salescoach.metrics.counts import add_up, count_table
 from salescoach.metrics.estimate import wilson
-from salescoach.metrics.groups import complete, group_columns, parse_by, with_groups
+from salescoach.metrics.groups import complete, group_columns, group_keys, parse_by, with_groups
 from salescoach.metrics.ladder import NO_AGE, ladder_codes
-from salescoach.metrics.registry import as_period, metric
-from salescoach.metrics.times import medians
+from salescoach.metrics.registry import in_period, metric
+from salescoach.metrics.times import beside, medians
 from salescoach.process import Period
 
 HORIZON_DAYS = 90
+INSTANT = "datetime64[us, UTC]"
 HOURS_PER_DAY = 24.0
 
 
 def arrivals(book: Book, period: str | Period | None = None) -> pd.DataFrame:
     """The leads created in the period: created_on, converted_on (of the deal where the lead does not say), responded_at."""
-    leads = book.table("leads").copy()
-    if "rep_id" not in leads:
-        leads["rep_id"] = pd.Series(None, leads.index, dtype="str")
+    leads = book.table("leads")
+    for column, kind in (("rep_id", "str"), ("converted_at", INSTANT), ("first_response_at", INSTANT)):
+        if column not in leads:
+            leads[column] = pd.Series(None if kind == "str" else pd.NaT, leads.index, dtype=kind)
     leads["created_on"] = book.local_days(leads["created_at"])
-    converted = (
-        leads["converted_at"]
-        if "converted_at" in leads
-        else pd.Series(pd.NaT, leads.index, dtype="datetime64[us, UTC]")
-    )
-    deals = book.deals
-    if "created_at" in deals:
-        if "deal_id" in leads:
-            converted = converted.fillna(leads["deal_id"].map(deals.set_index("deal_id")["created_at"]))
-        if "lead_id" in deals:
-            first = deals.dropna(subset=["lead_id"]).groupby("lead_id")["created_at"].min()
-            converted = converted.fillna(leads["lead_id"].map(first))
-    leads["converted_on"] = book.local_days(converted)
+    leads["converted_on"] = book.local_days(_converted(book, leads))
     leads["responded_at"] = _first_response(book, leads)
-    return leads[as_period(book, period).contains(leads["created_on"])]
+    return leads[in_period(book, period, leads["created_on"])]
+
+
+def _converted(book: Book, leads: pd.DataFrame) -> pd.Series:
+    """The lead's own stamp, else the creation of its first deal."""
+    converted, deals = leads["converted_at"], book.deals
+    if "created_at" not in deals:
+        return converted
+    if "deal_id" in leads:
+        converted = converted.fillna(leads["deal_id"].map(deals.set_index("deal_id")["created_at"]))
+    if "lead_id" in deals:
+        converted = converted.fillna(leads["lead_id"].map(deals.groupby("lead_id")["created_at"].min()))
+    return converted
 
 
 def _first_response(book: Book, leads: pd.DataFrame) -> pd.Series:
     """The lead's own stamp, else the first outbound activity after its creation."""
-    given = (
-        leads["first_response_at"]
-        if "first_response_at" in leads
-        else pd.Series(pd.NaT, leads.index, dtype="datetime64[us, UTC]")
-    )
+    given = leads["first_response_at"]
     if not book.has("activities", "lead_id", "direction"):
         return given
     out = book.table("activities")
     out = out[out["lead_id"].notna() & out["direction"].str.casefold().isin(["out", "outbound"])]
-    out = out.assign(asked=out["lead_id"].map(leads.drop_duplicates("lead_id").set_index("lead_id")["created_at"]))
-    first = out[out["at"] >= out["asked"]].groupby("lead_id")["at"].min()
-    return given.fillna(leads["lead_id"].map(first))
+    asked = out["lead_id"].map(leads.set_index("lead_id")["created_at"])
+    return given.fillna(leads["lead_id"].map(out[out["at"] >= asked].groupby("lead_id")["at"].min()))
 
 
 def mature_leads(book: Book, period: str | Period | None = None, horizon_days: int = HORIZON_DAYS) -> pd.DataFrame:
@@ -95,13 +92,12 @@ def lead_conversion(
     Returns one row per group: n, converted, immature, value, low, high (95 % Wilson).
     """
     groups = parse_by(by)
-    leads = with_groups(book, mature_leads(book, period, horizon_days), groups, "created_on")
-    if not bool(leads["converted_on"].notna().any()) and not book.has("leads", "deal_id"):
+    if not (book.has("leads", "converted_at") or book.has("leads", "deal_id") or book.has("deals", "lead_id")):
         raise Unavailable(
             "nothing links leads to deals: neither `converted_at` nor `deal_id` in `leads`, nor `lead_id` in `deals`"
         )
-    keys = [c for c in group_columns(groups) if c != "rep"]
-    counts = count_table(leads, keys, sums={"mature": leads["mature"], "converted": leads["converted"]})
+    leads = with_groups(book, mature_leads(book, period, horizon_days), groups, "created_on")
+    counts = count_table(leads, group_keys(groups), sums={"mature": leads["mature"], "converted": leads["converted"]})
     table = complete(book, counts.rename(columns={"n": "all", "mature": "n"}), groups)
     table["immature"] = table["all"] - table["n"]
     table["value"], table["low"], table["high"] = wilson(table["converted"], table["n"])
@@ -115,21 +111,24 @@ def response_limit(book: Book) -> float | None:
 
 
 def answered_leads(book: Book, period: str | Period | None = None) -> pd.DataFrame:
-    """Leads of the period with the age of their answer: age (ladder code; of the waiting where unanswered), ended, within, due."""
-    leads = arrivals(book, period)
-    if not bool(leads["responded_at"].notna().any()):
+    """Leads of the period with the time to their answer: age (ladder code), ended, within, due.
+
+    Where there is no answer, `age` is that of the waiting so far. A lead answered before it was created is an error in the
+    data and left out.
+    """
+    if book.by_day_only("leads", "created_at") or book.by_day_only("leads", "first_response_at"):
+        raise Unavailable("the source gives days without a time of day, so a response time in hours cannot be known")
+    if not (book.has("leads", "first_response_at") or book.has("activities", "lead_id", "direction")):
         raise Unavailable(
             "no lead has a first response: `first_response_at` is missing, and no outbound activity names a lead"
         )
-    answer = leads["responded_at"].where(leads["responded_at"] >= leads["created_at"])
-    by_day = book.by_day_only("leads", "created_at") or book.by_day_only("leads", "first_response_at")
-    if by_day:
-        raise Unavailable("the source gives days without a time of day, so a response time in hours cannot be known")
+    leads = arrivals(book, period)
+    answer = leads["responded_at"]
     leads["age"] = ladder_codes(leads["created_at"], answer.fillna(book.as_of), book.timezone)
     leads["ended"] = answer.notna()
     limit = pd.Timedelta(hours=response_limit(book) or 0)
-    leads["within"] = leads["ended"] & (answer - leads["created_at"] <= limit)
-    leads["due"] = leads["ended"] | (book.as_of - leads["created_at"] > limit)
+    leads["due"] = book.as_of - leads["created_at"] > limit
+    leads["within"] = leads["due"] & (answer - leads["created_at"] <= limit)
     return leads[leads["age"] != NO_AGE]
 
 
@@ -151,38 +150,22 @@ def response_time(book: Book, by: str | Sequence[str] = "rep", period: str | Per
     value: Kaplan-Meier median, unanswered leads censored at as_of.
 
     Returns one row per group: n, answered, unanswered, value, low, high (hours; 95 % Brookmeyer-Crowley), p90 (hours),
-    limit_hours, within_share, within_low, within_high (of the leads answered or past the limit; 95 % Wilson).
+    limit_hours, within_share, within_low, within_high (of the leads older than the limit; 95 % Wilson).
     """
     groups = parse_by(by)
     leads = with_groups(book, answered_leads(book, period), groups, "created_on")
-    keys = [c for c in group_columns(groups) if c != "rep"]
-    counts = count_table(
-        leads,
-        [*keys, "age", "ended"],
-        sums={"answered": leads["ended"], "within": leads["within"], "due": leads["due"]},
-    )
+    if leads.empty:
+        raise Unavailable("no lead was created in the period")
+    keys = group_keys(groups)
+    sums = {"answered": leads["ended"], "within": leads["within"], "due": leads["due"]}
+    counts = count_table(leads, [*keys, "age", "ended"], sums=sums)
     table = add_up(counts.drop(columns=["age", "ended"]), keys)
-    found = medians(counts, keys, per_day=HOURS_PER_DAY)[[*keys, "value", "low", "high", "p90"]]
-    table = table.merge(found, on=keys, how="left", validate="1:1") if keys else pd.concat([table, found], axis=1)
+    table = beside(table, medians(counts, keys, per_day=HOURS_PER_DAY), keys)
     table = complete(book, table, groups)
     table["unanswered"] = table["n"] - table["answered"]
     limit = response_limit(book)
     table["limit_hours"] = np.nan if limit is None else limit
     due = table["due"] if limit is not None else table["due"] * 0
     table["within_share"], table["within_low"], table["within_high"] = wilson(table["within"], due)
-    return table[
-        [
-            *group_columns(groups),
-            "n",
-            "answered",
-            "unanswered",
-            "value",
-            "low",
-            "high",
-            "p90",
-            "limit_hours",
-            "within_share",
-            "within_low",
-            "within_high",
-        ]
-    ]
+    shown = ["n", "answered", "unanswered", "value", "low", "high", "p90", "limit_hours"]
+    return table[[*group_columns(groups), *shown, "within_share", "within_low", "within_high"]]

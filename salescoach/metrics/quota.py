@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
 
 from salescoach.book import Book
 from salescoach.errors import Unavailable
-from salescoach.metrics.counts import add_up
+from salescoach.metrics.counts import add_up, count_table
 from salescoach.metrics.estimate import sum_interval
-from salescoach.metrics.groups import PEOPLE, UNASSIGNED, UNITS, complete, group_columns, parse_by, with_groups
-from salescoach.metrics.money import major, minor_scale, single_currency
-from salescoach.metrics.outcomes import decided_deals, decisions
+from salescoach.metrics.groups import (
+    PEOPLE,
+    UNASSIGNED,
+    UNITS,
+    complete,
+    group_columns,
+    group_keys,
+    parse_by,
+    with_groups,
+)
+from salescoach.metrics.money import known_amount, minor_scale, single_currency
+from salescoach.metrics.outcomes import decided_deals
 from salescoach.metrics.registry import as_period, metric
 from salescoach.process import Period
 
@@ -21,9 +29,10 @@ KIND = "won_amount"
 
 
 def prorated_targets(book: Book, period: str | Period | None = None) -> pd.DataFrame:
-    """Targets of won amount that overlap the period: rep_id, team, manager, start_on, end_on, target (its share by days).
+    """Targets of won amount that overlap the period: rep_id, team, manager, from_on, end_on, target (its share by days).
 
-    A target counts by the days it shares with the period, the data (up to as_of) and the rep's time in the job.
+    A target counts by the days it shares with the period and with the rep's time in the job. Without a period it counts
+    up to as_of.
     """
     targets = book.table("targets")
     targets = targets[targets["metric"].str.casefold() == KIND].copy()
@@ -32,13 +41,12 @@ def prorated_targets(book: Book, period: str | Period | None = None) -> pd.DataF
             targets[column] = pd.Series(None, targets.index, dtype="str")
     people = book.people.set_index("rep_id")
     span = as_period(book, period)
-    start = (
-        targets["start_on"] if span.start_on is None else targets["start_on"].clip(lower=pd.Timestamp(span.start_on))
-    )
-    end = targets["end_on"].clip(upper=pd.Timestamp(span.end_on))
-    joined, left = (targets["rep_id"].map(people[c]) for c in ("start_on", "end_on"))
-    start = start.where(~(joined > start), joined)
-    end = end.where(~(left < end), left)
+    hired, left = (pd.to_datetime(targets["rep_id"].map(people[c])) for c in ("start_on", "end_on"))
+    start, end = targets["start_on"], targets["end_on"]
+    start = start.mask(hired > start, hired)
+    end = end.mask(left < end, left).clip(upper=pd.Timestamp(span.end_on))
+    if span.start_on is not None:
+        start = start.clip(lower=pd.Timestamp(span.start_on))
     shared = ((end - start).dt.days + 1).clip(lower=0)
     targets["target"] = targets["value"] * shared / ((targets["end_on"] - targets["start_on"]).dt.days + 1)
     targets["from_on"] = start
@@ -54,9 +62,19 @@ def _manager_of_team(book: Book) -> pd.Series:
     return people.drop_duplicates("team", keep="last").set_index("team")["manager"]
 
 
+def covered_period(book: Book, period: str | Period | None, targets: pd.DataFrame) -> Period:
+    """The period, from the first day on which any target counts: earlier wins were never aimed at one."""
+    span = as_period(book, period)
+    first = targets["from_on"].min().date()
+    return Period(span.label, max(span.start_on or first, first), span.end_on)
+
+
 def won_deals(book: Book, period: str | Period | None = None) -> pd.DataFrame:
-    """The deals won in the period."""
-    deals = decided_deals(book, period)
+    """The deals won in the period, from the first day on which any target counts."""
+    targets = prorated_targets(book, period)
+    if targets.empty:
+        raise Unavailable(f"no target with metric `{KIND}` lies in the period")
+    deals = decided_deals(book, covered_period(book, period, targets))
     return deals[deals["outcome"] == "won"]
 
 
@@ -64,8 +82,9 @@ def _chosen(targets: pd.DataFrame, groups: Sequence[str]) -> pd.DataFrame:
     """Reps' own targets for reps; for teams and the whole their own where they have one, else the sum of their reps'."""
     if "rep" in groups:
         return targets[targets["rep_id"].notna()]
-    with_own = targets.loc[targets["for_team"], "team"]
-    return targets[targets["for_team"] | ~targets["team"].isin(with_own)]
+    keys = ["team", *(g for g in groups if g in UNITS)]
+    own = pd.MultiIndex.from_frame(targets.loc[targets["for_team"], keys])
+    return targets[targets["for_team"] | ~pd.MultiIndex.from_frame(targets[keys]).isin(own)]
 
 
 @metric(
@@ -83,65 +102,61 @@ def _chosen(targets: pd.DataFrame, groups: Sequence[str]) -> pd.DataFrame:
 def quota_attainment(book: Book, by: str | Sequence[str] = "rep", period: str | Period | None = None) -> pd.DataFrame:
     """Won amount against target.
 
-    value = won_amount / target. Groups: rep, team, manager and units of time; targets know no others.
+    value = won_amount / target. Groups: rep, team, manager and units of time; targets know no others. A win counts from
+    the first day on which any target counts, also where its own rep has none (the target is null then, and so is value).
 
-    Returns one row per group: n (won deals), won_amount, target, value, low, high, gap (target - won_amount, in the currency).
+    Returns one row per group: n (won deals), won_amount, target, value, low, high (null without a win), gap (target -
+    won_amount, in the currency).
     """
     groups = parse_by(by)
     foreign = [g for g in groups if g not in (*PEOPLE, *UNITS)]
     if foreign:
         raise Unavailable(f"targets are not set by {foreign[0]}, so attainment cannot be split by it")
-    if decided_deals(book, period)["currency"].nunique() > 1:
-        raise Unavailable("the won deals are in several currencies, and sums never cross currencies")
-    units = [g for g in groups if g in UNITS]
-    targets = _chosen(_by_unit(book, period, units), groups)
-    if targets.empty:
-        raise Unavailable(f"no target with metric `{KIND}` lies in the period")
-    keys = [c for c in group_columns(groups) if c != "rep"]
-    agreed = add_up(targets.assign(**{k: targets[k].fillna(UNASSIGNED) for k in keys})[[*keys, "target"]], keys)
-    scoped = as_period(book, period)
-    covered = Period(
-        scoped.label,
-        max(scoped.start_on or targets["from_on"].min().date(), targets["from_on"].min().date()),
-        scoped.end_on,
-    )
-    won = decisions(book, groups, covered)
-    won = add_up(won[won["outcome"] == "won"], keys)
-    if keys:
-        table = agreed.merge(won, on=keys, how="outer", validate="1:1")
-    else:
-        table = pd.concat([agreed, won.reset_index(drop=True)], axis=1)
-    for column in ("n", "amount_minor", "amount2"):
-        table[column] = table[column].fillna(0)
-    table = table.astype({"n": "int64"})
-    scale = minor_scale(book, table)
-    table["won_amount"] = major(book, table, "amount_minor")
-    low, high = sum_interval(table["won_amount"], table["amount2"] / scale**2)
-    goal = table["target"].where(table["target"] > 0)
-    table["value"], table["low"], table["high"] = table["won_amount"] / goal, low / goal, high / goal
-    table["gap"] = goal - table["won_amount"]
-    table["target"] = goal
+    keys = group_keys(groups)
+    won = won_deals(book, period)
+    _need_one_currency(book, won)
+    targets = _chosen(_by_unit(book, period, [g for g in groups if g in UNITS]), groups)
+    agreed = targets.assign(**{key: targets[key].fillna(UNASSIGNED) for key in keys}).rename(columns={"target": "goal"})
+    agreed = add_up(agreed[[*keys, "goal"]], keys)
+    counts = count_table(with_groups(book, won, groups, "closed_on"), keys, money="amount_minor")
+    table = agreed.merge(counts, on=keys, how="outer", validate="1:1") if keys else pd.concat([agreed, counts], axis=1)
+    whole = ["n", "amount_minor", "n_amount"]
+    table[whole] = table[whole].fillna(0).astype("int64")
     table = complete(book, table, groups)
-    added = table["target"].eq(0)
-    table.loc[added, ["target", "value", "low", "high", "gap"]] = np.nan
+    table["target"] = table["goal"].where(table["goal"] > 0)
+    table["won_amount"] = known_amount(book, table, "amount_minor", "n", "n_amount")
+    low, high = sum_interval(table["won_amount"], table["amount2"].fillna(0) / minor_scale(book, table) ** 2)
+    seen = table["n_amount"] > 0
+    table["value"] = table["won_amount"] / table["target"]
+    table["low"], table["high"] = (low / table["target"]).where(seen), (high / table["target"]).where(seen)
+    table["gap"] = table["target"] - table["won_amount"]
     return table[[*group_columns(groups), "n", "won_amount", "target", "value", "low", "high", "gap"]]
 
 
-def _by_unit(book: Book, period: str | Period | None, units: Sequence[str]) -> pd.DataFrame:
-    """Prorated targets; with a unit of time, each target's share in each of the unit's periods."""
-    if not units:
-        return prorated_targets(book, period)
-    from salescoach.process import period_of
+def _need_one_currency(book: Book, won: pd.DataFrame) -> None:
+    """Raise Unavailable where wins, or wins and targets, are in several currencies."""
+    if won["currency"].nunique() > 1:
+        raise Unavailable("the won deals are in several currencies, and sums never cross currencies")
+    targets = book.table("targets")
+    aimed = set(targets["currency"].dropna()) if "currency" in targets else set()
+    if len(aimed | set(won["currency"])) > 1 and aimed:
+        named = ", ".join(sorted(aimed | set(won["currency"])))
+        raise Unavailable(f"targets and won deals are in several currencies ({named}), and sums never cross currencies")
 
+
+def _by_unit(book: Book, period: str | Period | None, units: Sequence[str]) -> pd.DataFrame:
+    """Prorated targets; with units of time, each target's share in each of the units' periods."""
     whole = prorated_targets(book, period)
-    if whole.empty:
+    if not units or whole.empty:
         return whole
-    days = pd.Series(pd.date_range(whole["from_on"].min(), min(whole["end_on"].max(), book.as_of_on)))
-    labels = pd.DataFrame({u: period_of(days, u, book.process).astype("str") for u in units}).assign(day=days)
+    last = min(whole["end_on"].max(), pd.Timestamp(as_period(book, period).end_on))
+    days = pd.DataFrame({"day": pd.date_range(whole["from_on"].min(), last)})
+    labels = with_groups(book, days, units, "day")
     parts = []
-    for label, span in labels.groupby(list(units), sort=True):
-        cut = Period(str(label[0]), span["day"].min().date(), span["day"].max().date())
-        parts.append(prorated_targets(book, cut).assign(**dict(zip(units, label, strict=True))))
+    for label, span in labels.groupby(list(units), sort=True)["day"]:
+        cut = Period(str(label), span.min().date(), span.max().date())
+        named = dict(zip(units, label, strict=True)) if isinstance(label, tuple) else {units[0]: label}
+        parts.append(prorated_targets(book, cut).assign(**named))
     return pd.concat(parts, ignore_index=True)
 
 

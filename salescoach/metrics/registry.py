@@ -10,7 +10,7 @@ import pandas as pd
 
 from salescoach.book import Book
 from salescoach.errors import Unavailable, UsageError, suggestion
-from salescoach.metrics.groups import parse_by
+from salescoach.metrics.groups import PEOPLE, parse_by
 from salescoach.process import Period, parse_period
 
 Compute = Callable[..., pd.DataFrame]
@@ -138,7 +138,7 @@ def measure(
 ) -> Measure:
     """Compute one metric. A metric that these tables cannot answer is *unavailable, because …*, never a guess."""
     found = find_metric(name)
-    groups = parse_by(by) if by is not None else found.by
+    groups = parse_by(by) if by is not None else tuple(g for g in found.by if g in PEOPLE or book.has("deals", g))
     span = as_period(book, period)
     because = found.missing(book)
     if because is None:
@@ -161,3 +161,15 @@ def counted_rows(book: Book, name: str, period: str | Period | None = None, **op
 def as_period(book: Book, period: str | Period | None) -> Period:
     """A period as people write it ("2026Q3"), or one already read. Nothing: everything up to as_of."""
     return period if isinstance(period, Period) else parse_period(period, book.process, book.as_of_on.date())
+
+
+def is_everything(book: Book, period: Period) -> bool:
+    """Whether the period leaves nothing of the book out."""
+    return period.start_on is None and period.end_on >= book.as_of_on.date()
+
+
+def in_period(book: Book, period: str | Period | None, days: pd.Series) -> pd.Series:
+    """Whether each day lies in the period. What has no date belongs to no period but to the whole."""
+    span = as_period(book, period)
+    inside = pd.Series(span.contains(days), days.index)
+    return inside | days.isna() if is_everything(book, span) else inside

@@ -22,20 +22,26 @@ def curve_of(counts: pd.DataFrame, ended: str = "ended") -> Curve:
 
 
 def medians(counts: pd.DataFrame, keys: Sequence[str], per_day: float = 1.0) -> pd.DataFrame:
-    """One row per group: value, low, high (median with its 95 % interval), p25, p75, p90; in days × `per_day`. Null: not reached."""
-    groups = counts.groupby(list(keys), dropna=False, sort=True) if keys else [((), counts)]
-    rows = []
-    for key, part in groups:
-        curve = curve_of(part)
-        median, low, high = curve.quantile(0.5)
-        others = {f"p{p}": curve.quantile(p / 100)[0] * per_day for p in (25, 75, 90)}
-        rows.append(
-            {
-                **dict(zip(keys, key, strict=True)),
-                "value": median * per_day,
-                "low": low * per_day,
-                "high": high * per_day,
-                **others,
-            }
-        )
-    return pd.DataFrame(rows, columns=[*keys, "value", "low", "high", "p25", "p75", "p90"])
+    """The median with its 95 % interval and further quantiles per group, in days × `per_day`; null: not reached.
+
+    Returns the keys, value, low, high, p25, p75, p90.
+    """
+    columns = ["value", "low", "high", "p25", "p75", "p90"]
+    if not keys:
+        return pd.DataFrame([_times_of(counts)], columns=columns) * per_day
+    groups = counts.groupby(list(keys), dropna=False, sort=True)
+    table = pd.DataFrame([_times_of(part) for _, part in groups], columns=columns, dtype="float64") * per_day
+    names = groups.size().index.to_frame(index=False)
+    return pd.concat([names.astype(counts[list(keys)].dtypes.to_dict()), table], axis=1)
+
+
+def _times_of(counts: pd.DataFrame) -> tuple[float, ...]:
+    curve = curve_of(counts)
+    return (*curve.quantile(0.5), *(curve.quantile(p)[0] for p in (0.25, 0.75, 0.90)))
+
+
+def beside(table: pd.DataFrame, times: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
+    """Counts and times of the same groups in one table."""
+    if keys:
+        return table.merge(times, on=list(keys), how="left", validate="1:1")
+    return pd.concat([table.reset_index(drop=True), times], axis=1)

@@ -17,6 +17,7 @@ from salescoach.metrics.ladder import NO_AGE, ladder_codes
 
 EXITS = ("advanced", "back", "lost", "won", "void", "handed_off", "still")
 FATES = ("deeper", "lost", "void", "open")
+CLOSED = -1
 
 
 def per_book(build: Callable[[Book], pd.DataFrame]) -> Callable[[Book], pd.DataFrame]:
@@ -34,7 +35,7 @@ def per_book(build: Callable[[Book], pd.DataFrame]) -> Callable[[Book], pd.DataF
 
 @per_book
 def deals_of(book: Book) -> pd.DataFrame:
-    """The deals with calendar days beside the instants (created_on, closed_on), and every column a metric may ask for."""
+    """The deals with their calendar days (created_on, closed_on) and every column that a metric may ask for."""
     deals = book.deals
     for column in ("rep_id", "created_at", "closed_at"):
         if column not in deals:
@@ -103,40 +104,35 @@ def visits(book: Book) -> pd.DataFrame:
 
 
 def _events(book: Book) -> pd.DataFrame:
-    """Stage entries and handovers in one order: deal, at, pipeline, stage, order, outcome, handover, rep_id, entered_at, evidence."""
+    """Stage entries and handovers in the order of deals and time.
+
+    deal, at, pipeline, stage, order (-1 for a closing stage), outcome (of a closing stage), handover, rep_id, entered_at,
+    evidence
+    """
     if not book.has("stage_history", "entered_at"):
         raise Unavailable("there is no stage history: the export has no dates at all")
     deals = deals_of(book)
-    position = pd.Series(deals.index, index=deals["deal_id"])
-    history = book.table("stage_history")
-    history = pd.DataFrame(
-        {
-            "deal": history["deal_id"].map(position),
-            "at": history["entered_at"],
-            "stage": history["stage"],
-            "evidence": history["evidence"],
-            "handover": False,
-        }
-    )
-    taken = _handovers(book, position)
+    log = book.table("stage_history")
+    columns = {"at": log["entered_at"], "stage": log["stage"], "evidence": log["evidence"], "handover": False}
+    history = pd.DataFrame({"deal": _row_of(deals, log["deal_id"]), **columns})
+    taken = owner_changes(book)[["deal", "at"]].assign(handover=True)
     events = pd.concat([history, taken], ignore_index=True) if len(taken) else history
     events = events.sort_values(["deal", "at"], kind="stable", ignore_index=True)
-    events["deal"] = events["deal"].astype("int64")
     events["entered_at"] = events["at"].where(~events["handover"])
     if len(taken):
-        for column in ("stage", "entered_at", "evidence"):
-            events[column] = events.groupby("deal")[column].ffill()
+        held = ["stage", "entered_at", "evidence"]
+        events[held] = events.groupby("deal")[held].ffill()
         events = events[events["stage"].notna()].reset_index(drop=True)
     events["pipeline"] = events["deal"].map(deals["pipeline"])
-    rules = {
-        (p, s.key): (i if s.outcome is None else -1, s.outcome or "")
-        for p, line in book.process.pipelines.items()
-        for i, s in enumerate(line.stages)
-    }
-    codes = pd.MultiIndex.from_tuples(rules.keys()).get_indexer(pd.MultiIndex.from_frame(events[["pipeline", "stage"]]))
-    events["order"] = np.array([o for o, _ in rules.values()])[codes]
-    events["outcome"] = pd.Series([o for _, o in rules.values()], dtype="str").take(codes).set_axis(events.index)
-    events = events[~(events["handover"] & (events["order"] < 0))].reset_index(drop=True)
+    steps = [(p, s.key, i, s.outcome) for p, line in book.process.pipelines.items() for i, s in enumerate(line.stages)]
+    known = pd.MultiIndex.from_tuples([(p, key) for p, key, _, _ in steps])
+    codes = known.get_indexer(pd.MultiIndex.from_frame(events[["pipeline", "stage"]]))
+    if (codes < 0).any():
+        unknown = sorted(events.loc[codes < 0, "stage"].unique())
+        raise LawBroken(f"the stage history names stages that the process does not have: {', '.join(unknown)}.")
+    events["order"] = np.array([i if outcome is None else CLOSED for _, _, i, outcome in steps])[codes]
+    events["outcome"] = pd.Series([o or "" for *_, o in steps], dtype="str").take(codes).set_axis(events.index)
+    events = events[~(events["handover"] & (events["order"] == CLOSED))].reset_index(drop=True)
     events["rep_id"] = owner_at(book, events["deal"], _exit_instants(events))
     return events
 
@@ -146,13 +142,21 @@ def _exit_instants(events: pd.DataFrame) -> pd.Series:
     return events["at"].shift(-1).where(events["deal"] == events["deal"].shift(-1))
 
 
-def _handovers(book: Book, position: pd.Series) -> pd.DataFrame:
-    """Changes of owner of known deals: deal, at, handover."""
-    if not book.has("changes", "at"):
-        return pd.DataFrame()
-    changes = book.table("changes")
-    moved = changes[(changes["field"] == "rep_id") & changes["deal_id"].isin(position.index)]
-    return pd.DataFrame({"deal": moved["deal_id"].map(position), "at": moved["at"], "handover": True})
+def _row_of(deals: pd.DataFrame, deal_id: pd.Series) -> pd.Series:
+    """The row of each deal id in `deals`."""
+    return deal_id.map(pd.Series(deals.index, index=deals["deal_id"])).astype("int64")
+
+
+@per_book
+def owner_changes(book: Book) -> pd.DataFrame:
+    """Recorded changes of owner: deal (its row), at, old (null: nobody)."""
+    if not book.has("changes", "at") or "old" not in book.tables["changes"]:
+        return pd.DataFrame({"deal": [], "at": [], "old": []})
+    deals, changes = deals_of(book), book.table("changes")
+    same = (changes["old"] == changes["new"]).fillna(False) if "new" in changes else False
+    moved = changes[(changes["field"] == "rep_id") & ~same & changes["deal_id"].isin(deals["deal_id"])]
+    moved = moved.sort_values("at", kind="stable")
+    return pd.DataFrame({"deal": _row_of(deals, moved["deal_id"]), "at": moved["at"], "old": moved["old"]})
 
 
 def owner_at(book: Book, deal: pd.Series, at: pd.Series) -> pd.Series:
@@ -160,26 +164,18 @@ def owner_at(book: Book, deal: pd.Series, at: pd.Series) -> pd.Series:
 
     Without recorded changes of owner this is the present owner.
     """
-    deals = deals_of(book)
-    now = deal.map(deals["rep_id"])
-    if not book.has("changes", "old"):
-        return now
-    changes = book.table("changes")
-    position = pd.Series(deals.index, index=deals["deal_id"])
-    moved = changes[(changes["field"] == "rep_id") & changes["deal_id"].isin(position.index)].sort_values("at")
-    if moved.empty:
-        return now
-    moved = pd.DataFrame(
-        {"deal": moved["deal_id"].map(position).astype("int64"), "at": moved["at"], "old": moved["old"]}
-    )
-    asked = pd.DataFrame({"deal": deal.astype("int64"), "at": at.astype(moved["at"].dtype)})
+    now = deal.map(deals_of(book)["rep_id"])
+    moved = owner_changes(book)
+    asked = pd.DataFrame({"deal": deal, "at": at, "place": np.arange(len(deal))})
     asked = asked[asked["at"].notna() & asked["deal"].isin(moved["deal"])].sort_values("at", kind="stable")
     if asked.empty:
         return now
-    before = pd.merge_asof(asked.reset_index(), moved, on="at", by="deal", direction="forward").set_index("index")[
-        "old"
-    ]
-    return before.reindex(now.index).fillna(now).astype("str")
+    asked["at"] = asked["at"].astype(moved["at"].dtype)
+    found = pd.merge_asof(asked, moved.assign(then=True), on="at", by="deal", direction="forward")
+    found = found[found["then"].notna()]
+    owner = now.to_numpy(object, copy=True)
+    owner[found["place"]] = found["old"]
+    return pd.Series(owner, deal.index, dtype="str")
 
 
 def _check_visits(result: pd.DataFrame, events: pd.DataFrame) -> None:
@@ -199,70 +195,58 @@ def passages(book: Book) -> pd.DataFrame:
     """One row per deal and working stage it reached; a stage passed over counts as reached and has no time.
 
     deal, pipeline, stage, order
-    rep_id        owner when the passage ended
-    fate          deeper (a later stage or won), lost, void, open
+    rep_id        owner when the passage ended (the present one while it is open)
+    fate          deeper (a later stage or won), lost, open; void: the deal is void and counts nowhere
     skipped       reached a deeper stage without a stay in this one
+    jumped        went deeper, but not to the very next stage
     entered_on    day of the first entry (null where skipped)
     ended_on      day of the first deeper entry, or of the close (null while open)
-    age           ladder code from first entry to the end, or to as_of; NO_AGE where skipped
+    age           ladder code from first entry to the end, or to as_of; NO_AGE where skipped or where the end is unknown
     timed         both ends were observed
     """
     stays = visits(book)
     deals = deals_of(book)
     own = stays[stays["late"] == NO_AGE]
-    first = own[own["first"]]
-    deepest = own.groupby("deal")["order"].max()
-    won = deals["outcome"] == "won"
-    length = deals["pipeline"].map({k: len(p.working) for k, p in book.process.pipelines.items()})
-    reach = pd.Series(deals.index.map(deepest), deals.index).astype("float64")
-    reach = reach.mask(won & reach.notna(), length - 1)
+    working = {key: len(line.working) for key, line in book.process.pipelines.items()}
+    reach = own.groupby("deal")["order"].max().reindex(deals.index)
+    reach = reach.mask((deals["outcome"] == "won") & reach.notna(), deals["pipeline"].map(working) - 1)
     rows = [
-        _stage_passages(book, deals, own, first, reach, key, order, stage.key)
+        _stage_passages(book, own, deals[(deals["pipeline"] == key) & (reach >= order)], order, working[key])
         for key, line in book.process.pipelines.items()
-        for order, stage in enumerate(line.working)
+        for order in range(len(line.working))
     ]
     result = pd.concat(rows, ignore_index=True)
+    stages = {(key, i): s.key for key, line in book.process.pipelines.items() for i, s in enumerate(line.working)}
+    names = pd.Series(stages, dtype="str").reindex(pd.MultiIndex.from_frame(result[["pipeline", "order"]]))
+    result.insert(2, "stage", names.to_numpy())
     result["rep_id"] = owner_at(book, result["deal"], result.pop("ended_at"))
     return result
 
 
-def _stage_passages(
-    book: Book,
-    deals: pd.DataFrame,
-    own: pd.DataFrame,
-    first: pd.DataFrame,
-    reach: pd.Series,
-    pipeline: str,
-    order: int,
-    stage: str,
-) -> pd.DataFrame:
-    """The passages of one stage."""
-    there = deals.index[(deals["pipeline"] == pipeline) & (reach >= order)]
-    entry = first[(first["order"] == order) & (first["pipeline"] == pipeline)].set_index("deal")
-    entered = entry["entered_at"].reindex(there)
-    later = own[own["order"] > order]
-    later = later[~(later["entered_at"] < later["deal"].map(entered))]
-    deeper = later.groupby("deal")["entered_at"].min().reindex(there)
-    outcome, closed = deals["outcome"].loc[there], deals["closed_at"].loc[there]
-    won = (outcome == "won") & deeper.isna()
-    deeper_at = deeper.where(~won, closed)
-    fate = pd.Series("open", there, dtype="str").mask(outcome == "lost", "lost").mask(outcome == "void", "void")
-    fate = fate.mask(deeper.notna() | won, "deeper")
-    ended = deeper_at.where(fate == "deeper", closed.where(fate.isin(["lost", "void"])))
+def _stage_passages(book: Book, own: pd.DataFrame, deals: pd.DataFrame, order: int, last: int) -> pd.DataFrame:
+    """The passages through one stage of the deals that reached it; `last` is the order of won."""
+    here = own[own["first"] & (own["order"] == order)].set_index("deal")
+    entered = here["entered_at"].reindex(deals.index)
+    later = own[(own["order"] > order) & own["deal"].isin(deals.index)]
+    later = later[~(later["entered_at"] < later["deal"].map(entered))].drop_duplicates("deal").set_index("deal")
+    next_at, next_order = later["entered_at"].reindex(deals.index), later["order"].reindex(deals.index)
+    won = (deals["outcome"] == "won") & next_at.isna()
+    deeper = next_at.notna() | won
+    fate = deals["outcome"].mask(deeper, "deeper").mask(deals["outcome"] == "void", "void")
+    ended = next_at.where(next_at.notna(), deals["closed_at"]).where(fate != "open")
+    until = ended.where(fate != "open", book.as_of)
     by_day = book.by_day_only("stage_history", "entered_at")
-    timed = entry["timed"].reindex(there, fill_value=False)
-    return pd.DataFrame(
-        {
-            "deal": there,
-            "pipeline": pipeline,
-            "stage": stage,
-            "order": order,
-            "fate": fate.to_numpy(),
-            "skipped": entered.isna().to_numpy(),
-            "entered_on": book.local_days(entered).to_numpy(),
-            "ended_on": book.local_days(ended).to_numpy(),
-            "ended_at": ended.to_numpy(),
-            "age": ladder_codes(entered, ended.fillna(book.as_of), book.timezone, by_day),
-            "timed": timed.to_numpy(),
-        }
-    ).assign(ended_at=lambda frame: pd.to_datetime(frame["ended_at"], utc=True).astype("datetime64[us, UTC]"))
+    columns = {
+        "deal": deals.index,
+        "pipeline": deals["pipeline"],
+        "order": order,
+        "fate": fate,
+        "skipped": entered.isna(),
+        "jumped": deeper & (next_order.fillna(last) > order + 1),
+        "entered_on": book.local_days(entered),
+        "ended_on": book.local_days(ended),
+        "ended_at": ended,
+        "age": ladder_codes(entered, until, book.timezone, by_day),
+        "timed": here["timed"].reindex(deals.index, fill_value=False),
+    }
+    return pd.DataFrame(columns).reset_index(drop=True)

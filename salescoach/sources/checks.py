@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from typing import Any
 
 import pandas as pd
 
 from salescoach.book import REFERENCES
 from salescoach.errors import LawBroken
+from salescoach.process import fold_name
 from salescoach.sources.draft import Draft
 
 EXAMPLES = 5
@@ -23,41 +24,87 @@ def money_by_currency(frame: pd.DataFrame, currency: str, column: str = "amount_
     return {str(k): int(v) for k, v in sums.items()}
 
 
-def quality(drafts: Mapping[str, Draft], tables: Mapping[str, pd.DataFrame], notes: list[dict[str, Any]], ignored: list[str],
-            currency: str) -> dict[str, Any]:
+def quality(
+    drafts: Mapping[str, Draft],
+    tables: Mapping[str, pd.DataFrame],
+    notes: list[dict[str, Any]],
+    ignored: list[str],
+    currency: str,
+) -> dict[str, Any]:
     """Rows read, used, quarantined and blank per table; money in and out of the deals; notes; reasons with counts."""
-    rows = {n: {"read": d.read, "used": int(d.alive.sum()), "quarantined": d.quarantined, "blank": d.blank}
-            for n, d in drafts.items()}
+    rows = {
+        n: {"read": d.read, "used": int(d.alive.sum()), "quarantined": d.quarantined, "blank": d.blank}
+        for n, d in drafts.items()
+    }
     deals = drafts["deals"]
     out = deals.table[~deals.alive]
-    money = {"in": money_by_currency(deals.table, currency), "used": money_by_currency(tables["deals"], currency, "amount_loaded_minor"),
-             "quarantined": money_by_currency(out, currency)}
+    money = {
+        "in": money_by_currency(deals.table, currency),
+        "used": money_by_currency(tables["deals"], currency, "amount_loaded_minor"),
+        "quarantined": money_by_currency(out, currency),
+    }
     reasons = pd.concat([d.quarantine() for d in drafts.values()])["reason"].value_counts()
-    return {"rows": rows, "money_minor": money, "reasons": {str(k): int(v) for k, v in sorted(reasons.items())},
-            "notes": notes, "files_ignored": ignored}
+    return {
+        "rows": rows,
+        "money_minor": money,
+        "reasons": {str(k): int(v) for k, v in sorted(reasons.items())},
+        "notes": notes,
+        "files_ignored": ignored,
+    }
 
 
 def check_laws(found: Mapping[str, Any]) -> None:
     """Rows in = used + quarantined + blank; money in = used + quarantined. Raises LawBroken."""
     for name, n in found["rows"].items():
         if n["read"] != n["used"] + n["quarantined"] + n["blank"]:
-            raise LawBroken(f"{name}: {n['read']:,} records read, but {n['used']:,} used + {n['quarantined']:,} quarantined + "
-                            f"{n['blank']:,} blank. This is a fault of salescoach; please report it with this line.")
+            raise LawBroken(
+                f"{name}: {n['read']:,} records read, but {n['used']:,} used + {n['quarantined']:,} quarantined + "
+                f"{n['blank']:,} blank. This is a fault of salescoach; please report it with this line."
+            )
     money = found["money_minor"]
     for currency, total in money["in"].items():
         parts = money["used"].get(currency, 0) + money["quarantined"].get(currency, 0)
         if total != parts:
-            raise LawBroken(f"deals: {currency} {total:,} minor units read, but {parts:,} used and quarantined. "
-                            "This is a fault of salescoach; please report it with this line.")
+            raise LawBroken(
+                f"deals: {currency} {total:,} minor units read, but {parts:,} used and quarantined. "
+                "This is a fault of salescoach; please report it with this line."
+            )
 
 
-def note(check: str, table: str, column: str, rows: pd.Series | pd.DataFrame, examples: pd.Series | None = None) -> list[dict[str, Any]]:
+def note(check: str, table: str, column: str, rows: Sized, examples: pd.Series | None = None) -> list[dict[str, Any]]:
     """One note with its count and up to five examples, or nothing where nothing was found."""
     count = len(rows)
     if not count:
         return []
     shown = [] if examples is None else [str(v) for v in examples.drop_duplicates().sort_values().head(EXAMPLES)]
     return [{"check": check, "table": table, "column": column, "count": count, "examples": shown}]
+
+
+def file_notes(drafts: Mapping[str, Draft]) -> list[dict[str, Any]]:
+    """Files whose last line has no end: the last record may be cut."""
+    return [n for d in drafts.values() for n in note("no-final-newline", d.name, "", d.cut, pd.Series(d.cut))]
+
+
+def alike_ids(tables: Mapping[str, pd.DataFrame]) -> list[dict[str, Any]]:
+    """Owners that differ only in case, blanks or the composition of letters: probably one person, and left as two."""
+    notes: list[dict[str, Any]] = []
+    for name in ("deals", "leads", "activities"):
+        if name in tables and "rep_id" in tables[name]:
+            owners = pd.Series(tables[name]["rep_id"].dropna().unique(), dtype="str")
+            alike = owners[owners.map(fold_name).duplicated(keep=False)]
+            notes += note("alike-ids", name, "rep_id", alike, alike)
+    return notes
+
+
+def contradictions(deals: pd.DataFrame, by_stage: pd.Series) -> list[dict[str, Any]]:
+    """Where a deal's outcome or close does not fit its stage; the outcome that the source gives counts."""
+    ids = deals["deal_id"]
+    against = ids[deals["outcome"] != by_stage]
+    notes = note("outcome-contradicts-stage", "deals", "outcome", against, against)
+    if "closed_at" in deals:
+        early = ids[(deals["outcome"] == "open") & deals["closed_at"].notna()]
+        notes += note("open-with-close-date", "deals", "closed_at", early, early)
+    return notes
 
 
 def unmatched_keys(tables: Mapping[str, pd.DataFrame]) -> list[dict[str, Any]]:

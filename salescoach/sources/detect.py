@@ -12,7 +12,7 @@ from salescoach.errors import FileRejected, SourceError, UsageError, nearest
 from salescoach.sources.layout import Source, TableSource, presets
 from salescoach.sources.read import read_header
 
-DATA_SUFFIXES = (".csv", ".tsv", ".txt", ".xlsx", ".xlsm", ".parquet", ".pq")
+DATA_SUFFIXES = (".csv", ".tsv", ".txt", ".xlsx", ".xlsm", ".xls", ".parquet", ".pq")
 
 
 @dataclass(frozen=True)
@@ -80,8 +80,11 @@ def _assign(source: Source, headers: dict[Path, list[str]]) -> Found:
     ignored: list[str] = []
     for file, header in headers.items():
         folded = {fold_header(h) for h in header}
-        fits = [(len(match_columns(t, header)), fold_header(file.stem).startswith(name), name)
-                for name, t in source.tables.items() if t.signature and {fold_header(s) for s in t.signature} <= folded]
+        fits = [
+            (len(match_columns(t, header)), fold_header(file.stem).startswith(name), name)
+            for name, t in source.tables.items()
+            if t.signature and {fold_header(s) for s in t.signature} <= folded
+        ]
         if fits:
             files.setdefault(max(fits)[2], []).append(file)
         else:
@@ -93,27 +96,44 @@ def _nothing_fits(headers: dict[Path, list[str]]) -> str:
     file, header = next(iter(headers.items()))
     wanted = nearest("deal_id", header), nearest("stage", header)
     near = f" Nearest to deal_id: {wanted[0]!r}; to stage: {wanted[1]!r}." if any(wanted) else ""
-    return (f"{file.name}: its columns ({', '.join(header[:12])}{', …' if len(header) > 12 else ''}) fit no preset.{near} "
-            "Write a source file that maps them (see templates/sources/generic.toml) and give it with --source.")
+    return (
+        f"{file.name}: its columns ({', '.join(header[:12])}{', …' if len(header) > 12 else ''}) fit no preset.{near} "
+        "Write a source file that maps them (see templates/sources/generic.toml) and give it with --source."
+    )
 
 
 def locate(source: Source, paths: Sequence[Path], folder: Path | None) -> Found:
     """The files of a declared source: `from` patterns looked up among the files given, else beside the source file."""
-    files = data_files(paths) if paths else data_files([folder or Path()])
-    named = {n: t for n, t in source.tables.items() if t.from_}
+    named = {n: t.from_ for n, t in source.tables.items() if t.from_}
     if not named:
+        files = data_files(paths or [folder or Path()])
         found = _assign(source, {f: read_header(f) for f in files})
         if "deals" not in found.files and len(files) == 1:
             found = Found(source, {"deals": files}, [])
-    else:
-        hits = {n: [f for f in files if fnmatch.fnmatch(f.name, Path(str(t.from_)).name)] for n, t in named.items()}
-        missing = [n for n, fs in hits.items() if not fs]
-        if missing:
-            raise SourceError(f"{source.origin}: no file fits [{missing[0]}] from = {named[missing[0]].from_!r}. "
-                              f"Files given: {', '.join(f.name for f in files)}.")
+    elif paths:
+        files = data_files(paths)
+        hits = {n: [f for f in files if fnmatch.fnmatch(f.name, Path(p).name)] for n, p in named.items()}
         claimed = {f for fs in hits.values() for f in fs}
         found = Found(source, hits, [f.name for f in files if f not in claimed])
+    else:
+        found = Found(source, {n: _beside(folder or Path(), p) for n, p in named.items()}, [])
+    for name, hits_of in found.files.items():
+        if not hits_of:
+            seen = ", ".join(p.name for p in paths) or str(folder or Path())
+            raise SourceError(
+                f"{source.origin}: no file fits [{name}] from = {named[name]!r} in {seen}. Correct `from`, "
+                "or give the file."
+            )
     if "deals" not in found.files:
-        raise SourceError(f"{source.origin}: none of {', '.join(f.name for f in files)} holds the deals. "
-                          "Its headers must have the columns named under [deals.columns].")
+        raise SourceError(
+            f"{source.origin}: none of {', '.join(p.name for p in paths)} holds the deals. "
+            "Its headers must have the columns named under [deals.columns]."
+        )
     return found
+
+
+def _beside(folder: Path, pattern: str) -> list[Path]:
+    """Files of a pattern that is relative to the folder of the source file."""
+    path = Path(pattern)
+    root = Path(path.anchor) if path.is_absolute() else folder
+    return sorted(root.glob(str(path.relative_to(path.anchor))))

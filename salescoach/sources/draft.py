@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,17 @@ import pandas as pd
 from salescoach.book import TABLES
 from salescoach.errors import ColumnError, SourceError, nearest
 from salescoach.sources import parse
-from salescoach.sources.detect import match_columns
+from salescoach.sources.detect import fold_header, match_columns
 from salescoach.sources.layout import TableSource
 from salescoach.sources.quarantine import Rejects, empty_quarantine
 from salescoach.sources.read import RawTable, read_raw
 
 SUMMARY_WORDS = ("total", "grand total", "sum", "合计", "总计", "小计")
+EXCEL_ERRORS = r"^#(N/A|REF!|VALUE!|DIV/0!|NAME\?|NUM!|NULL!|SPILL!)$"
+EXCEL_DAMAGED = r"^\d(\.\d+)?[eE]\+\d+$"
+INVISIBLE = r"[\x00-\x1f\x7f\x{ad}\x{200b}-\x{200f}\x{2028}-\x{202e}\x{2060}-\x{2064}\x{feff}]"
+HEADER_SEARCHED = 20
+UNIQUE = ("deals", "leads", "reps", "accounts", "products", "targets")  # tables whose key may stand in one row only
 
 
 class Draft:
@@ -34,12 +40,15 @@ class Draft:
         for raw in raws[1:]:
             if set(raw.columns) != set(columns):
                 differ = ", ".join(sorted(set(raw.columns) ^ set(columns)))
-                raise SourceError(f"{raw.file} and {raws[0].file} both hold {name} and differ in columns: {differ}. "
-                                  "Load exports of one kind at a time.")
+                raise SourceError(
+                    f"{raw.file} and {raws[0].file} both hold {name} and differ in columns: {differ}. "
+                    "Load exports of one kind at a time."
+                )
         self.name = name
         self.source = source
         self.text = pd.concat([r.frame[columns] for r in raws], ignore_index=True)
         self.table = pd.DataFrame(index=self.text.index)
+        self.extras: list[str] = []
         self.alive = pd.Series(True, self.text.index)
         self.headers = match_columns(source, columns)
         self.files = [(r.file, r.sha256, r.encoding) for r in raws]
@@ -48,6 +57,7 @@ class Draft:
         self._file = np.concatenate([np.full(len(r.frame), i) for i, r in enumerate(raws)])
         self._line = np.concatenate([r.lines for r in raws])
         self._rejects = [r.rejects for r in raws]
+        self.cut = [r.file for r in raws if r.cut]
 
     def reject(self, bad: pd.Series, column: str, reason: str, hint: str) -> None:
         """Quarantine the marked rows that are still in; `column` is ours."""
@@ -60,15 +70,23 @@ class Draft:
         for number, (file, _, _) in enumerate(self.files):
             here = rows & (self._file == number)
             rejects = Rejects(self.name, file)
-            rejects.add(self.text[here], self._line[here], theirs, shown[here], reason, hint,
-                        owner[here] if owner is not None else None)
+            rejects.add(
+                self.text[here],
+                self._line[here],
+                theirs,
+                shown[here],
+                reason,
+                hint,
+                owner[here] if owner is not None else None,
+            )
             self._rejects.append(rejects)
         self.alive &= ~rows
 
     @property
     def used(self) -> pd.DataFrame:
-        """The parsed rows that are still in."""
-        return self.table[self.alive.to_numpy()].reset_index(drop=True)
+        """The parsed rows that are still in; a column of the source's own is numeric if all of these rows are."""
+        rows = self.table[self.alive.to_numpy()].reset_index(drop=True)
+        return rows.assign(**{c: _extra(rows[c]) for c in self.extras})
 
     @property
     def quarantined(self) -> int:
@@ -96,18 +114,44 @@ def _read(name: str, source: TableSource, path: Path) -> RawTable:
 
 def _missing(name: str, ours: str, theirs: tuple[str, ...], raw: RawTable) -> str:
     wanted = " or ".join(repr(t) for t in theirs)
+    below = _header_below(theirs, raw)
+    if below:
+        return (
+            f"{raw.file} has no column for `{ours}` in its first line; the header seems to stand in line {below}. "
+            f"Add `skip = {below - 1}` under [{name}.format] in your source file."
+        )
     near = next((n for n in (nearest(t, raw.columns) for t in (*theirs, ours)) if n), None)
-    step = (f'Nearest: {near!r}. Add `{ours} = "{near}"`' if near else
-            f"Its columns: {', '.join(raw.columns)}. Say which one it is")
-    return (f"{raw.file} has no column for `{ours}` (looked for {wanted}); without it {name} cannot be used. "
-            f"{step} under [{name}.columns] in your source file.")
+    step = (
+        f'Nearest: {near!r}. Add `{ours} = "{near}"`'
+        if near
+        else f"Its columns: {', '.join(raw.columns)}. Say which one it is"
+    )
+    return (
+        f"{raw.file} has no column for `{ours}` (looked for {wanted}); without it {name} cannot be used. "
+        f"{step} under [{name}.columns] in your source file."
+    )
+
+
+def _header_below(theirs: Sequence[str], raw: RawTable) -> int | None:
+    """The line in which one of the headers looked for stands, where lines precede the header."""
+    wanted = {fold_header(t) for t in theirs}
+    head = raw.frame.head(HEADER_SEARCHED)
+    rows = [(int(n), list(r)) for n, r in zip(raw.lines, head.itertuples(index=False, name=None), strict=False)]
+    rows += [(n, _flat(json.loads(raw_text))) for n, raw_text in raw.rejects.records[:HEADER_SEARCHED]]
+    return next((n for n, values in sorted(rows) if wanted & {fold_header(v) for v in values}), None)
+
+
+def _flat(record: dict[str, Any]) -> list[str]:
+    """The fields of a rejected record, as kept in quarantine."""
+    further = record.pop("(further fields)", [])
+    return [*record.values(), *further]
 
 
 # --- structure -------------------------------------------------------------------------------------
 
 
 def reject_structure(draft: Draft) -> None:
-    """Repeated header rows, summary rows, rows without their key, and rows that repeat another exactly."""
+    """Repeated header rows, summary rows, rows without their key, damaged cells, and rows that repeat another exactly."""
     text, columns = draft.text, list(draft.text.columns)
     repeated = pd.Series(True, text.index)
     for column in columns:
@@ -121,7 +165,8 @@ def reject_structure(draft: Draft) -> None:
     total &= (key == "") | key.str.casefold().isin(SUMMARY_WORDS)
     draft.reject(total, first, "summary-row", "a total is no record: export without totals")
     _reject_incomplete(draft)
-    if "updated_at" in TABLES[draft.name].columns or draft.name in ("leads", "activities", "reps", "accounts", "products"):
+    _reject_damaged(draft)
+    if draft.name in UNIQUE or draft.name == "changes" or "activity_id" in draft.headers:
         again = text[draft.alive].duplicated().reindex(text.index, fill_value=False)
         draft.reject(again, first, "duplicate", "the same row stands earlier: remove it")
 
@@ -130,15 +175,32 @@ def _reject_incomplete(draft: Draft) -> None:
     table = TABLES[draft.name]
     for ours in table.mandatory:
         blank = draft.text[draft.headers[ours]].str.strip() == ""
-        reason = "missing-id" if table.columns[ours] == "id" else f"missing-{ours.removesuffix('_at').removesuffix('_on')}"
+        reason = (
+            "missing-id" if table.columns[ours] == "id" else f"missing-{ours.removesuffix('_at').removesuffix('_on')}"
+        )
         draft.reject(blank, ours, reason, f"every row of {draft.name} needs `{ours}`: fill it in")
+
+
+def _reject_damaged(draft: Draft) -> None:
+    """Cells that Excel could not compute, ids that it rounded, and characters nobody sees in a name."""
+    hint = "Excel could not compute this cell: repair it in the workbook"
+    for ours, theirs in draft.headers.items():
+        values = draft.text[theirs].str.strip()
+        draft.reject(parse.fits(values, EXCEL_ERRORS), ours, "excel-error", hint)
+        if TABLES[draft.name].columns.get(ours) in ("id", "stage"):
+            damaged = "Excel rounded this id: export it as text"
+            draft.reject(parse.fits(values, EXCEL_DAMAGED), ours, "excel-damaged-id", damaged)
+            unseen = "an invisible character stands inside the name: remove it"
+            draft.reject(parse.fits(values, INVISIBLE), ours, "control-char", unseen)
 
 
 def reject_conflicts(draft: Draft) -> None:
     """One id with different contents: the latest by `updated_at` stays; where nothing decides, none does."""
     keys = [k for k in TABLES[draft.name].key if k in draft.table]
-    if draft.name not in ("deals", "leads", "reps", "accounts", "products") or not keys:
+    if draft.name not in UNIQUE or not keys:
         return
+    again = draft.table[draft.alive].duplicated().reindex(draft.table.index, fill_value=False)
+    draft.reject(again, keys[0], "duplicate", "the same record stands earlier: remove it")
     table = draft.table[draft.alive]
     twice = table.duplicated(keys, keep=False)
     if not twice.any():
@@ -153,8 +215,12 @@ def reject_conflicts(draft: Draft) -> None:
         draft.reject(old, keys[0], "superseded", "a later version of this record is used")
         twice &= ~decided.reindex(twice.index, fill_value=False)
     conflict = twice.reindex(draft.table.index, fill_value=False)
-    draft.reject(conflict, keys[0], "conflicting-id",
-                 "several rows have this id and differ: keep the right one, or export a last-modified column")
+    draft.reject(
+        conflict,
+        keys[0],
+        "conflicting-id",
+        "several rows have this id and differ: keep the right one, or export a last-modified column",
+    )
 
 
 # --- values ----------------------------------------------------------------------------------------
@@ -163,43 +229,58 @@ def reject_conflicts(draft: Draft) -> None:
 def parse_table(draft: Draft, timezone: str, currency: str) -> tuple[dict[str, str], list[dict[str, Any]]]:
     """Fill `draft.table` with typed columns. Returns precision by column, and notes."""
     roles = TABLES[draft.name].columns
-    texts = {ours: parse.blank_to_null(draft.text[theirs].where(draft.alive, ""), draft.source.format.for_column(ours).null or ())
-             for ours, theirs in draft.headers.items()}
-    money = texts["currency"].str.upper() if "currency" in texts else pd.Series(currency, draft.text.index)
-    digits = minor_digits(money.fillna(currency))
+    texts = {
+        ours: parse.blank_to_null(
+            draft.text[theirs].where(draft.alive, ""), draft.source.format.for_column(ours).null or ()
+        )
+        for ours, theirs in draft.headers.items()
+    }
     columns: dict[str, pd.Series] = {}
     precision: dict[str, str] = {}
     notes: list[dict[str, Any]] = []
+    money = pd.Series(currency, draft.text.index)
+    if "currency" in texts:
+        read = parse.parse_currencies(texts.pop("currency"), draft.place("currency"))
+        draft.reject(read.bad, "currency", read.reason, read.hint)
+        columns["currency"] = read.values
+        money = read.values.fillna(currency)
     for ours, text in texts.items():
         role = roles.get(ours, "extra")
-        result = _parse_column(text, role, draft, ours, timezone, digits)
+        result = _parse_column(text, role, draft, ours, timezone, money)
         draft.reject(result.bad, ours, result.reason, result.hint)
         if role == "money":
             columns[f"{ours}_minor"] = result.values
-            columns[ours] = result.values.astype("Float64").to_numpy("float64", na_value=np.nan) / 10.0 ** digits
+            scale = 10.0 ** parse.minor_digits(money)
+            columns[ours] = result.values.astype("Float64").to_numpy("float64", na_value=np.nan) / scale
         else:
             columns[ours] = result.values
+        if role == "extra":
+            draft.extras.append(ours)
         if result.day_only:
             precision[f"{draft.name}.{ours}"] = "day"
-        notes += [{"check": f"amount-{what}", "table": draft.name, "column": ours, "count": n} for what, n in result.notes.items()]
-    if "currency" in columns:
-        columns["currency"] = money
-    taken = set(draft.headers.values())
+        notes += [
+            {"check": f"amount-{what}", "table": draft.name, "column": ours, "count": n}
+            for what, n in result.notes.items()
+        ]
     for theirs in draft.text.columns:
-        if theirs not in taken and theirs not in columns:
-            columns[theirs] = _extra(parse.blank_to_null(draft.text[theirs].where(draft.alive, "")))
+        if theirs not in draft.headers.values():
+            name = f"{theirs} (source)" if theirs in columns or theirs in _reserved(draft.name) else theirs
+            columns[name] = parse.blank_to_null(draft.text[theirs].where(draft.alive, ""))
+            draft.extras.append(name)
     draft.table = pd.DataFrame(columns)
     return precision, notes
 
 
-def minor_digits(currency: pd.Series) -> pd.Series:
-    """Decimal places of each row's currency (CNY 2, JPY 0), from CLDR."""
-    from babel.numbers import get_currency_precision
+def _reserved(table: str) -> set[str]:
+    """Names that mean something to us: an unmapped column of the source's own may not pass for one of them."""
+    columns = TABLES[table].columns
+    minor = {f"{c}_minor" for c, role in columns.items() if role == "money"}
+    return {*columns, *minor, "stage_raw", "evidence", "amount_loaded_minor", "_owner"}
 
-    return currency.map({c: get_currency_precision(c) for c in currency.unique()}).astype("int64")
 
-
-def _parse_column(text: pd.Series, role: str, draft: Draft, ours: str, timezone: str, digits: pd.Series) -> parse.Parsed:
+def _parse_column(
+    text: pd.Series, role: str, draft: Draft, ours: str, timezone: str, currency: pd.Series
+) -> parse.Parsed:
     written = draft.source.format.for_column(ours)
     place = draft.place(ours)
     declared = list(written.date) if written.date else None
@@ -209,7 +290,7 @@ def _parse_column(text: pd.Series, role: str, draft: Draft, ours: str, timezone:
         case "date":
             return parse.parse_dates(text, place, declared, timezone)
         case "money":
-            return parse.parse_money(text, place, written.decimal, written.unit or 1, digits)
+            return parse.parse_money(text, place, written.decimal, written.unit or 1, currency)
         case "number":
             return parse.parse_numbers(text, place, written.decimal)
         case "share":
@@ -218,8 +299,6 @@ def _parse_column(text: pd.Series, role: str, draft: Draft, ours: str, timezone:
             return parse.parse_flags(text)
         case "outcome":
             return parse.parse_outcomes(text)
-        case "extra":
-            return parse.Parsed(_extra(text), pd.Series(False, text.index))
         case _:
             return parse.Parsed(text, pd.Series(False, text.index))
 

@@ -8,9 +8,13 @@ Result: deal_id, entered_at, stage, evidence (observed, inferred, assumed), and 
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 
 from salescoach.process import Process
+
+CORRECTION = pd.Timedelta("1min")
 
 
 def derive_history(deals: pd.DataFrame, log: pd.DataFrame | None, process: Process) -> pd.DataFrame:
@@ -21,26 +25,42 @@ def derive_history(deals: pd.DataFrame, log: pd.DataFrame | None, process: Proce
     """
     if log is None:
         return from_current(deals, process)
-    logged = from_log(log)
+    logged = from_log(log, deals, process)
     silent = deals[~deals["deal_id"].isin(logged["deal_id"])]
-    return pd.concat([logged, from_current(silent, process), _unlogged_last(deals, logged)], ignore_index=True).sort_values(
-        ["deal_id", "entered_at"], kind="stable", ignore_index=True)
+    return pd.concat(
+        [logged, from_current(silent, process), _unlogged_last(deals, logged)], ignore_index=True
+    ).sort_values(["deal_id", "entered_at"], kind="stable", ignore_index=True)
 
 
-def from_log(log: pd.DataFrame) -> pd.DataFrame:
-    """The log without consecutive repeats: a row that repeats the stage is an edit of something else."""
-    ordered = log.sort_values(["deal_id", "entered_at"], kind="stable")
+def from_log(log: pd.DataFrame, deals: pd.DataFrame, process: Process) -> pd.DataFrame:
+    """The log without consecutive repeats: a row that repeats the stage is an edit of something else.
+
+    Entries of one instant are taken in the order of the process, whatever the order of the file.
+    """
+    position = {(k, s.key): i for k, p in process.pipelines.items() for i, s in enumerate(p.stages)}
+    pipeline = log["deal_id"].map(deals.set_index("deal_id")["pipeline"])
+    pairs = zip(pipeline, log["stage"], strict=True)
+    ordered = log.assign(_position=[position[pair] for pair in pairs])
+    keys = ["deal_id", "entered_at", "_position"]
+    rest = [c for c in sorted(log.columns) if c not in keys]
+    ordered = ordered.sort_values([*keys, *rest], kind="stable").drop(columns="_position")
     same = (ordered["deal_id"] == ordered["deal_id"].shift()) & (ordered["stage"] == ordered["stage"].shift())
-    kept = ordered[~same].assign(evidence="observed")
-    return without_corrections(kept)
+    return without_corrections(ordered[~same].assign(evidence="observed"))
 
 
 def without_corrections(history: pd.DataFrame) -> pd.DataFrame:
     """A bounce A→B→A within a minute is a slip of the hand: B and the return are left out."""
     deal, stage, at = history["deal_id"], history["stage"], history["entered_at"]
-    back = (deal == deal.shift(2)) & (stage == stage.shift(2)) & (at - at.shift(1) < pd.Timedelta("1min"))
-    bounced = back | back.shift(-1, fill_value=False)
-    return history[~bounced].reset_index(drop=True)
+    back = (deal == deal.shift(2)) & (stage == stage.shift(2)) & (at - at.shift(1) < CORRECTION)
+    slips: set[Any] = set()
+    for _, entries in history[deal.isin(deal[back])].groupby("deal_id", sort=False):
+        stack: list[Any] = []
+        for row in entries.itertuples():
+            if len(stack) > 1 and stack[-2].stage == row.stage and row.entered_at - stack[-1].entered_at < CORRECTION:
+                slips |= {stack.pop().Index, row.Index}
+            else:
+                stack.append(row)
+    return history[~history.index.isin(slips)].reset_index(drop=True)
 
 
 def from_current(deals: pd.DataFrame, process: Process) -> pd.DataFrame:
@@ -53,9 +73,9 @@ def from_current(deals: pd.DataFrame, process: Process) -> pd.DataFrame:
     outcome_stages = {s.key for p in process.pipelines.values() for s in p.stages if s.outcome}
     decided = deals["stage"].isin(outcome_stages)
     empty = pd.Series(pd.NaT, deals.index, dtype="datetime64[us, UTC]")
-    created = deals["created_at"] if "created_at" in deals else empty
-    changed = deals["stage_changed_at"] if "stage_changed_at" in deals else empty
-    closed = deals["closed_at"] if "closed_at" in deals else empty
+    created = deals.get("created_at", empty)
+    changed = deals.get("stage_changed_at", empty)
+    closed = deals.get("closed_at", empty)
     known_change = ~decided & changed.notna() & (deals["stage"] != start)
     parts = [
         _rows(deals, created, start, "assumed", (decided | known_change) & created.notna()),
@@ -70,8 +90,14 @@ def from_current(deals: pd.DataFrame, process: Process) -> pd.DataFrame:
 
 
 def _rows(deals: pd.DataFrame, at: pd.Series, stage: pd.Series, evidence: str, rows: pd.Series) -> pd.DataFrame:
-    return pd.DataFrame({"deal_id": deals["deal_id"][rows], "entered_at": at[rows], "stage": stage[rows],
-                         "evidence": pd.Series(evidence, deals.index[rows], dtype="str")})
+    return pd.DataFrame(
+        {
+            "deal_id": deals["deal_id"][rows],
+            "entered_at": at[rows],
+            "stage": stage[rows],
+            "evidence": pd.Series(evidence, deals.index[rows], dtype="str"),
+        }
+    )
 
 
 def _unlogged_last(deals: pd.DataFrame, logged: pd.DataFrame) -> pd.DataFrame:

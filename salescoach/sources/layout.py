@@ -47,8 +47,11 @@ class TableFormat(_Strict):
     def for_column(self, column: str) -> ColumnFormat:
         own = self.columns.get(column, ColumnFormat())
         return ColumnFormat(
-            date=own.date or self.date, decimal=own.decimal or self.decimal, unit=own.unit or self.unit,
-            percent=own.percent, null=own.null if own.null is not None else self.null,
+            date=own.date or self.date,
+            decimal=own.decimal or self.decimal,
+            unit=own.unit or self.unit,
+            percent=own.percent,
+            null=own.null if own.null is not None else self.null,
         )
 
 
@@ -90,13 +93,17 @@ def read_source(path: Path) -> Source:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise SourceError(f"{path} cannot be read ({error.strerror}). Check --source.") from error
+    except UnicodeDecodeError as error:
+        raise SourceError(f"{path.name} is not UTF-8 text ({error}). Save it as UTF-8.") from error
     except tomllib.TOMLDecodeError as error:
         raise SourceError(f"{path.name} is not valid TOML: {error}. Text stands in double quotes.") from error
     head = {k: content.pop(k) for k in HEAD if k in content}
     for name, block in content.items():
         if name not in TABLES:
-            raise SourceError(f"{path.name}: [{name}] is neither a table nor a setting.{suggestion(name, [*TABLES, *HEAD])} "
-                              f"Tables: {', '.join(TABLES)}.")
+            raise SourceError(
+                f"{path.name}: [{name}] is neither a table nor a setting.{suggestion(name, [*TABLES, *HEAD])} "
+                f"Tables: {', '.join(TABLES)}."
+            )
         _check_block(path.name, name, block)
     if "deals" not in content:
         raise SourceError(f"{path.name} has no [deals] block, the one table that is mandatory.")
@@ -109,14 +116,18 @@ def read_source(path: Path) -> Source:
 def _check_block(file: str, name: str, block: dict[str, Any]) -> None:
     """Column names of ours that do not exist are typing errors: extras keep their own names without being listed."""
     table = TABLES[name]
-    columns = block.get("columns", {})
+    columns = block.get("columns", {}) if isinstance(block, dict) else None
+    if not isinstance(columns, dict):
+        raise SourceError(f"{file}: write [{name}] and [{name}.columns] as blocks, with one line for each column.")
     for ours in columns:
         close = nearest(ours, table.columns)
         if ours not in table.columns and close is not None and close not in columns:
-            raise SourceError(f"{file}: [{name}.columns] has {ours!r}, which is no column of ours. Did you mean {close!r}?")
+            raise SourceError(
+                f"{file}: [{name}.columns] has {ours!r}, which is no column of ours. Did you mean {close!r}?"
+            )
     for ours in table.mandatory:
         if ours not in columns:
-            raise SourceError(f"{file}: [{name}.columns] must say which column is `{ours}`: add `{ours} = \"…\"`.")
+            raise SourceError(f'{file}: [{name}.columns] must say which column is `{ours}`: add `{ours} = "…"`.')
     written = block.get("format")
     if isinstance(written, dict):
         own = {k: v for k, v in written.items() if k in columns or k in table.columns}
@@ -147,4 +158,6 @@ def find_source(name: str) -> tuple[Source, Path | None]:
     known = presets()
     if name in known:
         return known[name], None
-    raise UsageError(f"There is no source {name!r}.{suggestion(name, known)} Presets: {', '.join(known)}; or give a .toml file.")
+    raise UsageError(
+        f"There is no source {name!r}.{suggestion(name, known)} Presets: {', '.join(known)}; or give a .toml file."
+    )

@@ -1,7 +1,8 @@
-"""Columns of text become instants, dates, exact money, numbers and shares; what does not fit is marked, never guessed."""
+"""Columns of text become instants, dates, exact money, numbers and shares; what does not fit is marked, not guessed."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +22,13 @@ ORDERED_DAY = r"^\d{1,2}[/.\-]\d{1,2}[/.\-]\d{4}$"
 ORDERED = ORDERED_DAY[:-1] + r"( \d{1,2}:\d{2}(:\d{2})?( ?[AaPp][Mm])?)?$"
 SHORT_YEAR = r"^\d{1,2}[/.\-]\d{1,2}[/.\-]\d{2}( .*)?$"
 UNREADABLE_SHARE = 0.5
+NOT_A_DATE = f"not a date between {EARLIEST.year} and {LATEST.year} in this column's spelling: correct it"
+NOT_A_NUMBER = "not a number in this column's spelling: correct it"
+COUNTED_FROM = {  # declared as `date = "excel_serial"`: the instant of 0, and how many make a day
+    "excel_serial": (pd.Timestamp("1899-12-30"), 1),
+    "unix_s": (pd.Timestamp("1970-01-01"), 86_400),
+    "unix_ms": (pd.Timestamp("1970-01-01"), 86_400_000),
+}
 
 
 @dataclass
@@ -67,15 +75,18 @@ def parse_instants(text: pd.Series, place: Place, declared: list[str] | None, ti
     by the whole column; if both fit, ColumnError asks for a declaration.
     """
     uniques, codes = _uniques(text)
-    local, zoned, day_only = _read_dates(uniques, place, declared)
-    instants = local.dt.tz_localize(timezone, ambiguous="NaT", nonexistent="shift_forward").dt.tz_convert("UTC")
+    local, zoned, day_only = _read_declared(uniques, declared) if declared else _read_inferred(uniques, place)
+    local = local.mask((local < EARLIEST) | (local >= LATEST))
+    zoned = zoned.mask((zoned < EARLIEST.tz_localize("UTC")) | (zoned >= LATEST.tz_localize("UTC")))
+    earlier = np.ones(len(local), dtype=bool)  # of an hour that the clock shows twice, the first
+    instants = local.dt.tz_localize(timezone, ambiguous=earlier, nonexistent="shift_forward").dt.tz_convert("UTC")
     instants = instants.where(zoned.isna(), zoned)
     bad = instants.isna()
     values = _spread(instants, codes, text.index)
     bad_rows = _spread_mask(bad, codes, text.index)
-    _refuse_unreadable(text, bad_rows, place, "date", 'date = "%d/%m/%Y"')
+    _refuse_unreadable(text, bad_rows, place, "date", _date_to_declare(uniques[bad]))
     only_days = bool(day_only[~bad.to_numpy()].all()) and bool((~bad).any())
-    return Parsed(values, bad_rows, "bad-date", "not a date that exists in this column's spelling: correct it", only_days)
+    return Parsed(values, bad_rows, "bad-date", NOT_A_DATE, only_days)
 
 
 def parse_dates(text: pd.Series, place: Place, declared: list[str] | None, timezone: str) -> Parsed:
@@ -85,90 +96,154 @@ def parse_dates(text: pd.Series, place: Place, declared: list[str] | None, timez
     return Parsed(days, parsed.bad, parsed.reason, parsed.hint, True)
 
 
-def _read_dates(uniques: pd.Series, place: Place, declared: list[str] | None
-                ) -> tuple[pd.Series, pd.Series, np.ndarray[Any, np.dtype[np.bool_]]]:
-    local = pd.Series(pd.NaT, uniques.index, dtype="datetime64[us]")
-    zoned = pd.Series(pd.NaT, uniques.index, dtype="datetime64[us, UTC]")
-    if declared:
-        for spelling in declared:
-            read = pd.to_datetime(uniques.where(local.isna()), format=spelling, errors="coerce").dt.as_unit("us")
-            local = local.where(local.notna(), read.dt.tz_localize(None) if read.dt.tz is None else read)
-        with_time = any(token in spelling for spelling in declared for token in ("%H", "%I", "%X", "%c"))
-        day_only = np.full(len(uniques), not with_time)
-    else:
-        plain = _year_first(uniques)
-        day_only = _matches(plain, DAY) | _matches(uniques, ORDERED_DAY)
-        year_first = _matches(plain, DAY) | _matches(plain, STAMP)
-        local = pd.to_datetime(plain.where(year_first), format="ISO8601", errors="coerce").astype("datetime64[us]")
-        with_zone = _matches(plain, ZONED)
-        if with_zone.any():
-            zoned = pd.to_datetime(plain.where(with_zone), format="ISO8601", errors="coerce", utc=True).dt.as_unit("us")
-        local = local.where(local.notna(), _read_ordered(uniques, place))
-    implausible = (local < EARLIEST) | (local >= LATEST)
-    local = local.mask(implausible)
-    zoned = zoned.mask((zoned < EARLIEST.tz_localize("UTC")) | (zoned >= LATEST.tz_localize("UTC")))
-    return local, zoned, day_only
+Dates = tuple["pd.Series", "pd.Series", np.ndarray[Any, np.dtype[np.bool_]]]
+
+
+def _read_declared(uniques: pd.Series, declared: list[str]) -> Dates:
+    """Local stamps, zoned stamps, and which have no time of day; by the first declared spelling that fits."""
+    local, zoned = _nothing(uniques), _nothing(uniques, "datetime64[us, UTC]")
+    for spelling in declared:
+        todo = uniques.where(local.isna() & zoned.isna())
+        if spelling in COUNTED_FROM:
+            local = local.fillna(_read_counted(todo, *COUNTED_FROM[spelling]))
+        elif "%z" in spelling:
+            zoned = zoned.fillna(pd.to_datetime(todo, format=spelling, errors="coerce", utc=True).dt.as_unit("us"))
+        else:
+            local = local.fillna(pd.to_datetime(todo, format=spelling, errors="coerce").dt.as_unit("us"))
+    return local, zoned, ((local == local.dt.normalize()) | local.isna()).to_numpy() & zoned.isna().to_numpy()
+
+
+def _read_counted(text: pd.Series, origin: pd.Timestamp, per_day: int) -> pd.Series:
+    """45352.5 -> noon of 2024-03-01: a count since an origin, to the second."""
+    counts = text.where(_matches(text, r"^\d{1,14}(\.\d+)?$")).astype("float64")
+    seconds = (counts / per_day * 86_400).round()
+    seconds = seconds.where(seconds < 2**33)
+    return (origin + pd.to_timedelta(seconds, unit="s")).astype("datetime64[us]")
+
+
+def _read_inferred(uniques: pd.Series, place: Place) -> Dates:
+    """As `_read_declared`, for year-first spellings and for what the column as a whole decides."""
+    zoned = _nothing(uniques, "datetime64[us, UTC]")
+    plain = _year_first(uniques)
+    year_first = _matches(plain, DAY) | _matches(plain, STAMP)
+    local = pd.to_datetime(plain.where(year_first), format="ISO8601", errors="coerce").astype("datetime64[us]")
+    with_zone = _matches(plain, ZONED)
+    if with_zone.any():
+        zoned = pd.to_datetime(plain.where(with_zone), format="ISO8601", errors="coerce", utc=True).dt.as_unit("us")
+    local = local.fillna(_read_ordered(uniques, place))
+    return local, zoned, (local == local.dt.normalize()).to_numpy()
+
+
+def _nothing(uniques: pd.Series, dtype: str = "datetime64[us]") -> pd.Series:
+    return pd.Series(pd.NaT, uniques.index, dtype=dtype)
+
+
+def _date_to_declare(unread: pd.Series) -> str:
+    if bool(unread.str.fullmatch(r"\d{5}(\.\d+)?").all()):
+        return 'date = "excel_serial"'
+    return 'date = "unix_ms"' if bool(unread.str.fullmatch(r"\d{13}").all()) else 'date = "%d/%m/%Y"'
 
 
 def _year_first(uniques: pd.Series) -> pd.Series:
     """2025/3/1, 2025.3.1, 2025年3月1日 and 2025-03-01T10:00 in one spelling."""
     values = pa.array(uniques, type=pa.string())
     head = pc.match_substring_regex(values, r"^\d{4}[-/.年]")
-    for pattern, to in ((r"^(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})日?[T ]*", r"\1-\2-\3 "), (r"^(\d{4})-(\d)-", r"\1-0\2-"),
-                        (r"^(\d{4}-\d{2})-(\d) ", r"\1-0\2 "), (r"^(\d{4}-\d{2}-\d{2}) (\d):", r"\1 0\2:"), (r" +$", "")):
+    for pattern, to in (
+        (r"^(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})日?[T ]*", r"\1-\2-\3 "),
+        (r"^(\d{4})-(\d)-", r"\1-0\2-"),
+        (r"^(\d{4}-\d{2})-(\d) ", r"\1-0\2 "),
+        (r"^(\d{4}-\d{2}-\d{2}) (\d):", r"\1 0\2:"),
+        (r" +$", ""),
+    ):
         values = pc.if_else(head, pc.replace_substring_regex(values, pattern, to), values)
     return pd.Series(values.to_pandas(), index=uniques.index, dtype="str")
 
 
 def _read_ordered(uniques: pd.Series, place: Place) -> pd.Series:
-    """d/m/Y or m/d/Y, decided by the whole column."""
-    nothing = pd.Series(pd.NaT, uniques.index, dtype="datetime64[us]")
+    """d/m/Y or m/d/Y, decided by the whole column.
+
+    Where nothing decides, the column is refused; or, if most of it is written year-first, only the few are unread.
+    """
+    few = UNREADABLE_SHARE * len(uniques)
     short = uniques[_matches(uniques, SHORT_YEAR)]
-    if len(short):
-        raise ColumnError(f"{place}: {short.iloc[0]!r} has a two-digit year, so its order cannot be known. "
-                          + place.declare('date = "%d-%m-%y"'))
+    if len(short) > few:
+        raise ColumnError(
+            f"{place}: {short.iloc[0]!r} has a two-digit year, so its order cannot be known. "
+            + place.declare('date = "%d-%m-%y"')
+        )
     ordered = uniques[_matches(uniques, ORDERED)]
     if ordered.empty:
-        return nothing
+        return _nothing(uniques)
     parts = ordered.str.replace(r"[/.\-]", "/", regex=True)
     numbers = parts.str.split(" ", n=1).str[0].str.split("/", expand=True).astype("int64")
     first, second = numbers[0], numbers[1]
     day_first, month_first = bool((first > 12).any()), bool((second > 12).any())
-    if day_first and month_first:
-        raise ColumnError(f"{place} mixes day-first and month-first dates: {ordered[first > 12].iloc[0]!r} and "
-                          f"{ordered[second > 12].iloc[0]!r}. Export it in one spelling.")
-    if not day_first and not month_first and bool((first != second).any()):
-        example = ordered[first != second].iloc[0]
-        raise ColumnError(f"{place}: ambiguous-date, {example!r} fits day-first and month-first, and no value in the column "
-                          "decides. " + place.declare('date = "%d/%m/%Y"') + ' Month-first is "%m/%d/%Y".')
+    if day_first == month_first and bool((first != second).any()):
+        if len(ordered) <= few:
+            return _nothing(uniques)
+        raise ColumnError(_undecided_order(ordered, first, second, place))
     order = "%d/%m/%Y" if day_first else "%m/%d/%Y"
     upper = parts.str.upper()
-    read = nothing.reindex(ordered.index)
+    read = _nothing(ordered)
     for clock in ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p", " %I:%M%p"):
-        step = pd.to_datetime(upper, format=order + clock, errors="coerce").astype("datetime64[us]")
-        read = read.where(read.notna(), step)
+        step = pd.to_datetime(upper.where(read.isna()), format=order + clock, errors="coerce")
+        read = read.fillna(step.astype("datetime64[us]"))
     return read.reindex(uniques.index)
+
+
+def _undecided_order(ordered: pd.Series, first: pd.Series, second: pd.Series, place: Place) -> str:
+    if bool((first > 12).any()):
+        return (
+            f"{place} mixes day-first and month-first dates: {ordered[first > 12].iloc[0]!r} and "
+            f"{ordered[second > 12].iloc[0]!r}. Export it in one spelling."
+        )
+    return (
+        f"{place}: ambiguous-date, {ordered[first != second].iloc[0]!r} fits day-first and month-first, and no value "
+        "in the column decides. " + place.declare('date = "%d/%m/%Y"') + ' Month-first is "%m/%d/%Y".'
+    )
 
 
 # --- money and numbers -----------------------------------------------------------------------------
 
 
-def parse_money(text: pd.Series, place: Place, decimal: str | None, unit: int, digits: pd.Series) -> Parsed:
-    """Text -> Int64 minor units, exactly. `digits` is each row's number of minor digits (CNY 2, JPY 0)."""
+def parse_money(text: pd.Series, place: Place, decimal: str | None, unit: int, currency: pd.Series) -> Parsed:
+    """Text -> Int64 minor units, exactly, in each row's currency."""
+    digits = minor_digits(currency)
     uniques, codes = _uniques(text)
     plain, bad = _plain_numbers(uniques, place, decimal)
+    step = unit * 10 ** int(digits.max()) if len(digits) else unit
+    bad |= plain.str.extract(r"(\d+)")[0].str.len().fillna(0) + len(str(step)) > 18
     values = _spread(plain, codes, text.index)
     bad_rows = _spread_mask(bad, codes, text.index)
-    _refuse_unreadable(text, bad_rows, place, "number", 'decimal = "."')
+    _refuse_unreadable(text, bad_rows, place, "number", _mark_to_declare(uniques[bad], decimal))
+    foreign = _in_another_currency(text, currency, place)
     minor = pd.Series(pd.NA, text.index, dtype="Int64")
     rounded = 0
     for places in sorted(digits.unique()):
-        rows = (digits == places) & values.notna()
+        rows = (digits == places) & values.notna() & ~bad_rows & ~foreign
         exact, cut = _to_minor(values[rows], int(places), unit)
         minor[rows] = exact
         rounded += cut
-    return Parsed(minor, bad_rows, "bad-number", "not a number in this column's spelling: correct it",
-                  notes={"rounded": rounded} if rounded else {})
+    hint = f"{NOT_A_NUMBER}, and without the sign of another currency"
+    return Parsed(minor, bad_rows | foreign, "bad-number", hint, notes={"rounded": rounded} if rounded else {})
+
+
+def parse_currencies(text: pd.Series, place: Place) -> Parsed:
+    """Text -> ISO 4217 codes."""
+    from babel.numbers import is_currency
+
+    codes = text.str.upper().replace(CURRENCY_NAMES)
+    known = {c for c in codes.dropna().unique() if is_currency(c)}
+    bad = codes.notna() & ~codes.isin(known)
+    _refuse_unreadable(text, bad, place, "currency code", 'null = ["…"]')
+    return Parsed(codes.mask(bad), bad, "bad-currency", "write the three-letter code, such as CNY or EUR")
+
+
+def minor_digits(currency: pd.Series) -> pd.Series:
+    """Decimal places of each row's currency (CNY 2, JPY 0), from CLDR."""
+    from babel.numbers import get_currency_precision
+
+    return currency.map({c: get_currency_precision(c) for c in currency.unique()}).astype("int64")
 
 
 def parse_numbers(text: pd.Series, place: Place, decimal: str | None) -> Parsed:
@@ -176,18 +251,19 @@ def parse_numbers(text: pd.Series, place: Place, decimal: str | None) -> Parsed:
     uniques, codes = _uniques(text)
     plain, bad = _plain_numbers(uniques, place, decimal)
     bad_rows = _spread_mask(bad, codes, text.index)
-    _refuse_unreadable(text, bad_rows, place, "number", 'decimal = "."')
-    return Parsed(_spread(plain.astype("float64"), codes, text.index), bad_rows, "bad-number",
-                  "not a number in this column's spelling: correct it")
+    _refuse_unreadable(text, bad_rows, place, "number", _mark_to_declare(uniques[bad], decimal))
+    return Parsed(_spread(plain.astype("float64"), codes, text.index), bad_rows, "bad-number", NOT_A_NUMBER)
 
 
 def parse_shares(text: pd.Series, place: Place, decimal: str | None, percent: bool | None) -> Parsed:
     """Text -> 0..1. A % sign or `percent = true` divides by 100; otherwise a value above 1 is refused."""
-    signed = text.str.endswith("%").fillna(False).astype(bool)
-    parsed = parse_numbers(text.str.rstrip("% "), place, decimal)
+    signed = text.str.contains(r"[%％]$").fillna(False).astype(bool)
+    parsed = parse_numbers(text.str.rstrip("%％ "), place, decimal)
     if percent is None and bool((parsed.values[~signed] > 1).any()):
         example = text[~signed & (parsed.values > 1)].iloc[0]
-        raise ColumnError(f"{place}: {example!r} is above 1, so this may be a percentage. " + place.declare("percent = true"))
+        raise ColumnError(
+            f"{place}: {example!r} is above 1, so this may be a percentage. " + place.declare("percent = true")
+        )
     parsed.values = parsed.values / np.where(signed | bool(percent), 100.0, 1.0)
     outside = parsed.values.notna() & ~parsed.values.between(0, 1)
     parsed.bad |= outside
@@ -196,8 +272,20 @@ def parse_shares(text: pd.Series, place: Place, decimal: str | None, percent: bo
 
 
 def parse_flags(text: pd.Series) -> Parsed:
-    words = {"true": True, "yes": True, "y": True, "1": True, "done": True, "是": True,
-             "false": False, "no": False, "n": False, "0": False, "to do": False, "否": False}
+    words = {
+        "true": True,
+        "yes": True,
+        "y": True,
+        "1": True,
+        "done": True,
+        "是": True,
+        "false": False,
+        "no": False,
+        "n": False,
+        "0": False,
+        "to do": False,
+        "否": False,
+    }
     values = text.str.casefold().map(words).astype("boolean")
     return Parsed(values, text.notna() & values.isna(), "bad-flag", "write true or false")
 
@@ -208,7 +296,17 @@ def parse_outcomes(text: pd.Series) -> Parsed:
     return Parsed(words.where(known), text.notna() & ~known, "bad-outcome", f"write one of {', '.join(OUTCOMES)}")
 
 
-SIGNS = r"[¥￥$€£]|^[A-Za-z]{3} ?|(?: ?[A-Za-z]{3}|元)$"
+SIGNS: Mapping[str, tuple[str, ...]] = {  # which currencies a sign may stand for
+    "¥": ("CNY", "JPY"),
+    "元": ("CNY", "TWD", "HKD"),
+    "$": ("USD", "CAD", "AUD", "NZD", "HKD", "SGD", "TWD", "MXN", "BRL", "CLP", "COP", "ARS"),
+    "€": ("EUR",),
+    "£": ("GBP", "EGP", "LBP"),
+}
+CURRENCY_NAMES = {"RMB": "CNY", "人民币": "CNY", "人民币元": "CNY"}
+SIGN_BEFORE = r"^([+-]?)(?:[¥$€£]|[A-Za-z]{3}) ?"
+SIGN_AFTER = r" ?(?:[¥$€£元]|[A-Za-z]{3})$"
+SIGN = r"([¥$€£元]|[A-Za-z]{3})"
 POINT = r"^[+-]?\d+(\.\d+)?$"
 POINT_GROUPED = r"^[+-]?\d{1,3}(,\d{3})+(\.\d+)?$"
 COMMA = r"^[+-]?\d+(,\d+)?$"
@@ -220,9 +318,10 @@ def _plain_numbers(uniques: pd.Series, place: Place, decimal: str | None) -> tup
     text = uniques
     simple = _matches(text, POINT)
     if not simple.all():
-        text = text.str.normalize("NFKC").str.replace(SIGNS, "", regex=True).str.strip()
-        negative = text.str.fullmatch(r"\(.*\)").fillna(False).astype(bool)
-        text = text.mask(negative, "-" + text.str.strip("()"))
+        text = text.str.normalize("NFKC")
+        negative = text.str.fullmatch(r"\([^-+]*\)").fillna(False).astype(bool)
+        text = text.mask(negative, "-" + text.str.slice(1, -1))
+        text = text.str.replace(SIGN_BEFORE, r"\1", regex=True).str.replace(SIGN_AFTER, "", regex=True).str.strip()
     if decimal == ",":
         fits = _matches(text, COMMA) | _matches(text, COMMA_GROUPED)
         plain = text.str.replace(r"[. ]", "", regex=True).str.replace(",", ".", regex=False)
@@ -234,11 +333,36 @@ def _plain_numbers(uniques: pd.Series, place: Place, decimal: str | None) -> tup
     return plain.where(fits), pd.Series(~fits, uniques.index)
 
 
+def _in_another_currency(text: pd.Series, currency: pd.Series, place: Place) -> pd.Series:
+    """Rows whose amount bears the sign or code of another currency. A column that mostly does is refused."""
+    written = text.where(~_matches(text, POINT)).str.normalize("NFKC").str.extract(SIGN)[0].str.upper()
+    if not written.notna().any():
+        return pd.Series(False, text.index)
+    pairs = pd.DataFrame({"sign": written, "currency": currency})
+    fitting = {
+        (s, c)
+        for s, c in set(pairs.dropna().itertuples(index=False, name=None))
+        if c in SIGNS.get(s, (CURRENCY_NAMES.get(s, s),))
+    }
+    foreign = written.notna() & ~pd.Series([p in fitting for p in zip(written, currency, strict=True)], text.index)
+    if int(foreign.sum()) > UNREADABLE_SHARE * int(text.notna().sum()):
+        raise ColumnError(
+            f"{place}: {text[foreign].iloc[0]!r} is not written in {currency[foreign].iloc[0]}. Add the currency of "
+            'the amounts, such as `currency = "USD"`, on top of your source file, or map a `currency` column.'
+        )
+    return foreign
+
+
+def _mark_to_declare(unread: pd.Series, decimal: str | None) -> str:
+    commas = bool(unread.str.contains(r",\d{1,2}$").any())
+    return 'decimal = ","' if commas and decimal is None else 'decimal = "."'
+
+
 def _refuse_undecided(text: pd.Series, fits: np.ndarray[Any, np.dtype[np.bool_]], place: Place) -> None:
     """12.345 and 12,345 can each mean two things; only the rest of the column can decide."""
     fitting = text[fits]
-    three_after_point = fitting[_matches(fitting, r"^[+-]?\d{1,3}\.\d{3}$")]
-    one_group = fitting[_matches(fitting, r"^[+-]?\d{1,3},\d{3}$")]
+    three_after_point = fitting[_matches(fitting, r"^[+-]?[1-9]\d{0,2}\.\d{3}$")]
+    one_group = fitting[_matches(fitting, r"^[+-]?[1-9]\d{0,2},\d{3}$")]
     points = fitting[fitting.str.contains(".", regex=False)]
     commas = fitting[fitting.str.contains(",", regex=False)]
     undecided = None
@@ -247,18 +371,20 @@ def _refuse_undecided(text: pd.Series, fits: np.ndarray[Any, np.dtype[np.bool_]]
     elif len(commas) and len(one_group) == len(commas) and points.empty:
         undecided = one_group
     if undecided is not None:
-        raise ColumnError(f"{place}: ambiguous-number, {undecided.iloc[0]!r} may have thousands or decimals, and no value in the "
-                          "column decides. " + place.declare('decimal = "."') + ' Where a comma is the decimal mark, write ",".')
+        raise ColumnError(
+            f"{place}: ambiguous-number, {undecided.iloc[0]!r} may have thousands or decimals, and no value in the "
+            "column decides. " + place.declare('decimal = "."') + ' Where a comma is the decimal mark, write ",".'
+        )
 
 
 def _to_minor(plain: pd.Series, places: int, unit: int) -> tuple[pd.Series, int]:
-    """Plain decimal text -> minor units; the second value counts amounts finer than the minor unit (rounded half up)."""
+    """Plain decimal text -> minor units, rounded half up; the second value counts the amounts that were rounded."""
     if plain.empty:
         return pd.Series([], dtype="Int64"), 0
     parts = plain.str.lstrip("+").str.partition(".")
     negative = parts[0].str.startswith("-")
     whole = parts[0].str.lstrip("-").astype("int64").to_numpy()
-    scale = 10 ** places
+    scale = 10**places
     width = max(9, places)
     tail = parts[2].fillna("").str.slice(0, width).str.pad(width, side="right", fillchar="0").astype("int64").to_numpy()
     fine = tail * unit
@@ -288,6 +414,11 @@ def _spread_mask(bad: pd.Series, codes: np.ndarray[Any, np.dtype[np.intp]], inde
     return pd.Series(bad.to_numpy()[np.maximum(codes, 0)] & (codes >= 0), index)
 
 
+def fits(text: pd.Series, pattern: str) -> pd.Series:
+    """Which values a pattern is found in; null is not."""
+    return pd.Series(_matches(text, pattern), text.index)
+
+
 def _matches(text: pd.Series, pattern: str) -> np.ndarray[Any, np.dtype[np.bool_]]:
     found = pc.match_substring_regex(pa.array(text, type=pa.string(), from_pandas=True), pattern)
     return np.asarray(pc.fill_null(found, False).to_numpy(zero_copy_only=False), dtype=bool)
@@ -299,5 +430,7 @@ def _refuse_unreadable(text: pd.Series, bad: pd.Series, place: Place, what: str,
     wrong = int(bad.sum())
     if wrong > UNREADABLE_SHARE * filled and wrong:
         examples = ", ".join(repr(v) for v in text[bad].unique()[:3])
-        raise ColumnError(f"{place}: {wrong:,} of {filled:,} values are no {what}, for example {examples}. "
-                          f"Map another column to `{place.column}`, or say how it is written: " + place.declare(line))
+        raise ColumnError(
+            f"{place}: {wrong:,} of {filled:,} values are no {what}, for example {examples}. "
+            f"Map another column to `{place.column}`, or say how it is written: " + place.declare(line)
+        )

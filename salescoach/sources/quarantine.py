@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 COLUMNS = ["table", "file", "line", "column", "value", "reason", "hint", "rep_id", "raw"]
+VISIBLE = {i: f"\\u{i:04x}" for i in (*range(9), *range(11, 32), 127)}
 
 
 class Rejects:
@@ -22,28 +23,63 @@ class Rejects:
     def __len__(self) -> int:
         return len(self._rows)
 
-    def add_record(self, line: int, reason: str, hint: str, header: Sequence[str], record: Sequence[str]) -> None:
-        """Reject a record that is no row: its fields are kept as they came."""
-        named = {h: v for h, v in zip(header, record, strict=False)}
-        extra = list(record[len(header):])
-        raw = {**named, "(further fields)": extra} if extra else named
-        self._add(line, "", "", reason, hint, raw, None)
+    @property
+    def lines(self) -> list[int]:
+        return [row["line"] for row in self._rows]
 
-    def add(self, frame: pd.DataFrame, lines: Iterable[int], column: str, values: Iterable[object],
-            reason: str, hint: str, rep: pd.Series | None = None) -> None:
-        """Reject rows of a frame, naming the column and the value that is at fault."""
+    @property
+    def records(self) -> list[tuple[int, str]]:
+        """Line and raw fields (JSON) of each rejected record."""
+        return [(row["line"], row["raw"]) for row in self._rows]
+
+    def add_record(
+        self,
+        line: int,
+        reason: str,
+        hint: str,
+        header: Sequence[str],
+        record: Sequence[str],
+        column: str = "",
+        value: str = "",
+    ) -> None:
+        """Reject a record that is no row: its fields are kept as they came."""
+        raw: dict[str, Any] = dict(zip(header, record, strict=False))
+        extra = list(record[len(header) :])
+        self._add(line, column, value, reason, hint, {**raw, "(further fields)": extra} if extra else raw, None)
+
+    def add(
+        self,
+        frame: pd.DataFrame,
+        lines: Iterable[int],
+        column: str,
+        values: Iterable[str],
+        reason: str,
+        hint: str,
+        rep: pd.Series[str] | None = None,
+    ) -> None:
+        """Reject rows of a text frame, naming the column and the value that is at fault."""
         records = frame.to_dict("records")
         owners = rep.tolist() if rep is not None else [None] * len(records)
         for record, line, value, owner in zip(records, lines, values, owners, strict=True):
-            raw = {k: v for k, v in record.items() if isinstance(v, str) and v != ""}
-            self._add(int(line), column, "" if pd.isna(value) else str(value), reason, hint, raw, owner)
+            raw = {str(k): v for k, v in record.items() if v != ""}
+            self._add(int(line), column, value, reason, hint, raw, owner)
 
-    def _add(self, line: int, column: str, value: str, reason: str, hint: str, raw: dict[str, Any], rep: object) -> None:
-        text = json.dumps(raw, ensure_ascii=False).replace("\x00", "\\u0000")
-        owner = rep if isinstance(rep, str) and rep else None
-        self._rows.append({"table": self.table, "file": self.file, "line": line, "column": column,
-                           "value": value.replace("\x00", "\\u0000"), "reason": reason, "hint": hint,
-                           "rep_id": owner, "raw": text})
+    def _add(
+        self, line: int, column: str, value: str, reason: str, hint: str, raw: dict[str, Any], rep: str | None
+    ) -> None:
+        self._rows.append(
+            {
+                "table": self.table,
+                "file": self.file,
+                "line": line,
+                "column": column,
+                "value": value.translate(VISIBLE),
+                "reason": reason,
+                "hint": hint,
+                "rep_id": rep or None,
+                "raw": json.dumps(raw, ensure_ascii=False),
+            }
+        )
 
     def frame(self) -> pd.DataFrame:
         """table, file, line, column, value, reason, hint, rep_id, raw; in the order of the lines."""

@@ -1,0 +1,111 @@
+"""One report: run the notebook on its slice, check that it ran to its end, write the page."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from salescoach.errors import SalescoachError
+from salescoach.reports import page_html
+from salescoach.reports.stories import read_story
+from salescoach.wording import words
+
+CELL_DEADLINE = 300
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a worker needs for one report: nothing but its slice of the book, the notebook, and where the page goes."""
+
+    file: str
+    notebook: str
+    title: str
+    language: str
+    book: str
+    parameters: dict[str, Any]
+    target: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one report went: `status` is done or failed; an error is a value, never an exception."""
+
+    file: str
+    status: str
+    seconds: float
+    sha256: str = ""
+    bytes: int = 0
+    error: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class NotFinished(SalescoachError):
+    """The notebook stopped before its last cell."""
+
+
+def run_task(task: Task) -> Outcome:
+    """Make one report. Whatever goes wrong in it comes back as a failed outcome."""
+    started = time.monotonic()
+    try:
+        notebook = execute(task)
+        html = page_html(notebook, task.title, task.language)
+        content = html.encode("utf-8")
+        write_atomically(Path(task.target), content)
+    except Exception as error:
+        return Outcome(task.file, "failed", round(time.monotonic() - started, 2), error=explain(error))
+    return Outcome(task.file, "done", round(time.monotonic() - started, 2), hashlib.sha256(content).hexdigest(), len(content))
+
+
+def execute(task: Task) -> Any:
+    """Run the notebook through papermill in a private folder; its kernel sees only the slice."""
+    import papermill
+
+    from salescoach.batch.kernel import PrivateKernelManager
+
+    story = read_story(Path(task.notebook))
+    parameters = {**task.parameters, "book": task.book}
+    story.check_parameters(parameters)
+    with tempfile.TemporaryDirectory(prefix="salescoach-") as folder:
+        notebook = papermill.execute_notebook(
+            story.read(words(task.language)), str(Path(folder) / "out.ipynb"), parameters=parameters, kernel_name="python3", cwd=folder,
+            progress_bar=False, request_save_on_cell_execute=False, execution_timeout=CELL_DEADLINE,
+            kernel_manager_class=PrivateKernelManager)
+    _check_finished(notebook)
+    return notebook
+
+
+def _check_finished(notebook: Any) -> None:
+    """A cell that never ran means that the page is half a page, whatever the kernel said of itself."""
+    code = [c for c in notebook.cells if c.cell_type == "code"]
+    for number, cell in enumerate(code, start=1):
+        if cell.execution_count is None or any(o.output_type == "error" for o in cell.outputs):
+            raise NotFinished(f"The notebook stopped at code cell {number} of {len(code)}.")
+
+
+def explain(error: Exception) -> str:
+    """One line for the index: what the notebook raised, without the traceback."""
+    name, value = getattr(error, "ename", type(error).__name__), getattr(error, "evalue", str(error))
+    text = " ".join(f"{name}: {value}".split())
+    return text if len(text) <= 500 else text[:499] + "…"
+
+
+def write_atomically(target: Path, content: bytes) -> None:
+    """The old file or the new one, never half of one."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{target.name}-", dir=target.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(name, target)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,150 @@
+"""Which reports to make, for whom: checked completely before anything runs."""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from slugify import slugify
+
+from salescoach.book import Book
+from salescoach.errors import InputError, UsageError, suggestion
+from salescoach.kit import kit_path
+from salescoach.process import parse_period
+from salescoach.reports import find_story
+from salescoach.wording import words
+
+Per = Literal["rep", "team", "company"]
+FOLDERS = {"rep": "reps", "team": "teams", "company": "company"}
+SHORT_NAME = 40
+
+
+class Order(BaseModel):
+    """One kind of report: which notebook, for each rep, each team or the company, or only for those named."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    notebook: str
+    per: Per
+    only: tuple[str, ...] = ()
+    period: str | None = None
+    language: str | None = None
+
+
+class PlanFile(BaseModel):
+    """A plan as it stands in templates/plans/*.toml."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    language: str = "en"
+    period: str | None = None
+    reports: tuple[Order, ...]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One report to make. `folder` and `file` say where it stands below the run's folder."""
+
+    notebook: str
+    path: str
+    question: str
+    per: str
+    subject: str
+    name: str
+    slug: str
+    language: str
+    period: str
+    parameters: dict[str, Any]
+
+    @property
+    def folder(self) -> str:
+        return FOLDERS[self.per] if self.per == "company" else f"{FOLDERS[self.per]}/{self.slug}"
+
+    @property
+    def file(self) -> str:
+        return f"{self.folder}/{self.notebook}.html"
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "file": self.file}
+
+
+def safe_slug(name: str, identity: str) -> str:
+    """A file name for a person or team: readable, unique by eight hex digits of the id, harmless on any file system."""
+    readable = slugify(name, allow_unicode=True, max_length=SHORT_NAME) or "x"
+    return f"{readable}-{hashlib.sha256(identity.encode()).hexdigest()[:8]}"
+
+
+def read_plan(name: str | Path) -> PlanFile:
+    """A plan file by path, or one that travels with salescoach by name. Raises InputError naming the key at fault."""
+    path = Path(name)
+    if not path.is_file():
+        known = {f.stem: f for f in kit_path("templates/plans").glob("*.toml")}
+        if path.stem not in known:
+            raise UsageError(f"There is no plan {str(name)!r}.{suggestion(path.stem, known)} Plans: {', '.join(sorted(known))}; or a .toml file.")
+        path = known[path.stem]
+    try:
+        return PlanFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{path.name} is not valid TOML: {error}. Text stands in double quotes.") from error
+    except ValidationError as error:
+        lines = [f"{path.name}: {'.'.join(str(p) for p in e['loc'])}: {_what(e)}" for e in error.errors()]
+        raise InputError("\n".join(lines)) from error
+
+
+def _what(error: Any) -> str:
+    if error["type"] == "extra_forbidden":
+        return f"no key of a plan.{suggestion(str(error['loc'][-1]), [*PlanFile.model_fields, *Order.model_fields])}"
+    return str(error["msg"])
+
+
+def make_jobs(book: Book, plan: PlanFile) -> list[Job]:
+    """Every report of a plan. Raises UsageError for any notebook, person, team, period or language that does not exist."""
+    jobs = [job for order in plan.reports for job in _jobs_of(book, plan, order)]
+    twice = next((j for i, j in enumerate(jobs) if j.file in {k.file for k in jobs[:i]}), None)
+    if twice is not None:
+        raise UsageError(f"The plan makes {twice.file} twice. Ask for {twice.notebook} per {twice.per} once.")
+    if not jobs:
+        raise UsageError("The plan makes no report: the book has no rep or team that it asks for.")
+    return jobs
+
+
+def _jobs_of(book: Book, plan: PlanFile, order: Order) -> Iterator[Job]:
+    story = find_story(order.notebook)
+    language, period = order.language or plan.language, order.period if order.period is not None else plan.period or ""
+    words(language)
+    parse_period(period, book.process, book.as_of_on.date())
+    for subject, name in _subjects(book, order):
+        given: dict[str, Any] = {"period": period, "language": language}
+        if order.per != "company":
+            given[order.per] = subject
+        story.check_parameters(given)
+        blank = {p: "" for p in ("rep", "team") if p in story.parameters and p not in given}
+        yield Job(story.name, str(story.path), story.question, order.per, subject, name, safe_slug(name, subject), language, period,
+                  {**blank, **given})
+
+
+def _subjects(book: Book, order: Order) -> Sequence[tuple[str, str]]:
+    """(id, display name) of everybody the order is for."""
+    if order.per == "company":
+        return [("", "")]
+    if order.per == "team":
+        return [(t, t) for t in ([book.find_team(t) for t in order.only] or book.teams)]
+    names = book.people.set_index("rep_id")["rep"]
+    chosen = [book.find_rep(r) for r in order.only] or list(names.index)
+    return [(r, str(names[r])) for r in chosen]
+
+
+def one_report(book: Book, notebook: str, rep: str | None, team: str | None, period: str | None, language: str) -> Job:
+    """The job of a single report."""
+    per: Per = "rep" if rep else "team" if team else "company"
+    only = tuple(s for s in (rep, team) if s)
+    if len(only) > 1:
+        raise UsageError("Give --rep or --team, not both.")
+    return make_jobs(book, PlanFile(language=language, period=period, reports=(Order(notebook=notebook, per=per, only=only),)))[0]
+
+

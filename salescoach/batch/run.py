@@ -1,0 +1,214 @@
+"""A run: every report of a plan, each in a worker of its own, published together at the end."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import multiprocessing
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import salescoach
+from salescoach.batch.job import Outcome, Task, run_task, write_atomically
+from salescoach.batch.plan import Job, PlanFile, make_jobs, one_report
+from salescoach.book import Book, write_folder
+from salescoach.errors import StorageError
+from salescoach.metrics.peers import peer_table
+from salescoach.process import parse_period
+from salescoach.reports import overview_html
+from salescoach.wording import N_, Words, words
+
+Progress = Callable[[Outcome, int, int], None]
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run: its folder, what was to be made and how each report went."""
+
+    folder: Path
+    jobs: tuple[Job, ...]
+    outcomes: tuple[Outcome, ...]
+
+    @property
+    def index(self) -> Path:
+        return self.folder / "index.html"
+
+    @property
+    def failed(self) -> tuple[Outcome, ...]:
+        return tuple(o for o in self.outcomes if o.status != "done")
+
+    @property
+    def exit_code(self) -> int:
+        """0 all done, 3 some reports missing."""
+        return 3 if self.failed else 0
+
+
+def run_batch(book: Book, plan: PlanFile, out: str | Path, workers: int | None = None, progress: Progress | None = None,
+              executor: Executor | None = None) -> Run:
+    """Make every report of a plan and publish them as OUT/current.
+
+    book       the whole book; each worker gets a slice of it and the run's peer figures, and no path to the rest
+    workers    processes at a time (default: one per core)
+    progress   called after each report: (outcome, finished, all)
+    executor   any concurrent.futures.Executor instead of local processes
+
+    One report that fails does not stop the others. Raises UsageError before anything runs where the plan names what is not there.
+    """
+    jobs = make_jobs(book, plan)
+    out = Path(out)
+    folder = _new_folder(out)
+    peers = {period: peer_table(book, parse_period(period, book.process, book.as_of_on.date())) for period in {j.period for j in jobs}}
+    _write_json(folder / "plan.json", {"plan": plan.model_dump(), "jobs": [j.to_dict() for j in jobs]})
+    _write_peers(folder, peers)
+    with tempfile.TemporaryDirectory(prefix="salescoach-slices-") as private:
+        tasks = [_task(job, _slice(book, job, peers, Path(private)), folder) for job in jobs]
+        outcomes = _in_order(jobs, _execute(tasks, workers, progress, executor))
+    _write_json(folder / MANIFEST, manifest(book, jobs, outcomes))
+    write_atomically(folder / "index.html", index_page(book, jobs, outcomes, words(plan.language)).encode("utf-8"))
+    _publish(out, folder)
+    return Run(out / "current", tuple(jobs), tuple(outcomes))
+
+
+def run_report(book: Book, notebook: str, out: str | Path, rep: str | None = None, team: str | None = None, period: str | None = None,
+               language: str = "en") -> tuple[Path, Outcome]:
+    """Make one report as a file in `out`. Returns its path and how it went."""
+    job = one_report(book, notebook, rep, team, period, language)
+    peers = {job.period: peer_table(book, parse_period(job.period, book.process, book.as_of_on.date()))}
+    with tempfile.TemporaryDirectory(prefix="salescoach-slices-") as private:
+        name = job.notebook if job.per == "company" else f"{job.slug}-{job.notebook}"
+        task = replace(_task(job, _slice(book, job, peers, Path(private)), Path(out)), target=str(Path(out) / f"{name}.html"))
+        return Path(task.target), run_task(task)
+
+
+# --- slices ----------------------------------------------------------------------------------------
+
+
+def _slice(book: Book, job: Job, peers: dict[str, Any], private: Path) -> Path:
+    """The only data a report gets: what its subject owns, and the aggregated figures of the others."""
+    place = private / job.folder / job.notebook
+    place.mkdir(parents=True)
+    part = book.for_rep(job.subject) if job.per == "rep" else book.for_team(job.subject) if job.per == "team" else book
+    if job.per != "company":
+        part = replace(part, peers={"peers": peers[job.period]})
+    write_folder(part, place)
+    return place
+
+
+def _task(job: Job, book: Path, folder: Path) -> Task:
+    title = " · ".join(t for t in (job.name, words(job.language)(job.question), job.period) if t)
+    return Task(job.file, job.path, title, job.language, str(book), job.parameters, str(folder / job.file))
+
+
+def _write_peers(folder: Path, peers: dict[str, Any]) -> None:
+    (folder / "peers").mkdir()
+    for number, (period, table) in enumerate(sorted(peers.items())):
+        table.assign(period=period).to_parquet(folder / "peers" / f"peers-{number}.parquet", index=False)
+
+
+# --- workers ---------------------------------------------------------------------------------------
+
+
+def _execute(tasks: Sequence[Task], workers: int | None, progress: Progress | None, executor: Executor | None) -> Iterator[Outcome]:
+    if executor is not None:
+        yield from _collect(executor, tasks, progress)
+        return
+    count = max(1, min(workers or os.cpu_count() or 1, len(tasks)))
+    with ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn")) as pool:
+        yield from _collect(pool, tasks, progress)
+
+
+def _collect(executor: Executor, tasks: Sequence[Task], progress: Progress | None) -> Iterator[Outcome]:
+    """Outcomes as they come; a worker that died takes only its own report with it."""
+    waiting = {executor.submit(run_task, task): task for task in tasks}
+    for number, future in enumerate(as_completed(waiting), start=1):
+        task = waiting[future]
+        error = future.exception()
+        outcome = future.result() if error is None else Outcome(task.file, "failed", 0.0, error=f"the worker died: {error}")
+        if progress is not None:
+            progress(outcome, number, len(tasks))
+        yield outcome
+
+
+def _in_order(jobs: Sequence[Job], outcomes: Iterator[Outcome]) -> list[Outcome]:
+    by_file = {o.file: o for o in outcomes}
+    return [by_file[j.file] for j in jobs]
+
+
+# --- publishing ------------------------------------------------------------------------------------
+
+
+def manifest(book: Book, jobs: Sequence[Job], outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """What ran on which data."""
+    return {
+        "salescoach": salescoach.__version__,
+        "book": {"content_hash": book.content_hash, "as_of": book.as_of.isoformat(), "origin": dict(book.origin),
+                 "rows": {n: len(t) for n, t in book.tables.items()}, "quarantined": len(book.quarantine)},
+        "reports": [{**j.to_dict(), **o.to_dict()} for j, o in zip(jobs, outcomes, strict=True)],
+        "done": sum(o.status == "done" for o in outcomes), "failed": sum(o.status != "done" for o in outcomes),
+    }
+
+
+SECTIONS = (
+    ("company", N_("Company"), N_("For the management."), N_("For")),
+    ("team", N_("Teams"), N_("For each team's manager. The roster names people: do not pass it on."), N_("Team")),
+    ("rep", N_("Reps"), N_("One page for each one-to-one. A rep's folder holds only what is theirs."), N_("Rep")),
+)
+
+
+def index_page(book: Book, jobs: Sequence[Job], outcomes: Sequence[Outcome], say: Words) -> str:
+    """The page to open first: what was made, for whom, and what failed."""
+    sections = []
+    for per, title, note, who in SECTIONS:
+        rows = _index_rows([(j, o) for j, o in zip(jobs, outcomes, strict=True) if j.per == per], say)
+        if rows:
+            sections.append({"title": say(title), "note": say(note), "who": say(who), "report": say("Open"), "rows": rows})
+    failed = sum(o.status != "done" for o in outcomes)
+    facts = [say("Data as of {day}", day=say.date(book.as_of_on)), say("{n} reports made", n=len(outcomes) - failed)]
+    if failed:
+        facts.append(say("{n} reports failed", n=failed))
+    purpose = [say("Numbers are prompts for a conversation, not a verdict: n and range stand beside each of them."),
+               say("salescoach {version} · data {hash}", version=salescoach.__version__, hash=book.content_hash[:12])]
+    return overview_html(say("Coaching reports"), say.language, facts, sections, purpose)
+
+
+def _index_rows(pairs: Sequence[tuple[Job, Outcome]], say: Words) -> list[dict[str, Any]]:
+    rows: dict[str, dict[str, Any]] = {}
+    for job, outcome in pairs:
+        row = rows.setdefault(job.subject, {"name": job.name or say("All teams"), "links": []})
+        if outcome.status == "done":
+            row["links"].append({"text": say(job.question), "href": quote(job.file)})
+        else:
+            row["links"].append({"text": say("{report}: failed ({error})", report=say(job.question), error=outcome.error), "href": ""})
+    return list(rows.values())
+
+
+def _new_folder(out: Path) -> Path:
+    """A fresh folder for this run below OUT/runs."""
+    stamp = dt.datetime.now(dt.UTC).strftime("%Y%m%dT%H%M%S")
+    try:
+        (out / "runs").mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix=f"{stamp}-", dir=out / "runs"))
+    except OSError as error:
+        raise StorageError(f"Cannot write to {out}: {error.strerror}. Choose another folder with --out.") from error
+
+
+def _publish(out: Path, folder: Path) -> None:
+    """Let OUT/current point to the finished run, in one step."""
+    current, fresh = out / "current", out / f".current-{folder.name}"
+    if current.exists() and not current.is_symlink():
+        raise StorageError(f"{current} is in the way: salescoach keeps a link of that name there. Move it, or choose another --out.")
+    fresh.symlink_to(Path("runs") / folder.name, target_is_directory=True)
+    os.replace(fresh, current)
+
+
+def _write_json(file: Path, content: dict[str, Any]) -> None:
+    write_atomically(file, (json.dumps(content, ensure_ascii=False, indent=1, default=str) + "\n").encode("utf-8"))
+
+

@@ -1,0 +1,26 @@
+"""The records of one file before their columns are understood."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass
+class Records:
+    """Header, one sequence of texts per column, the first line of each record, and how many records were blank."""
+
+    header: list[str]
+    columns: list[Sequence[str]]
+    lines: list[int]
+    blank: int
+
+    @classmethod
+    def from_rows(cls, header: list[str], rows: list[list[str]], lines: list[int], blank: int) -> Records:
+        columns: list[Sequence[str]] = list(zip(*rows, strict=True)) if rows else [() for _ in header]
+        return cls(header, columns, lines, blank)
+
+
+def is_blank(record: Sequence[str]) -> bool:
+    """Whether no field of the record holds anything."""
+    return not (record and record[0].strip()) and not "".join(record).strip()

@@ -1,0 +1,110 @@
+"""Stage names of the source become stages of the process; rows with a name it does not know are set aside."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Mapping
+
+import pandas as pd
+
+from salescoach.errors import StageError
+from salescoach.process import Process, fold_name
+from salescoach.sources.draft import Draft
+from salescoach.sources.layout import Source
+
+UNKNOWN_STAGE_TOLERATED = 0.005
+
+
+def resolve_stages(drafts: Mapping[str, Draft], source: Source, process: Process) -> None:
+    """Stage names become the process's keys. Too many unknown names refuse the input: StageError."""
+    deals = drafts["deals"]
+    _resolve_pipelines(deals, process)
+    mapped = {fold_name(k): v for k, v in source.stages.items()}
+    unknown = [_resolve_column(deals, "stage", deals.table["pipeline"], None, mapped, process)]
+    if "lost_stage" in deals.table:
+        _resolve_column(deals, "lost_stage", deals.table["pipeline"], None, mapped, process)
+    if "stage_history" in drafts:
+        log = drafts["stage_history"]
+        known = deals.table[deals.alive].drop_duplicates("deal_id").set_index("deal_id")["pipeline"]
+        pipeline = log.table["deal_id"].map(known)
+        log.reject(pipeline.isna(), "deal_id", "unknown-deal", "no used deal has this id: it is missing or quarantined")
+        unknown.append(
+            _resolve_column(
+                log,
+                "stage",
+                pipeline,
+                log.table["entered_at"].dt.tz_convert(process.calendar.timezone),
+                mapped,
+                process,
+            )
+        )
+    names = pd.concat(unknown, ignore_index=True)
+    share = names["deal_id"].nunique() / max(int(deals.alive.sum()) + names["deal_id"].nunique(), 1)
+    if share > source.tolerate.get("unknown_stage", UNKNOWN_STAGE_TOLERATED):
+        raise StageError(f"{deals.place('stage')}: {_unknown_stages(names, share, process)}")
+
+
+def _resolve_pipelines(deals: Draft, process: Process) -> None:
+    raw = deals.table["pipeline"] if "pipeline" in deals.table else pd.Series(None, deals.table.index, dtype="str")
+    keys = {None if pd.isna(v) else v: process.pipeline_of(None if pd.isna(v) else v) for v in raw.unique()}
+    resolved = (
+        raw.map({k: v for k, v in keys.items() if k is not None}).where(raw.notna(), keys.get(None)).astype("str")
+    )
+    deals.table["pipeline"] = resolved
+    deals.reject(
+        resolved.isna(),
+        "pipeline",
+        "unknown-pipeline",
+        "no pipeline of the process matches: add it to `match` in the process file",
+    )
+
+
+def _resolve_column(
+    draft: Draft, column: str, pipeline: pd.Series, at: pd.Series | None, mapped: Mapping[str, str], process: Process
+) -> pd.DataFrame:
+    """Resolve one stage column in place. Rows with an unknown name are quarantined; returns their deal_id, name, pipeline."""
+    names = draft.table[column]
+    days = at.dt.strftime("%Y-%m-%d") if at is not None and _has_dated_names(process) else pd.Series("", names.index)
+    todo = pd.DataFrame({"pipeline": pipeline, "name": names, "day": days})
+    todo = todo[draft.alive & names.notna() & pipeline.notna()]
+    unique = todo.drop_duplicates()
+    found = [_resolve_name(p, n, d, mapped, process) for p, n, d in unique.itertuples(index=False, name=None)]
+    unique = unique.assign(key=pd.Series(found, unique.index, dtype="str"))
+    keys = todo.merge(unique, on=["pipeline", "name", "day"], how="left", validate="m:1").set_axis(todo.index)["key"]
+    if column == "stage":
+        draft.table["stage_raw"] = names
+    draft.table[column] = keys.reindex(names.index).astype("str")
+    lost = todo.index[keys.isna().to_numpy()]
+    bad = pd.Series(names.index.isin(lost), names.index)
+    draft.reject(
+        bad,
+        column,
+        "unknown-stage",
+        "the process has no stage of this name: add it to the process file or map it under [stages]",
+    )
+    return pd.DataFrame({"deal_id": draft.table["deal_id"][lost], "name": names[lost], "pipeline": pipeline[lost]})
+
+
+def _has_dated_names(process: Process) -> bool:
+    names = (n for p in process.pipelines.values() for s in p.stages for n in s.names)
+    return any(getattr(n, "since", None) or getattr(n, "until", None) for n in names)
+
+
+def _resolve_name(pipeline: str, name: str, day: str, mapped: Mapping[str, str], process: Process) -> str | None:
+    rules = process.pipelines[pipeline]
+    on = dt.date.fromisoformat(day) if day else None
+    return rules.resolve(mapped.get(fold_name(name), name), on)
+
+
+def _unknown_stages(names: pd.DataFrame, share: float, process: Process) -> str:
+    counts = Counter(zip(names["pipeline"], names["name"], strict=True)).most_common()
+    lines = [
+        f"  {name!r} in {n:,} rows. Ready to paste into the process file: {process.paste_line(name, pipeline)}"
+        for (pipeline, name), n in counts
+    ]
+    return (
+        f"{names['deal_id'].nunique():,} deals ({share:.1%}) stand in stages that the process does not know:\n"
+        + "\n".join(lines)
+        + "\nAdd the names to the process file (--process), or map them under [stages] in the source file (--source)."
+    )
