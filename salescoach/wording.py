@@ -9,6 +9,7 @@ from pathlib import Path
 from salescoach.errors import UsageError
 
 LANGUAGES = ("en", "zh")
+OWN_SYMBOLS = {"CNY": "¥"}   # CLDR writes CN¥ in English, too long for a column of amounts
 CATALOGUES = Path(__file__).resolve().parent / "locale"
 
 
@@ -57,8 +58,15 @@ class Words:
     def money(self, amount: object, currency: str) -> str:
         from babel.numbers import format_currency, get_currency_symbol
 
-        symbol = get_currency_symbol(currency, self.locale)
-        return _known(amount) or format_currency(amount, currency, f"{symbol}#,##0;-{symbol}#,##0", self.locale, currency_digits=False)
+        symbol = OWN_SYMBOLS.get(currency) or get_currency_symbol(currency, self.locale)
+        return _known(amount) or format_currency(amount, currency, f"{symbol}#,##0;−{symbol}#,##0", self.locale, currency_digits=False)
+
+    def short_money(self, amount: float, currency: str) -> str:
+        """An amount for an axis: ¥1.5M, ¥150万."""
+        from babel.numbers import format_compact_decimal, get_currency_symbol
+
+        symbol = OWN_SYMBOLS.get(currency) or get_currency_symbol(currency, self.locale)
+        return symbol + format_compact_decimal(amount, format_type="short", locale=self.locale, fraction_digits=1)
 
     def date(self, day: object) -> str:
         from babel.dates import format_date

@@ -76,7 +76,7 @@ def execute(task: Task) -> Any:
         notebook = papermill.execute_notebook(
             story.read(words(task.language)), str(Path(folder) / "out.ipynb"), parameters=parameters, kernel_name="python3", cwd=folder,
             progress_bar=False, request_save_on_cell_execute=False, execution_timeout=CELL_DEADLINE,
-            kernel_manager_class=PrivateKernelManager)
+            kernel_manager_class=PrivateKernelManager, shutdown_kernel="immediate")
     _check_finished(notebook)
     return notebook
 

@@ -12,11 +12,13 @@ from typing import Any
 
 import pandas as pd
 
+from salescoach.book.privacy import OTHER_REP, hide_colleagues, own_quarantine
+from salescoach.book.replay import replay
 from salescoach.book.tables import TABLES
 from salescoach.errors import Unavailable, UsageError, suggestion
 from salescoach.process import Process, process_to_dict
 
-OTHER_REP = "(other)"
+__all__ = ["OTHER_REP", "Book", "in_order"]
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,7 @@ class Book:
         """What one rep owns, and nothing that names a colleague.
 
         Deals by current owner, with their history; leads, activities and targets of the rep.
-        Another owner in a deal's history reads "(other)".
+        Another owner in a deal's history, and a colleague's name in any text, reads "(other)"; the rep's manager stays.
         """
         rep_id = self.find_rep(rep)
         return self._slice({rep_id}, hide_others=True)
@@ -169,9 +171,9 @@ class Book:
             else:
                 rows = frame
             kept[name] = rows
-        if hide_others:
-            kept = hide_colleagues(kept, rep_ids)
         quarantine = own_quarantine(self.quarantine, rep_ids)
+        if hide_others:
+            kept, quarantine = hide_colleagues(kept, quarantine, self.people, rep_ids)
         quality = {"rows": {n: {"used": len(f)} for n, f in kept.items()}, "quarantined": len(quarantine)}
         return replace(self, tables=kept, quality=quality, quarantine=quarantine, origin={"slice": True})
 
@@ -179,13 +181,14 @@ class Book:
         """The book as it would have been on a past day, replayed from the event log.
 
         Rows that came later are left out; stage, outcome and close are what the history said by then;
-        owner, amount and expected close are wound back where `changes` recorded them.
+        owner, amount and expected close are wound back where `changes` recorded them. What the CRM keeps of the
+        present only (probability, forecast category, reasons) is blank for deals that moved since.
         """
         day = pd.Timestamp(on).normalize()
         if day > self.as_of_on:
             raise UsageError(f"as-of {day.date()} is later than the data, which end on {self.as_of_on.date()}.")
         end = (day + pd.Timedelta(days=1)).tz_localize(self.timezone).tz_convert("UTC") - pd.Timedelta("1us")
-        return replace(self, tables=replay(self, end), as_of=end)
+        return replace(self, tables=replay(self.tables, self.process, end), as_of=end)
 
     # --- identity -----------------------------------------------------------------------------
 
@@ -213,94 +216,16 @@ class Book:
 
 
 def in_order(frame: pd.DataFrame, name: str) -> pd.DataFrame:
-    """Rows in the table's canonical order, so that the order of the input never matters."""
+    """Rows in the table's canonical order, so that the order of the input never matters.
+
+    In a log, entries of one instant stay in the order given: it says what came first.
+    """
     table = TABLES.get(name)
     if table is None:
         return frame.reset_index(drop=True)
     keys = [c for c in dict.fromkeys((*table.sort, *table.key)) if c in frame]
-    if bool(frame.duplicated(keys).any()):
+    if table.ties_tell:
+        keys = [c for c in table.sort if c in frame]
+    elif bool(frame.duplicated(keys).any()):
         keys += [c for c in sorted(frame.columns) if c not in keys]
     return frame.sort_values(keys, kind="stable", na_position="last").reset_index(drop=True)
-
-
-def hide_colleagues(tables: dict[str, pd.DataFrame], rep_ids: set[str]) -> dict[str, pd.DataFrame]:
-    """The same tables with every other rep's id replaced by "(other)"."""
-    hidden = dict(tables)
-    for name in ("stage_history", "accounts"):
-        if name in hidden and "rep_id" in hidden[name]:
-            frame = hidden[name].copy()
-            frame["rep_id"] = frame["rep_id"].where(frame["rep_id"].isin(rep_ids) | frame["rep_id"].isna(), OTHER_REP)
-            hidden[name] = frame
-    if "changes" in hidden:
-        frame = hidden["changes"].copy()
-        owner = frame["field"] == "rep_id"
-        for column in ("old", "new"):
-            if column in frame:
-                foreign = owner & frame[column].notna() & ~frame[column].isin(rep_ids)
-                frame[column] = frame[column].mask(foreign, OTHER_REP)
-        hidden["changes"] = frame
-    return hidden
-
-
-def own_quarantine(quarantine: pd.DataFrame, rep_ids: set[str]) -> pd.DataFrame:
-    """The quarantined rows that name one of these reps as their owner."""
-    if quarantine.empty or "rep_id" not in quarantine:
-        return quarantine.iloc[:0]
-    return quarantine[quarantine["rep_id"].isin(rep_ids)].reset_index(drop=True)
-
-
-INSTANT_OF = {"stage_history": "entered_at", "changes": "at", "leads": "created_at", "activities": "at"}
-
-
-def replay(book: Book, end: pd.Timestamp) -> dict[str, pd.DataFrame]:
-    """The tables with only what was known at `end`."""
-    tables = {name: frame for name, frame in book.tables.items()}
-    for name, column in INSTANT_OF.items():
-        if name in tables:
-            tables[name] = tables[name][~(tables[name][column] > end)]
-    if "leads" in tables:
-        tables["leads"] = _leads_at(tables["leads"], end)
-    deals = _deals_at(book, tables, end)
-    tables["deals"] = deals
-    for name in ("stage_history", "changes"):
-        if name in tables:
-            tables[name] = tables[name][tables[name]["deal_id"].isin(deals["deal_id"])]
-    return tables
-
-
-def _leads_at(leads: pd.DataFrame, end: pd.Timestamp) -> pd.DataFrame:
-    leads = leads.copy()
-    for column in ("first_response_at", "converted_at"):
-        if column in leads:
-            leads[column] = leads[column].mask(leads[column] > end)
-    if "converted_at" in leads and "deal_id" in leads:
-        leads["deal_id"] = leads["deal_id"].where(leads["converted_at"].notna())
-    return leads
-
-
-def _deals_at(book: Book, tables: dict[str, pd.DataFrame], end: pd.Timestamp) -> pd.DataFrame:
-    deals = book.deals.copy()
-    deals = deals[~(deals["created_at"] > end)] if "created_at" in deals else deals
-    deals = deals.copy()
-    if "stage_history" in tables:
-        last = tables["stage_history"].drop_duplicates("deal_id", keep="last").set_index("deal_id")
-        stage_then = deals["deal_id"].map(last["stage"])
-        deals["stage"] = stage_then.fillna(deals["stage"])
-        closed_then = deals["deal_id"].map(last["entered_at"])
-    else:
-        closed_then = deals["closed_at"] if "closed_at" in deals else pd.Series(pd.NaT, deals.index)
-    outcome_of = {s.key: s.outcome or "open" for p in book.process.pipelines.values() for s in p.stages}
-    deals["outcome"] = deals["stage"].map(outcome_of).astype("str")
-    if "closed_at" in deals:
-        open_then = deals["outcome"] == "open"
-        deals["closed_at"] = closed_then.where(~open_then, pd.NaT).astype(deals["closed_at"].dtype)
-        for column in ("won_reason", "lost_reason", "lost_stage"):
-            if column in deals:
-                deals[column] = deals[column].mask(open_then)
-    if "changes" in book.tables:
-        later = book.tables["changes"]
-        later = later[(later["at"] > end) & (later["field"] == "rep_id")].drop_duplicates("deal_id", keep="first")
-        if len(later) and "rep_id" in deals:
-            owner_then = deals["deal_id"].map(later.set_index("deal_id")["old"])
-            deals["rep_id"] = owner_then.fillna(deals["rep_id"])
-    return deals

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -17,6 +16,8 @@ from salescoach.process import process_from_dict, process_to_dict
 
 SCHEMA_VERSION = 1
 ROWS_PER_GROUP = 20_000
+FROM_OUTSIDE = ("file", "column", "value", "rep_id")
+FORMULA = r"[=+\-@'\t]"
 
 
 def save_book(book: Book, folder: str | Path) -> Path:
@@ -43,7 +44,7 @@ def write_folder(book: Book, folder: Path) -> None:
     for name, frame in book.tables.items():
         stored = _with_owner(book, name, frame)
         stored.to_parquet(folder / f"{name}.parquet", index=False, row_group_size=ROWS_PER_GROUP)
-    book.quarantine.to_csv(folder / "quarantine.csv", index=False, lineterminator="\n")
+    _write_quarantine(book.quarantine, folder / "quarantine.csv")
     _write_json(folder / "quality.json", dict(book.quality))
     if book.peers:
         (folder / "peers").mkdir()
@@ -92,7 +93,7 @@ def open_book(folder: str | Path) -> Book:
             quarantine=_read_quarantine(path / "quarantine.csv"),
             peers=_read_peers(path / "peers"),
         )
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise StorageError(
             f"{path} cannot be read as a book ({error}). Build it again with `salescoach load`."
         ) from error
@@ -116,10 +117,21 @@ def _read_table(file: Path) -> pd.DataFrame:
     return pd.read_parquet(file).drop(columns="_owner", errors="ignore")
 
 
+def _write_quarantine(quarantine: pd.DataFrame, file: Path) -> None:
+    """As CSV for people: a value that a spreadsheet would run as a formula gets an apostrophe in front."""
+    shown = quarantine.copy()
+    for column in (c for c in FROM_OUTSIDE if c in shown):
+        risky = shown[column].str.match(FORMULA).fillna(False).astype(bool)
+        shown[column] = shown[column].mask(risky, "'" + shown[column])
+    shown.to_csv(file, index=False, lineterminator="\n")
+
+
 def _read_quarantine(file: Path) -> pd.DataFrame:
     if file.stat().st_size <= 1:
         return pd.DataFrame()
     frame = pd.read_csv(file, dtype="str", keep_default_na=False, na_values=[""])
+    for column in (c for c in FROM_OUTSIDE if c in frame):
+        frame[column] = frame[column].str.replace(r"^'(?=[=+\-@'\t])", "", regex=True)
     return frame.assign(line=pd.to_numeric(frame["line"]).astype("Int64")) if "line" in frame else frame
 
 
@@ -136,8 +148,8 @@ def _swap(fresh: Path, target: Path) -> None:
     """Put the finished folder in place; the old one stays until the new one is complete."""
     if target.exists():
         old = Path(tempfile.mkdtemp(prefix=f".{target.name}-old-", dir=target.parent))
-        os.replace(target, old / "book")
-        os.replace(fresh, target)
+        target.replace(old / "book")
+        fresh.replace(target)
         shutil.rmtree(old, ignore_errors=True)
     else:
-        os.replace(fresh, target)
+        fresh.replace(target)

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Table:
-    """One table of the book: `columns` maps a column to its role."""
+    """One table of the book: `columns` maps a column to its role; `ties_tell` if rows that tie have a meant order."""
 
     name: str
     columns: dict[str, str]
@@ -28,6 +28,7 @@ class Table:
     key: tuple[str, ...]
     unlocks: str
     sort: tuple[str, ...] = field(default=())
+    ties_tell: bool = False
 
 
 DEALS = Table(
@@ -74,6 +75,7 @@ STAGE_HISTORY = Table(
     key=("deal_id", "entered_at", "stage"),
     unlocks="funnel, stage conversion and time, bottleneck",
     sort=("deal_id", "entered_at"),
+    ties_tell=True,
 )
 
 CHANGES = Table(

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import seaborn
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, PercentFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
 from salescoach.charts.drawing import BLUE, GREEN, INK, ORANGE, display_width, new_axes
 
@@ -65,7 +65,7 @@ def plot_stage_flow(table: pd.DataFrame, label: str, title: str, axis: str, peer
     if "peers" in table and table["peers"].notna().any():
         y = np.arange(len(table))
         ax.scatter(table["peers"], y, marker="D", s=44, facecolor="white", edgecolor=ORANGE, lw=1.8, zorder=4, label=peers_label)
-        ax.legend(loc="lower center", bbox_to_anchor=(0.85, 1.0), frameon=False, fontsize=8, borderpad=0)
+        ax.legend(loc="upper right", bbox_to_anchor=(1.0, -0.14), frameon=False, fontsize=8, borderpad=0)
     ax.set_xlim(0, 1)
     return ax
 
@@ -84,6 +84,7 @@ def plot_targets(table: pd.DataFrame, label: str, title: str, axis: str, money: 
     ax.vlines(table["target"], y - 0.38, y + 0.38, color=ORANGE, lw=3)
     _rows(ax, y, names, title, axis)
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: money(value)))
+    ax.xaxis.set_major_locator(MaxNLocator(6))
     _at_right(ax, y, table["text"].tolist())
     return ax
 
@@ -120,6 +121,7 @@ def _rows(ax: Axes, y: np.ndarray[Any, Any], names: list[str], title: str, axis:
     ax.set_xlabel(axis, fontsize=9)
     ax.set_title(title, x=0, ha="left")
     ax.tick_params(axis="y", length=0)
+    ax.spines["left"].set_visible(False)
     ax.grid(axis="x", color="#e4e7eb", lw=0.8)
     ax.set_axisbelow(True)
 

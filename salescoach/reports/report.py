@@ -19,7 +19,7 @@ from salescoach.metrics.compare import like_for_like
 from salescoach.metrics.flow import open_deals, typical_days
 from salescoach.metrics.peers import OTHERS, peer_table
 from salescoach.process import Period, parse_period
-from salescoach.reports.blocks import Block, Cell, Column, cell, render, table_block, text_table, written
+from salescoach.reports.blocks import TEXT_GROUPS, Block, Cell, Column, cell, render, table_block, text_table, written
 from salescoach.reports.fields import CHECKS, FIELDS, SIGNALS, Field, interval
 from salescoach.sources import load_book
 from salescoach.wording import N_, NOTHING, Words, words
@@ -27,13 +27,20 @@ from salescoach.wording import N_, NOTHING, Words, words
 KEY_FIGURES = ("quota_attainment", "win_rate", "sales_cycle", "response_time", "lead_conversion", "new_customers", "pipeline")
 DEMO = "demo"
 LISTED = 10
-_EXPECTED = N_("Wins expected")
-_SIGNAL = N_("Win rate: signal")
+_EXPECTED = N_("Expected")
+_SIGNAL = N_("Signal")
 _ROSTER: dict[str, tuple[Field, ...]] = {
-    "quota_attainment": (Field(N_("Won amount"), "won_amount", "money"), interval(N_("Of target"), "ratio")),
     "win_rate": (interval(N_("Win rate"), "share"), Field(N_("Decided (n)"), "n"), Field(N_("Won"), "won")),
-    "response_time": (interval(N_("Median response"), "hours"), Field(N_("Unanswered leads"), "unanswered")),
+    "quota_attainment": (interval(N_("Of target"), "ratio"),),
+    "response_time": (interval(N_("Response"), "hours"), Field(N_("Unanswered"), "unanswered")),
 }
+
+
+def _last_groups_last(names: pd.Series) -> pd.Series:
+    """Sort key: names in their order, (unassigned) after them."""
+    return names.where(~names.isin(TEXT_GROUPS), "\U0010ffff" + names)
+
+
 
 
 def find_book(book: str | Path | Book) -> Book:
@@ -103,7 +110,16 @@ class Report:
             facts.insert(0, say("Team {team}", team=person["team"]))
         if person is not None and pd.notna(person["start_on"]):
             facts.append(say("In the job since {day}", day=say.date(person["start_on"])))
-        return render("heading", f"[{self.who}]", self.who, facts)
+        return render("heading", f"[{self.who}]", self.who, facts, self._nothing_there())
+
+    def _nothing_there(self) -> str:
+        """Said on top of a page that has nothing to count."""
+        say = self.say
+        if self.book.deals.empty:
+            return say("There is no deal of {who} in the data. What stands below can only say so; talk about the first deals instead.", who=self.who)
+        if self.measure("win_rate").table is not None and not self.measure("win_rate").table["n"].sum():  # type: ignore[index, union-attr]
+            return say("No deal of {who} was won or lost in this period: rates stay empty.", who=self.who)
+        return ""
 
     def _trust(self) -> str:
         rows = self.book.quality.get("rows", {}).get("deals", {})
@@ -144,11 +160,14 @@ class Report:
         table, groups = self._labelled(found.table, list(found.by))
         draw = {"funnel": self._draw_funnel, "stage_flow": self._draw_stage_flow, "pipeline": self._draw_pipeline,
                 "quota_attainment": self._draw_targets}.get(name, self._draw_intervals)
-        return draw(found, table, groups)
+        with charts.style():
+            return draw(found, table, groups)
 
     def _labelled(self, table: pd.DataFrame, groups: list[str]) -> tuple[pd.DataFrame, list[str]]:
         """Stage keys and pipelines by their labels; the columns that tell the rows apart."""
         table = table.copy()
+        if "rep" in table:
+            table = table.sort_values("rep", key=_last_groups_last, kind="stable", ignore_index=True)
         process, language = self.book.process, self.say.language
         if "stage" in table:
             table["stage"] = [process.stage_label(p, s, language) for p, s in zip(table["pipeline"], table["stage"], strict=True)]
@@ -229,7 +248,7 @@ class Report:
         table["text"] = [f"{written(say, v, 'ratio', currency)} · n={say.number(n)}" for v, n in zip(table["value"], table["n"], strict=True)]
         title = say("What was won against the target?")
         axes = charts.plot_targets(table, "name", title, say("won amount with its range; the bar across is the target"),
-                                   lambda amount: say.money(amount, currency))
+                                   lambda amount: say.short_money(amount, currency))
         return charts.to_drawing(axes, self._alt(title, table, "ratio"))
 
     # --- people -------------------------------------------------------------------------------
@@ -280,10 +299,11 @@ class Report:
                 wanted = [c for c in part if c.startswith(f"{name}_")]
                 table = table.merge(part[["rep_id", *wanted]], on="rep_id", how="left", validate="1:1")
                 columns += [Field(f.label, f"{name}_{f.column}", f.kind, f.low and f"{name}_{f.low}", f.high and f"{name}_{f.high}") for f in fields]
+            if name == "win_rate":
+                columns += [Field(_EXPECTED, "expected", "number"), Field(_SIGNAL, "signal", "text")]
         fair = like_for_like(book, self.period)
         table = table.merge(fair[["rep_id", "expected", "signal"]], on="rep_id", how="left", validate="1:1")
         table["signal"] = table["signal"].fillna("few").map(lambda s: say(SIGNALS[s]))
-        columns += [Field(_EXPECTED, "expected", "number"), Field(_SIGNAL, "signal", "text")]
         notes = [say("In the order of names, not of results. Expected: the wins that the team's usual rates give for each rep's own mix of "
                      "segments and deal types. A signal is named only if it survives a control for many comparisons (false-discovery rate 10 %)."),
                  say("Nobody is compared on fewer than ten decided deals.")]

@@ -151,7 +151,7 @@ def _flat(record: dict[str, Any]) -> list[str]:
 
 
 def reject_structure(draft: Draft) -> None:
-    """Repeated header rows, summary rows, rows without their key, damaged cells, and rows that repeat another exactly."""
+    """Repeated headers, summary rows, rows without their key, damaged cells, and exact repetitions."""
     text, columns = draft.text, list(draft.text.columns)
     repeated = pd.Series(True, text.index)
     for column in columns:

@@ -63,7 +63,7 @@ def _resolve_pipelines(deals: Draft, process: Process) -> None:
 def _resolve_column(
     draft: Draft, column: str, pipeline: pd.Series, at: pd.Series | None, mapped: Mapping[str, str], process: Process
 ) -> pd.DataFrame:
-    """Resolve one stage column in place. Rows with an unknown name are quarantined; returns their deal_id, name, pipeline."""
+    """Resolve one stage column in place. Returns deal_id, name, pipeline of rows it does not know."""
     names = draft.table[column]
     days = at.dt.strftime("%Y-%m-%d") if at is not None and _has_dated_names(process) else pd.Series("", names.index)
     todo = pd.DataFrame({"pipeline": pipeline, "name": names, "day": days})
