@@ -78,7 +78,8 @@ class Book:
 
     def local_days(self, instants: pd.Series) -> pd.Series:
         """Instants as calendar days (naive midnights) in the book's time zone."""
-        return instants.dt.tz_convert(self.timezone).dt.tz_localize(None).dt.normalize()
+        days: pd.Series = instants.dt.tz_convert(self.timezone).dt.tz_localize(None).dt.normalize()
+        return days
 
     def by_day_only(self, table: str, column: str) -> bool:
         """Whether the source gave this column without a time of day."""

@@ -107,7 +107,9 @@ def locate(source: Source, paths: Sequence[Path], folder: Path | None) -> Found:
     named = {n: t.from_ for n, t in source.tables.items() if t.from_}
     if not named:
         files = data_files(paths or [folder or Path()])
-        found = _assign(source, {f: read_header(f) for f in files})
+        if len(source.tables) == 1:
+            return Found(source, {"deals": files}, [])
+        found = _assign(source, {f: _declared_header(source, f) for f in files})
         if "deals" not in found.files and len(files) == 1:
             found = Found(source, {"deals": files}, [])
     elif paths:
@@ -130,6 +132,12 @@ def locate(source: Source, paths: Sequence[Path], folder: Path | None) -> Found:
             "Its headers must have the columns named under [deals.columns]."
         )
     return found
+
+
+def _declared_header(source: Source, file: Path) -> list[str]:
+    """The header, in a file written as the source says its deals are."""
+    written = source.tables["deals"].format
+    return read_header(file, written.skip, written.sheet, written.delimiter, written.encoding)
 
 
 def _beside(folder: Path, pattern: str) -> list[Path]:

@@ -163,7 +163,8 @@ def _local_day(instant: pd.Timestamp, zone: str) -> pd.Timestamp:
 def _local(instants: pd.Series | None, zone: str) -> pd.Series:
     if instants is None:
         return pd.Series(dtype="datetime64[us]")
-    return instants.dt.tz_convert(zone).dt.tz_localize(None).dt.normalize()
+    days: pd.Series = instants.dt.tz_convert(zone).dt.tz_localize(None).dt.normalize()
+    return days
 
 
 def _reject_impossible(

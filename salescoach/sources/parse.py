@@ -265,7 +265,7 @@ def parse_shares(text: pd.Series, place: Place, decimal: str | None, percent: bo
             f"{place}: {example!r} is above 1, so this may be a percentage. " + place.declare("percent = true")
         )
     parsed.values = parsed.values / np.where(signed | bool(percent), 100.0, 1.0)
-    outside = parsed.values.notna() & ~parsed.values.between(0, 1)
+    outside: pd.Series[bool] = parsed.values.notna() & ~parsed.values.between(0, 1)
     parsed.bad |= outside
     parsed.values = parsed.values.mask(outside)
     return parsed
@@ -403,7 +403,7 @@ def _uniques(text: pd.Series) -> tuple[pd.Series, np.ndarray[Any, np.dtype[np.in
 
 def _spread(uniques: pd.Series, codes: np.ndarray[Any, np.dtype[np.intp]], index: pd.Index) -> pd.Series:
     if uniques.empty:
-        return pd.Series(pd.array([None] * len(codes), dtype=uniques.dtype), index)
+        return pd.Series(index=index, dtype=uniques.dtype)
     spread = uniques.take(np.maximum(codes, 0)).set_axis(index)
     return spread.mask(codes < 0)
 

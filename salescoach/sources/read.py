@@ -98,7 +98,9 @@ def read_raw(
     return RawTable(path.name, digest, frame, lines[keep], records.blank, rejects, used, cut)
 
 
-def read_header(path: Path) -> list[str]:
+def read_header(
+    path: Path, skip: int = 0, sheet: str | None = None, delimiter: str | None = None, encoding: str | None = None
+) -> list[str]:
     """Only the column names of a file, for detection."""
     suffix = path.suffix.casefold()
     binary = suffix in EXCEL or suffix in PARQUET
@@ -106,10 +108,10 @@ def read_header(path: Path) -> list[str]:
     if suffix in PARQUET:
         header = parquet_header(path.name, content)
     elif suffix in EXCEL:
-        header = first_row(path.name, content)
+        header = first_row(path.name, content, sheet, skip)
     else:
-        text, _ = decode(path.name, content, None, complete=len(content) < HEAD_BYTES)
-        header = first_record(text)
+        text, _ = decode(path.name, content, encoding, complete=len(content) < HEAD_BYTES)
+        header = first_record(text, skip, delimiter)
     return [_tidy(h) for h in header if _tidy(h)]
 
 

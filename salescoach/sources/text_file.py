@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import itertools
 from collections import Counter
 from collections.abc import Iterator
 
@@ -102,11 +103,12 @@ def read_text(name: str, text: str, rejects: Rejects, skip: int = 0, delimiter: 
     return Records.from_rows(header, rows, lines, blank)
 
 
-def first_record(text: str) -> list[str]:
+def first_record(text: str, skip: int = 0, delimiter: str | None = None) -> list[str]:
     """The header of delimited text, or nothing."""
-    text, separator, _ = find_separator(text, None)
+    text, separator, _ = find_separator(text, delimiter, skip)
+    lines = itertools.islice(_lines(text), skip, None)
     try:
-        return next((r for r in csv.reader(_lines(text), delimiter=separator) if not is_blank(r)), [])
+        return next((r for r in csv.reader(lines, delimiter=separator) if not is_blank(r)), [])
     except csv.Error:
         return []
 

@@ -52,10 +52,10 @@ def read_workbook(name: str, content: bytes, rejects: Rejects, sheet: str | None
     return Records.from_rows(header, rows, lines, blank)
 
 
-def first_row(name: str, content: bytes) -> list[str]:
+def first_row(name: str, content: bytes, sheet: str | None = None, skip: int = 0) -> list[str]:
     """The header of a workbook, without reading the rows below it."""
-    page = _open_page(name, content, None)
-    records = ([cell_text(c.value) for c in cells] for _, cells in _rows(page))
+    page = _open_page(name, content, sheet)
+    records = ([cell_text(c.value) for c in cells] for number, cells in _rows(page) if number > skip)
     return next((r for r in records if not is_blank(r)), [])
 
 

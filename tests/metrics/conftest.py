@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,7 @@ def standard() -> Process:
     return read_process(kit_path("templates/process") / "standard.toml")
 
 
+@cache
 def random_book(seed: int, size: int = 60) -> Book:
     """A seeded book with everything awkward in it: skips, moves back, reopenings, handovers, blanks, ties, void deals."""
     chance = np.random.default_rng(seed)

@@ -1,0 +1,30 @@
+"""Shared by all tests: the demo book once per worker, and where the trial data may be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+TRIAL = ROOT.parent / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def demo_book():
+    from salescoach.reports import sample_book
+
+    return sample_book()
+
+
+@pytest.fixture(scope="session")
+def trial():
+    """A folder of the third-party trial data; tests that need one skip where it is absent."""
+
+    def folder(name: str) -> Path:
+        path = TRIAL / name
+        if not path.is_dir():
+            pytest.skip(f"trial data {name} is not beside the project")
+        return path
+
+    return folder
