@@ -74,7 +74,8 @@ def execute(task: Task) -> Any:
     story.check_parameters(parameters)
     with tempfile.TemporaryDirectory(prefix="salescoach-") as folder:
         notebook = papermill.execute_notebook(
-            story.read(words(task.language)), str(Path(folder) / "out.ipynb"), parameters=parameters, kernel_name="python3", cwd=folder,
+            story.read(words(task.language)), str(Path(folder) / "out.ipynb"), parameters=parameters, kernel_name="python3",
+            language="python", cwd=folder,
             progress_bar=False, request_save_on_cell_execute=False, execution_timeout=CELL_DEADLINE,
             kernel_manager_class=PrivateKernelManager, shutdown_kernel="immediate")
     _check_finished(notebook)

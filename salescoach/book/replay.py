@@ -52,10 +52,10 @@ def _deals_at(tables: Mapping[str, pd.DataFrame], process: Process, end: pd.Time
     else:
         entries = history.drop_duplicates("deal_id").set_index("deal_id")["entered_at"]
         last = history[~(history["entered_at"] > end)].drop_duplicates("deal_id", keep="last").set_index("deal_id")
-        begun = created.fillna(deals["deal_id"].map(entries))
-        stage = deals["deal_id"].map(last["stage"])
+        begun = created.fillna(of_deals(deals, entries))
+        stage = of_deals(deals, last["stage"])
         stage = stage.mask(~deals["deal_id"].isin(entries.index), deals["stage"].mask(closed > end))
-        entered = deals["deal_id"].map(last["entered_at"])
+        entered = of_deals(deals, last["entered_at"])
     first = deals["pipeline"].map({k: p.working[0].key for k, p in process.pipelines.items()})
     stage = stage.fillna(first).astype("str")
     moved = (stage != deals["stage"]) | (closed > end)
@@ -74,6 +74,11 @@ def _deals_at(tables: Mapping[str, pd.DataFrame], process: Process, end: pd.Time
     return _wound_back(then, tables.get("changes"), end)[~(begun > end)]
 
 
+def of_deals(deals: pd.DataFrame, by_id: pd.Series) -> pd.Series:
+    """For each deal, the value that `by_id` holds for it; null where it holds none."""
+    return by_id.reindex(deals["deal_id"]).set_axis(deals.index)
+
+
 def _never(deals: pd.DataFrame) -> pd.Series:
     return pd.Series(pd.NaT, deals.index, dtype="datetime64[us, UTC]")
 
@@ -88,7 +93,7 @@ def _wound_back(deals: pd.DataFrame, changes: pd.DataFrame | None, end: pd.Times
         if old.empty or field not in deals:
             continue
         rows = deals["deal_id"].isin(old.index)
-        before = deals["deal_id"].map(old)[rows]
+        before = of_deals(deals, old)[rows]
         if field == "amount":
             deals = _with_amounts(deals, before)
         elif field == "expected_close_on":

@@ -50,10 +50,11 @@ def prorated_targets(book: Book, period: str | Period | None = None) -> pd.DataF
     shared = ((end - start).dt.days + 1).clip(lower=0)
     targets["target"] = targets["value"] * shared / ((targets["end_on"] - targets["start_on"]).dt.days + 1)
     targets["from_on"] = start
-    of_rep = targets["rep_id"].map(people["team"])
+    of_rep = targets["rep_id"].map(people["team"]).astype("str")
     targets["for_team"] = targets["rep_id"].isna() & targets["team"].notna()
     targets["team"] = targets["team"].fillna(of_rep)
-    targets["manager"] = targets["rep_id"].map(people["manager"]).fillna(targets["team"].map(_manager_of_team(book)))
+    targets["manager"] = targets["rep_id"].map(people["manager"]).astype("str")
+    targets["manager"] = targets["manager"].fillna(targets["team"].map(_manager_of_team(book)).astype("str"))
     return targets[targets["target"] > 0]
 
 

@@ -183,7 +183,8 @@ def _check_visits(result: pd.DataFrame, events: pd.DataFrame) -> None:
     entered = int((events["order"] >= 0).sum())
     kinds = result["exit"].value_counts()
     late, handed = int((result["late"] != NO_AGE).sum()), int(kinds.get("handed_off", 0))
-    if entered != int(kinds.sum()) or late != handed or not set(kinds.index) <= set(EXITS):
+    open_ended = bool(((result["exit"] == "still") == result["exited_at"].isna()).all())
+    if entered != int(kinds.sum()) or late != handed or not open_ended or not set(kinds.index) <= set(EXITS):
         raise LawBroken(
             f"{entered:,} stage entries, but {dict(kinds)} exits and {late:,} takeovers. "
             "This is a fault of salescoach; please report it with this line."
@@ -228,7 +229,8 @@ def _stage_passages(book: Book, own: pd.DataFrame, deals: pd.DataFrame, order: i
     here = own[own["first"] & (own["order"] == order)].set_index("deal")
     entered = here["entered_at"].reindex(deals.index)
     later = own[(own["order"] > order) & own["deal"].isin(deals.index)]
-    later = later[~(later["entered_at"] < later["deal"].map(entered))].drop_duplicates("deal").set_index("deal")
+    from_then_on = ~(later["entered_at"] < entered.reindex(later["deal"]).set_axis(later.index))
+    later = later[from_then_on].drop_duplicates("deal").set_index("deal")
     next_at, next_order = later["entered_at"].reindex(deals.index), later["order"].reindex(deals.index)
     won = (deals["outcome"] == "won") & next_at.isna()
     deeper = next_at.notna() | won

@@ -107,7 +107,7 @@ def locate(source: Source, paths: Sequence[Path], folder: Path | None) -> Found:
     named = {n: t.from_ for n, t in source.tables.items() if t.from_}
     if not named:
         files = data_files(paths or [folder or Path()])
-        if len(source.tables) == 1:
+        if len(source.tables) == 1 and paths and all(p.is_file() for p in paths):
             return Found(source, {"deals": files}, [])
         found = _assign(source, {f: _declared_header(source, f) for f in files})
         if "deals" not in found.files and len(files) == 1:

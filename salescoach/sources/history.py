@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from salescoach.book.replay import of_deals
 from salescoach.process import Process
 
 CORRECTION = pd.Timedelta("1min")
@@ -103,7 +104,7 @@ def _rows(deals: pd.DataFrame, at: pd.Series, stage: pd.Series, evidence: str, r
 def _unlogged_last(deals: pd.DataFrame, logged: pd.DataFrame) -> pd.DataFrame:
     """A deal's own stage is the truth for now: where the log lags behind it, one inferred row completes the log."""
     last = logged.drop_duplicates("deal_id", keep="last").set_index("deal_id")
-    last_stage, last_at = deals["deal_id"].map(last["stage"]), deals["deal_id"].map(last["entered_at"])
+    last_stage, last_at = of_deals(deals, last["stage"]), of_deals(deals, last["entered_at"])
     lags = last_stage.notna() & (last_stage != deals["stage"])
     at = pd.Series(pd.NaT, deals.index, dtype="datetime64[us, UTC]")
     for column in ("closed_at", "stage_changed_at", "updated_at"):

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from salescoach.book import TABLES, Book
+from salescoach.book.replay import of_deals
 from salescoach.errors import InputError, QuarantineError, UsageError
 from salescoach.kit import kit_path
 from salescoach.process import Process, read_process
@@ -235,12 +236,9 @@ def _take_close_from_log(deals: pd.DataFrame, history: pd.DataFrame) -> None:
     """The real close is the log's entry into the closed stage; the CRM's close date only where there is none."""
     last = history.drop_duplicates("deal_id", keep="last").set_index("deal_id")
     closed = deals["outcome"] != "open"
-    observed = deals["deal_id"].map(last["evidence"]) == "observed"
-    logged = (
-        deals["deal_id"]
-        .map(last["entered_at"])
-        .where(observed & (deals["deal_id"].map(last["stage"]) == deals["stage"]))
-    )
+    logged = of_deals(deals, last["entered_at"])
+    observed = (of_deals(deals, last["evidence"]) == "observed") & (of_deals(deals, last["stage"]) == deals["stage"])
+    logged = logged.where(observed)
     given = deals["closed_at"] if "closed_at" in deals else pd.Series(pd.NaT, deals.index, dtype="datetime64[us, UTC]")
     deals["closed_at"] = logged.where(logged.notna(), given).where(closed)
 

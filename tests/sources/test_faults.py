@@ -1,4 +1,4 @@
-"""The catalogue of faulty inputs: each is used rightly, quarantined with its place and reason, or refused. None passes."""
+"""The catalogue of faulty inputs: each is used rightly, quarantined with place and reason, or refused. None passes."""
 
 from __future__ import annotations
 
