@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import openpyxl
 import pandas as pd
 import pytest
 from hypothesis import given, settings
@@ -101,11 +102,9 @@ def written_in(rows: list[Row], kind: str) -> dict[str, bytes]:
         case "tabs in UTF-16":
             return {"deals_csv": csv_text(rows, "\t").encode("utf-16")}
         case "GB18030":
-            # one certain Chinese row, so that the text can be told from Latin-1
             return {"deals_csv": csv_text(rows).encode("gb18030")}
         case "xlsx":
-            frame.to_excel(target, index=False, engine="openpyxl")
-            return {"deals_xlsx": target.getvalue()}
+            return {"deals_xlsx": as_workbook([HEADER, *rows])}
         case "parquet":
             frame.to_parquet(target)
             return {"deals_parquet": target.getvalue()}
@@ -113,6 +112,19 @@ def written_in(rows: list[Row], kind: str) -> dict[str, bytes]:
             half = len(rows) // 2
             parts = [rows[:half], rows[half:]] if half else [rows]
             return {f"part{i}_csv": csv_text(part).encode() for i, part in enumerate(parts)}
+
+
+def as_workbook(rows: list[Row]) -> bytes:
+    """Every value as text, so that "=1+1" stays what it is."""
+    book = openpyxl.Workbook()
+    sheet = book.active
+    for number, row in enumerate(rows, start=1):
+        for column, value in enumerate(row, start=1):
+            cell = sheet.cell(number, column, value or None)
+            cell.data_type = "s" if value else "n"
+    target = io.BytesIO()
+    book.save(target)
+    return target.getvalue()
 
 
 KINDS = ["byte order mark", "CR LF", ";", "tabs in UTF-16", "GB18030", "xlsx", "parquet", "two files"]
