@@ -1,7 +1,7 @@
 """Run the notebooks on the demo data and store their outputs, without anything that differs from run to run.
 
-    python .ci/refresh_notebooks.py            rewrite notebooks/*.ipynb
-    python .ci/refresh_notebooks.py funnel     only the named ones
+python .ci/refresh_notebooks.py            rewrite notebooks/*.ipynb
+python .ci/refresh_notebooks.py funnel     only the named ones
 """
 
 from __future__ import annotations
@@ -21,8 +21,14 @@ NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 def refresh(path: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         notebook = papermill.execute_notebook(
-            str(path), str(Path(folder) / path.name), kernel_name="python3", progress_bar=False, cwd=folder,
-            kernel_manager_class=PrivateKernelManager, shutdown_kernel="immediate")
+            str(path),
+            str(Path(folder) / path.name),
+            kernel_name="python3",
+            progress_bar=False,
+            cwd=folder,
+            kernel_manager_class=PrivateKernelManager,
+            shutdown_kernel="immediate",
+        )
     notebook.metadata.pop("papermill", None)
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
     notebook.metadata["language_info"] = {"name": "python"}

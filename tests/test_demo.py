@@ -48,8 +48,12 @@ def test_about_twenty_kinds_of_dirt_and_no_refusal(truth):
 
 
 NOTED = {
-    "blank-amount-open": "open-without-amount", "zero-amount-lost": "amount-zero-at-loss", "deal-without-rep": "no-rep",
-    "stale-expected-close": "stale-expected-close", "missing-lost-reason": "lost-without-reason", "close-at-month-end": "closed-on-month-end",
+    "blank-amount-open": "open-without-amount",
+    "zero-amount-lost": "amount-zero-at-loss",
+    "deal-without-rep": "no-rep",
+    "stale-expected-close": "stale-expected-close",
+    "missing-lost-reason": "lost-without-reason",
+    "close-at-month-end": "closed-on-month-end",
 }
 
 
@@ -68,7 +72,9 @@ def test_a_product_key_that_does_not_match_is_reported_and_loses_nothing(demo_bo
 def test_the_dirt_changes_no_count(demo_book, clean_book):
     dirty, clean = win_rate(demo_book, by=()), win_rate(clean_book, by=())
     assert dirty[["n", "won", "lost", "void"]].equals(clean[["n", "won", "lost", "void"]])
-    assert stage_flow(demo_book)[["stage", "n", "deeper", "lost"]].equals(stage_flow(clean_book)[["stage", "n", "deeper", "lost"]])
+    assert stage_flow(demo_book)[["stage", "n", "deeper", "lost"]].equals(
+        stage_flow(clean_book)[["stage", "n", "deeper", "lost"]]
+    )
 
 
 def test_stage_flow_finds_the_planted_conversions_and_the_bottleneck(demo_book):
@@ -89,12 +95,14 @@ def test_stage_flow_shows_the_weak_rep_at_the_quote_and_the_strong_one_at_qualif
     by_rep = stage_flow(demo_book, by="rep")
     for key, worst in (("weak_rep", True), ("strong_rep", False)):
         rep, stage = truth[key]["rep_id"], truth[key]["stage"]
-        at = by_rep[(by_rep["stage"] == stage) & (by_rep["n"] >= 20) & (by_rep["rep_id"] != "(unassigned)")].set_index("rep_id")["value"]
+        at = by_rep[(by_rep["stage"] == stage) & (by_rep["n"] >= 20) & (by_rep["rep_id"] != "(unassigned)")].set_index(
+            "rep_id"
+        )["value"]
         assert (at.idxmin() if worst else at.idxmax()) == rep
 
 
 def test_twelve_equal_reps_are_not_ranked():
-    """Guard twin: where nothing was planted, nobody is named (false-discovery rate 10 %), though a naive ranking always has a last."""
+    """Guard twin: where nothing was planted nobody is named, though a naive ranking always has a last."""
     from salescoach.sample import Truth
 
     nothing = Truth(weak_logit=0.0, strong_logit=0.0, skill_sd=0.0, coaching_waves=0, exact_shares=False)

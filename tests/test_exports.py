@@ -16,7 +16,9 @@ PACKAGES = ("batch", "book", "charts", "metrics", "process", "reports", "sample"
 
 def test_import_salescoach_loads_nothing_heavy():
     code = f"import sys, salescoach; print([m for m in {HEAVY!r} if m in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    )
 
 
 def test_the_door_lists_its_names_sorted_and_about_25_of_them():

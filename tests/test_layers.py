@@ -13,12 +13,33 @@ PACKAGE = Path(salescoach.__file__).parent
 
 # from the ground up; `kit` (where files are) and `wording` (texts) serve every layer
 LAYERS = [
-    "errors", "kit", "wording", "process", "book", "sources", "sample", "metrics", "models", "coaching", "charts", "reports",
-    "batch", "app", "cli",
+    "errors",
+    "kit",
+    "wording",
+    "process",
+    "book",
+    "sources",
+    "sample",
+    "metrics",
+    "models",
+    "coaching",
+    "charts",
+    "reports",
+    "batch",
+    "app",
+    "cli",
 ]
 ONLY_IN = {
-    "matplotlib": {"charts"}, "seaborn": {"charts"}, "statsmodels": {"models"}, "papermill": {"batch"}, "jupyter_client": {"batch"},
-    "nbformat": {"reports"}, "nbconvert": {"reports"}, "click": {"cli"}, "rich": {"cli"}, "openpyxl": {"sources", "cli"},
+    "matplotlib": {"charts"},
+    "seaborn": {"charts"},
+    "statsmodels": {"models"},
+    "papermill": {"batch"},
+    "jupyter_client": {"batch"},
+    "nbformat": {"reports"},
+    "nbconvert": {"reports"},
+    "click": {"cli"},
+    "rich": {"cli"},
+    "openpyxl": {"sources", "cli"},
 }
 
 
@@ -59,10 +80,14 @@ def test_a_layer_imports_only_the_layers_above_it(file):
 
 
 def test_a_wrong_arrow_would_be_found():
-    assert wrong_arrows("metrics", [("salescoach.charts.plots", 3)]) == ["line 3: metrics imports salescoach.charts.plots"]
+    assert wrong_arrows("metrics", [("salescoach.charts.plots", 3)]) == [
+        "line 3: metrics imports salescoach.charts.plots"
+    ]
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda f: str(f.relative_to(PACKAGE)))
 def test_heavy_libraries_stay_in_their_rooms(file):
-    strays = [(n, line) for n, line in imports(file) if layer_of(file) not in ONLY_IN.get(n.split(".")[0], {layer_of(file)})]
+    strays = [
+        (n, line) for n, line in imports(file) if layer_of(file) not in ONLY_IN.get(n.split(".")[0], {layer_of(file)})
+    ]
     assert strays == []

@@ -60,7 +60,9 @@ def run_task(task: Task) -> Outcome:
         write_atomically(Path(task.target), content)
     except Exception as error:
         return Outcome(task.file, "failed", round(time.monotonic() - started, 2), error=explain(error))
-    return Outcome(task.file, "done", round(time.monotonic() - started, 2), hashlib.sha256(content).hexdigest(), len(content))
+    return Outcome(
+        task.file, "done", round(time.monotonic() - started, 2), hashlib.sha256(content).hexdigest(), len(content)
+    )
 
 
 def execute(task: Task) -> Any:
@@ -74,10 +76,18 @@ def execute(task: Task) -> Any:
     story.check_parameters(parameters)
     with tempfile.TemporaryDirectory(prefix="salescoach-") as folder:
         notebook = papermill.execute_notebook(
-            story.read(words(task.language)), str(Path(folder) / "out.ipynb"), parameters=parameters, kernel_name="python3",
-            language="python", cwd=folder,
-            progress_bar=False, request_save_on_cell_execute=False, execution_timeout=CELL_DEADLINE,
-            kernel_manager_class=PrivateKernelManager, shutdown_kernel="immediate")
+            story.read(words(task.language)),
+            str(Path(folder) / "out.ipynb"),
+            parameters=parameters,
+            kernel_name="python3",
+            language="python",
+            cwd=folder,
+            progress_bar=False,
+            request_save_on_cell_execute=False,
+            execution_timeout=CELL_DEADLINE,
+            kernel_manager_class=PrivateKernelManager,
+            shutdown_kernel="immediate",
+        )
     _check_finished(notebook)
     return notebook
 
@@ -106,7 +116,7 @@ def write_atomically(target: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(name, target)
+        Path(name).replace(target)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise

@@ -85,7 +85,10 @@ def read_plan(name: str | Path) -> PlanFile:
     if not path.is_file():
         known = {f.stem: f for f in kit_path("templates/plans").glob("*.toml")}
         if path.stem not in known:
-            raise UsageError(f"There is no plan {str(name)!r}.{suggestion(path.stem, known)} Plans: {', '.join(sorted(known))}; or a .toml file.")
+            raise UsageError(
+                f"There is no plan {str(name)!r}.{suggestion(path.stem, known)} "
+                f"Plans: {', '.join(sorted(known))}; or a .toml file."
+            )
         path = known[path.stem]
     try:
         return PlanFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
@@ -103,7 +106,7 @@ def _what(error: Any) -> str:
 
 
 def make_jobs(book: Book, plan: PlanFile) -> list[Job]:
-    """Every report of a plan. Raises UsageError for any notebook, person, team, period or language that does not exist."""
+    """Every report of a plan. Raises UsageError for a notebook, person, team, period or language that is not there."""
     jobs = [job for order in plan.reports for job in _jobs_of(book, plan, order)]
     twice = next((j for i, j in enumerate(jobs) if j.file in {k.file for k in jobs[:i]}), None)
     if twice is not None:
@@ -123,9 +126,19 @@ def _jobs_of(book: Book, plan: PlanFile, order: Order) -> Iterator[Job]:
         if order.per != "company":
             given[order.per] = subject
         story.check_parameters(given)
-        blank = {p: "" for p in ("rep", "team") if p in story.parameters and p not in given}
-        yield Job(story.name, str(story.path), story.question, order.per, subject, name, safe_slug(name, subject), language, period,
-                  {**blank, **given})
+        blank: dict[str, Any] = {p: "" for p in ("rep", "team") if p in story.parameters and p not in given}
+        yield Job(
+            story.name,
+            str(story.path),
+            story.question,
+            order.per,
+            subject,
+            name,
+            safe_slug(name, subject),
+            language,
+            period,
+            {**blank, **given},
+        )
 
 
 def _subjects(book: Book, order: Order) -> Sequence[tuple[str, str]]:
@@ -145,6 +158,6 @@ def one_report(book: Book, notebook: str, rep: str | None, team: str | None, per
     only = tuple(s for s in (rep, team) if s)
     if len(only) > 1:
         raise UsageError("Give --rep or --team, not both.")
-    return make_jobs(book, PlanFile(language=language, period=period, reports=(Order(notebook=notebook, per=per, only=only),)))[0]
-
-
+    return make_jobs(
+        book, PlanFile(language=language, period=period, reports=(Order(notebook=notebook, per=per, only=only),))
+    )[0]

@@ -50,8 +50,14 @@ class Run:
         return 3 if self.failed else 0
 
 
-def run_batch(book: Book, plan: PlanFile, out: str | Path, workers: int | None = None, progress: Progress | None = None,
-              executor: Executor | None = None) -> Run:
+def run_batch(
+    book: Book,
+    plan: PlanFile,
+    out: str | Path,
+    workers: int | None = None,
+    progress: Progress | None = None,
+    executor: Executor | None = None,
+) -> Run:
     """Make every report of a plan and publish them as OUT/current.
 
     book       the whole book; each worker gets a slice of it and the run's peer figures, and no path to the rest
@@ -59,12 +65,16 @@ def run_batch(book: Book, plan: PlanFile, out: str | Path, workers: int | None =
     progress   called after each report: (outcome, finished, all)
     executor   any concurrent.futures.Executor instead of local processes
 
-    One report that fails does not stop the others. Raises UsageError before anything runs where the plan names what is not there.
+    One report that fails does not stop the others. Raises UsageError, before anything runs, where the plan names
+    what is not there.
     """
     jobs = make_jobs(book, plan)
     out = Path(out)
     folder = _new_folder(out)
-    peers = {period: peer_table(book, parse_period(period, book.process, book.as_of_on.date())) for period in {j.period for j in jobs}}
+    peers = {
+        period: peer_table(book, parse_period(period, book.process, book.as_of_on.date()))
+        for period in {j.period for j in jobs}
+    }
     _write_json(folder / "plan.json", {"plan": plan.model_dump(), "jobs": [j.to_dict() for j in jobs]})
     _write_peers(folder, peers)
     with tempfile.TemporaryDirectory(prefix="salescoach-slices-") as private:
@@ -76,14 +86,23 @@ def run_batch(book: Book, plan: PlanFile, out: str | Path, workers: int | None =
     return Run(out / "current", tuple(jobs), tuple(outcomes))
 
 
-def run_report(book: Book, notebook: str, out: str | Path, rep: str | None = None, team: str | None = None, period: str | None = None,
-               language: str = "en") -> tuple[Path, Outcome]:
+def run_report(
+    book: Book,
+    notebook: str,
+    out: str | Path,
+    rep: str | None = None,
+    team: str | None = None,
+    period: str | None = None,
+    language: str = "en",
+) -> tuple[Path, Outcome]:
     """Make one report as a file in `out`. Returns its path and how it went."""
     job = one_report(book, notebook, rep, team, period, language)
     peers = {job.period: peer_table(book, parse_period(job.period, book.process, book.as_of_on.date()))}
     with tempfile.TemporaryDirectory(prefix="salescoach-slices-") as private:
         name = job.notebook if job.per == "company" else f"{job.slug}-{job.notebook}"
-        task = replace(_task(job, _slice(book, job, peers, Path(private)), Path(out)), target=str(Path(out) / f"{name}.html"))
+        task = replace(
+            _task(job, _slice(book, job, peers, Path(private)), Path(out)), target=str(Path(out) / f"{name}.html")
+        )
         return Path(task.target), run_task(task)
 
 
@@ -115,7 +134,9 @@ def _write_peers(folder: Path, peers: dict[str, Any]) -> None:
 # --- workers ---------------------------------------------------------------------------------------
 
 
-def _execute(tasks: Sequence[Task], workers: int | None, progress: Progress | None, executor: Executor | None) -> Iterator[Outcome]:
+def _execute(
+    tasks: Sequence[Task], workers: int | None, progress: Progress | None, executor: Executor | None
+) -> Iterator[Outcome]:
     if executor is not None:
         yield from _collect(executor, tasks, progress)
         return
@@ -130,7 +151,9 @@ def _collect(executor: Executor, tasks: Sequence[Task], progress: Progress | Non
     for number, future in enumerate(as_completed(waiting), start=1):
         task = waiting[future]
         error = future.exception()
-        outcome = future.result() if error is None else Outcome(task.file, "failed", 0.0, error=f"the worker died: {error}")
+        outcome = (
+            future.result() if error is None else Outcome(task.file, "failed", 0.0, error=f"the worker died: {error}")
+        )
         if progress is not None:
             progress(outcome, number, len(tasks))
         yield outcome
@@ -148,10 +171,16 @@ def manifest(book: Book, jobs: Sequence[Job], outcomes: Sequence[Outcome]) -> di
     """What ran on which data."""
     return {
         "salescoach": salescoach.__version__,
-        "book": {"content_hash": book.content_hash, "as_of": book.as_of.isoformat(), "origin": dict(book.origin),
-                 "rows": {n: len(t) for n, t in book.tables.items()}, "quarantined": len(book.quarantine)},
+        "book": {
+            "content_hash": book.content_hash,
+            "as_of": book.as_of.isoformat(),
+            "origin": dict(book.origin),
+            "rows": {n: len(t) for n, t in book.tables.items()},
+            "quarantined": len(book.quarantine),
+        },
         "reports": [{**j.to_dict(), **o.to_dict()} for j, o in zip(jobs, outcomes, strict=True)],
-        "done": sum(o.status == "done" for o in outcomes), "failed": sum(o.status != "done" for o in outcomes),
+        "done": sum(o.status == "done" for o in outcomes),
+        "failed": sum(o.status != "done" for o in outcomes),
     }
 
 
@@ -168,13 +197,17 @@ def index_page(book: Book, jobs: Sequence[Job], outcomes: Sequence[Outcome], say
     for per, title, note, who in SECTIONS:
         rows = _index_rows([(j, o) for j, o in zip(jobs, outcomes, strict=True) if j.per == per], say)
         if rows:
-            sections.append({"title": say(title), "note": say(note), "who": say(who), "report": say("Open"), "rows": rows})
+            sections.append(
+                {"title": say(title), "note": say(note), "who": say(who), "report": say("Open"), "rows": rows}
+            )
     failed = sum(o.status != "done" for o in outcomes)
     facts = [say("Data as of {day}", day=say.date(book.as_of_on)), say("{n} reports made", n=len(outcomes) - failed)]
     if failed:
         facts.append(say("{n} reports failed", n=failed))
-    purpose = [say("Numbers are prompts for a conversation, not a verdict: n and range stand beside each of them."),
-               say("salescoach {version} · data {hash}", version=salescoach.__version__, hash=book.content_hash[:12])]
+    purpose = [
+        say("Numbers are prompts for a conversation, not a verdict: n and range stand beside each of them."),
+        say("salescoach {version} · data {hash}", version=salescoach.__version__, hash=book.content_hash[:12]),
+    ]
     return overview_html(say("Coaching reports"), say.language, facts, sections, purpose)
 
 
@@ -185,7 +218,9 @@ def _index_rows(pairs: Sequence[tuple[Job, Outcome]], say: Words) -> list[dict[s
         if outcome.status == "done":
             row["links"].append({"text": say(job.question), "href": quote(job.file)})
         else:
-            row["links"].append({"text": say("{report}: failed ({error})", report=say(job.question), error=outcome.error), "href": ""})
+            row["links"].append(
+                {"text": say("{report}: failed ({error})", report=say(job.question), error=outcome.error), "href": ""}
+            )
     return list(rows.values())
 
 
@@ -203,12 +238,12 @@ def _publish(out: Path, folder: Path) -> None:
     """Let OUT/current point to the finished run, in one step."""
     current, fresh = out / "current", out / f".current-{folder.name}"
     if current.exists() and not current.is_symlink():
-        raise StorageError(f"{current} is in the way: salescoach keeps a link of that name there. Move it, or choose another --out.")
+        raise StorageError(
+            f"{current} is in the way: salescoach keeps a link of that name there. Move it, or choose another --out."
+        )
     fresh.symlink_to(Path("runs") / folder.name, target_is_directory=True)
-    os.replace(fresh, current)
+    fresh.replace(current)
 
 
 def _write_json(file: Path, content: dict[str, Any]) -> None:
     write_atomically(file, (json.dumps(content, ensure_ascii=False, indent=1, default=str) + "\n").encode("utf-8"))
-
-

@@ -59,9 +59,7 @@ def _deals_at(tables: Mapping[str, pd.DataFrame], process: Process, end: pd.Time
     first = deals["pipeline"].map({k: p.working[0].key for k, p in process.pipelines.items()})
     stage = stage.fillna(first).astype("str")
     moved = (stage != deals["stage"]) | (closed > end)
-    outcome_of = {(k, s.key): s.outcome or "open" for k, p in process.pipelines.items() for s in p.stages}
-    by_stage = [outcome_of[pair] for pair in zip(deals["pipeline"], stage, strict=True)]
-    outcome = deals["outcome"].where(~moved, pd.Series(by_stage, deals.index, dtype="str"))
+    outcome = deals["outcome"].where(~moved, outcomes_of(deals["pipeline"], stage, process))
     then = deals.assign(stage=stage, outcome=outcome)
     if "closed_at" in then:
         then["closed_at"] = closed.where(~moved, entered).where(outcome != "open").astype(closed.dtype)
@@ -77,6 +75,15 @@ def _deals_at(tables: Mapping[str, pd.DataFrame], process: Process, end: pd.Time
 def of_deals(deals: pd.DataFrame, by_id: pd.Series) -> pd.Series:
     """For each deal, the value that `by_id` holds for it; null where it holds none."""
     return by_id.reindex(deals["deal_id"]).set_axis(deals.index)
+
+
+def outcomes_of(pipeline: pd.Series, stage: pd.Series, process: Process) -> pd.Series:
+    """The outcome that each deal's stage means in its pipeline."""
+    outcome = pd.Series(None, stage.index, dtype="str")
+    for key, rules in process.pipelines.items():
+        own = {s.key: s.outcome or "open" for s in rules.stages}
+        outcome = outcome.where(pipeline != key, stage.map(own))
+    return outcome.astype("str")
 
 
 def _never(deals: pd.DataFrame) -> pd.Series:

@@ -64,7 +64,7 @@ def style() -> Iterator[None]:
     look = {**seaborn.axes_style("white"), **seaborn.plotting_context("notebook", font_scale=0.85)}
     own = {"font.family": list(font_families()), "axes.unicode_minus": False, "text.parse_math": False, "axes.spines.top": False,
            "axes.spines.right": False, "axes.edgecolor": GREY, "text.color": INK, "axes.labelcolor": INK, "xtick.color": INK,
-           "ytick.color": INK, "axes.titlelocation": "left", "axes.titleweight": "bold", "axes.titlesize": 11, "axes.titlepad": 10}
+           "ytick.color": INK, "axes.titlelocation": "left", "axes.titleweight": "normal", "axes.titlesize": 12.5, "axes.titlepad": 10}
     with rc_context({**look, **own}):
         yield
 

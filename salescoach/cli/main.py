@@ -15,7 +15,7 @@ from salescoach.errors import SalescoachError, UsageError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from salescoach.batch import Outcome, Run
+    from salescoach.batch import Order, Outcome, Run
     from salescoach.book import Book
 
 DEMO_OUT = "salescoach-demo"
@@ -65,9 +65,15 @@ def main() -> None:
         sys.exit(74)
 
 
-book_option = click.option("--book", required=True, metavar="DIR", help='Folder of a book, or "demo" for the bundled demo data.')
-language_option = click.option("--language", type=click.Choice(["en", "zh"]), default="en", show_default=True, help="Language of the pages.")
-period_option = click.option("--period", metavar="P", default=None, help="2026Q3, 2026-09, 2026-01..2026-06, last 90 days, FY2026Q3.")
+book_option = click.option(
+    "--book", required=True, metavar="DIR", help='Folder of a book, or "demo" for the bundled demo data.'
+)
+language_option = click.option(
+    "--language", type=click.Choice(["en", "zh"]), default="en", show_default=True, help="Language of the pages."
+)
+period_option = click.option(
+    "--period", metavar="P", default=None, help="2026Q3, 2026-09, 2026-01..2026-06, last 90 days, FY2026Q3."
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 FILES = click.argument("files", nargs=-1, type=click.Path(path_type=Path), metavar="FILE…")
 
@@ -100,10 +106,17 @@ def demo(out: str, book_only: bool, language: str, workers: int | None) -> None:
         click.echo(f"Book: {folder}")
         return
     reps = book.people.loc[book.people["team"] == DEMO_TEAM, "rep_id"]
-    plan = PlanFile(language=language, period=DEMO_PERIOD, reports=(
-        Order(notebook="start_here", per="company"), Order(notebook="funnel", per="company"),
-        Order(notebook="team_roster", per="team", only=(DEMO_TEAM,)), Order(notebook="team_review", per="team", only=(DEMO_TEAM,)),
-        Order(notebook="rep_review", per="rep", only=tuple(reps))))
+    plan = PlanFile(
+        language=language,
+        period=DEMO_PERIOD,
+        reports=(
+            Order(notebook="start_here", per="company"),
+            Order(notebook="funnel", per="company"),
+            Order(notebook="team_roster", per="team", only=(DEMO_TEAM,)),
+            Order(notebook="team_review", per="team", only=(DEMO_TEAM,)),
+            Order(notebook="rep_review", per="rep", only=tuple(reps)),
+        ),
+    )
     finish(run_with_progress(run_batch, book, plan, out, workers))
 
 
@@ -149,10 +162,21 @@ def summary(book: Book) -> str:
 
 def load_options(command: Any) -> Any:
     for option in (
-        click.option("--source", metavar="S", default=None, help="Preset or source file (.toml); detected from the headers if not given."),
-        click.option("--process", metavar="P", default=None, help="Process file (.toml); default: the standard five stages."),
-        click.option("--as-of", metavar="DATE", default=None, help="The day the data speak of; default: their latest stamp."),
-        click.option("--currency", metavar="CUR", default=None, help="Currency of amounts that name none, such as CNY."),
+        click.option(
+            "--source",
+            metavar="S",
+            default=None,
+            help="Preset or source file (.toml); detected from the headers if not given.",
+        ),
+        click.option(
+            "--process", metavar="P", default=None, help="Process file (.toml); default: the standard five stages."
+        ),
+        click.option(
+            "--as-of", metavar="DATE", default=None, help="The day the data speak of; default: their latest stamp."
+        ),
+        click.option(
+            "--currency", metavar="CUR", default=None, help="Currency of amounts that name none, such as CNY."
+        ),
     ):
         command = option(command)
     return FILES(command)
@@ -161,8 +185,15 @@ def load_options(command: Any) -> Any:
 @cli.command(cls=Command)
 @load_options
 @json_option
-def check(files: tuple[Path, ...], source: str | None, process: str | None, as_of: str | None, currency: str | None, as_json: bool) -> None:
-    """Say what the files hold, what is usable, what is set aside and why, and what each table unlocks. Writes nothing."""
+def check(
+    files: tuple[Path, ...],
+    source: str | None,
+    process: str | None,
+    as_of: str | None,
+    currency: str | None,
+    as_json: bool,
+) -> None:
+    """Say what the files hold, what is set aside and why, and what each table unlocks. Writes nothing."""
     from salescoach.book import TABLES
     from salescoach.metrics import METRICS, measure
     from salescoach.sources import check_tolerance, load_book
@@ -170,15 +201,26 @@ def check(files: tuple[Path, ...], source: str | None, process: str | None, as_o
     book = load_book(files, source=source, process=process, as_of=as_of, currency=currency)
     found = {name: measure(book, name, by=()) for name in METRICS}
     if as_json:
-        click.echo(json.dumps({"origin": dict(book.origin), "as_of": book.as_of_on.date().isoformat(), "quality": dict(book.quality),
-                               "quarantine": json.loads(book.quarantine.to_json(orient="records", force_ascii=False)),
-                               "metrics": {n: {"available": m.available, "because": m.because} for n, m in found.items()}},
-                              ensure_ascii=False, default=str))
+        click.echo(
+            json.dumps(
+                {
+                    "origin": dict(book.origin),
+                    "as_of": book.as_of_on.date().isoformat(),
+                    "quality": dict(book.quality),
+                    "quarantine": json.loads(book.quarantine.to_json(orient="records", force_ascii=False)),
+                    "metrics": {n: {"available": m.available, "because": m.because} for n, m in found.items()},
+                },
+                ensure_ascii=False,
+                default=str,
+            )
+        )
     else:
         click.echo(f"Source: {book.origin['source']}. As of {book.as_of_on.date()}. Hash {book.content_hash[:12]}.\n")
         for name, table in TABLES.items():
             rows = book.quality["rows"].get(name)
-            state = (f"{rows['used']:>9,} rows used, {rows['quarantined']:,} set aside" if rows else "        – not there") 
+            state = (
+                f"{rows['used']:>9,} rows used, {rows['quarantined']:,} set aside" if rows else "        – not there"
+            )
             click.echo(f"  {name:14} {state:42} unlocks {table.unlocks}")
         say_quarantine(book)
         say_notes(book)
@@ -213,8 +255,15 @@ def say_notes(book: Book) -> None:
 @load_options
 @click.option("--book", "folder", required=True, metavar="DIR", help="Where the book goes.")
 @json_option
-def load(files: tuple[Path, ...], source: str | None, process: str | None, as_of: str | None, currency: str | None, folder: str,
-         as_json: bool) -> None:
+def load(
+    files: tuple[Path, ...],
+    source: str | None,
+    process: str | None,
+    as_of: str | None,
+    currency: str | None,
+    folder: str,
+    as_json: bool,
+) -> None:
     """Build a book from CSV, Excel or Parquet files."""
     from salescoach.book import save_book
     from salescoach.sources import check_tolerance, load_book
@@ -222,8 +271,18 @@ def load(files: tuple[Path, ...], source: str | None, process: str | None, as_of
     book = load_book(files, source=source, process=process, as_of=as_of, currency=currency)
     save_book(book, folder)
     if as_json:
-        click.echo(json.dumps({"book": folder, "content_hash": book.content_hash, "as_of": book.as_of_on.date().isoformat(),
-                               "quality": dict(book.quality)}, ensure_ascii=False, default=str))
+        click.echo(
+            json.dumps(
+                {
+                    "book": folder,
+                    "content_hash": book.content_hash,
+                    "as_of": book.as_of_on.date().isoformat(),
+                    "quality": dict(book.quality),
+                },
+                ensure_ascii=False,
+                default=str,
+            )
+        )
     else:
         click.echo(summary(book))
         say_quarantine(book)
@@ -238,7 +297,12 @@ def load(files: tuple[Path, ...], source: str | None, process: str | None, as_of
 @cli.command(cls=Command)
 @click.argument("names", nargs=-1, metavar="NAME…")
 @book_option
-@click.option("--by", default=None, metavar="COL,…", help="rep, team, manager, quarter, month, lead_source, product, segment, any column.")
+@click.option(
+    "--by",
+    default=None,
+    metavar="COL,…",
+    help="rep, team, manager, quarter, month, lead_source, product, segment, any column.",
+)
 @period_option
 @click.option("--rep", default=None, metavar="R", help="Only this rep (id or name).")
 @click.option("--team", default=None, metavar="T", help="Only this team.")
@@ -246,9 +310,22 @@ def load(files: tuple[Path, ...], source: str | None, process: str | None, as_of
 @click.option("--rows", is_flag=True, help="List the records that are counted.")
 @json_option
 @click.option("--csv", "csv_file", default=None, metavar="F", help="Write the table of one metric to a CSV file.")
-@click.option("--xlsx", "xlsx_file", default=None, metavar="F", help="Write the tables to an Excel workbook, a sheet each.")
-def metrics(names: tuple[str, ...], book: str, by: str | None, period: str | None, rep: str | None, team: str | None, as_of: str | None,
-            rows: bool, as_json: bool, csv_file: str | None, xlsx_file: str | None) -> None:
+@click.option(
+    "--xlsx", "xlsx_file", default=None, metavar="F", help="Write the tables to an Excel workbook, a sheet each."
+)
+def metrics(
+    names: tuple[str, ...],
+    book: str,
+    by: str | None,
+    period: str | None,
+    rep: str | None,
+    team: str | None,
+    as_of: str | None,
+    rows: bool,
+    as_json: bool,
+    csv_file: str | None,
+    xlsx_file: str | None,
+) -> None:
     """Print metrics with their n and interval; without a NAME, list them with definition and availability."""
     from salescoach.metrics import METRICS, counted_rows, find_metric, measure
 
@@ -264,8 +341,16 @@ def metrics(names: tuple[str, ...], book: str, by: str | None, period: str | Non
     if as_json:
         from salescoach.metrics import currency_of
 
-        click.echo(json.dumps({"as_of": scope.as_of_on.date().isoformat(), "currency": currency_of(scope),
-                               "metrics": {n: m.to_dict() for n, m in found.items()}}, ensure_ascii=False))
+        click.echo(
+            json.dumps(
+                {
+                    "as_of": scope.as_of_on.date().isoformat(),
+                    "currency": currency_of(scope),
+                    "metrics": {n: m.to_dict() for n, m in found.items()},
+                },
+                ensure_ascii=False,
+            )
+        )
     elif csv_file or xlsx_file:
         write_tables({n: m.table for n, m in found.items() if m.table is not None}, csv_file, xlsx_file)
     else:
@@ -294,7 +379,11 @@ def emit_table(table: pd.DataFrame, as_json: bool, csv_file: str | None) -> None
     elif csv_file:
         write_tables({"rows": table}, csv_file, None)
     else:
-        click.echo(table.to_string(index=False, na_rep="–", float_format=lambda v: f"{v:,.4g}" if abs(v) < 1000 else f"{v:,.0f}"))
+        click.echo(
+            table.to_string(
+                index=False, na_rep="–", float_format=lambda v: f"{v:,.4g}" if abs(v) < 1000 else f"{v:,.0f}"
+            )
+        )
 
 
 def write_tables(tables: dict[str, pd.DataFrame], csv_file: str | None, xlsx_file: str | None) -> None:
@@ -302,7 +391,9 @@ def write_tables(tables: dict[str, pd.DataFrame], csv_file: str | None, xlsx_fil
     from salescoach.cli.export import write_csv, write_xlsx
 
     if not tables:
-        raise UsageError("None of these metrics is available, so there is nothing to write. Leave out --csv and --xlsx to read why.")
+        raise UsageError(
+            "None of these metrics is available, so there is nothing to write. Leave out --csv and --xlsx to read why."
+        )
     if csv_file:
         if len(tables) != 1:
             raise UsageError("A CSV file holds one table: give one NAME, or use --xlsx.")
@@ -324,7 +415,9 @@ def write_tables(tables: dict[str, pd.DataFrame], csv_file: str | None, xlsx_fil
 @period_option
 @language_option
 @click.option("--out", default=".", metavar="DIR", show_default=True, help="Folder of the page.")
-def report(notebook: str, book: str, rep: str | None, team: str | None, period: str | None, language: str, out: str) -> None:
+def report(
+    notebook: str, book: str, rep: str | None, team: str | None, period: str | None, language: str, out: str
+) -> None:
     """Make one report."""
     from salescoach.batch import run_report
 
@@ -340,22 +433,43 @@ class ReportFailed(SalescoachError):
     exit_code = 3
 
 
+def _order(notebook: str | None, per: str | None) -> Order:
+    from salescoach.batch import Order
+
+    return Order.model_validate({"notebook": notebook, "per": per})
+
+
 @cli.command(cls=Command)
 @book_option
 @click.option("--plan", default=None, metavar="P", help="Plan file (.toml), or the name of one of ours: weekly.")
 @click.option("--notebook", default=None, metavar="N", help="One notebook instead of a plan.")
-@click.option("--per", type=click.Choice(["rep", "team", "company"]), default=None, help="With --notebook: for each rep, each team, or the company.")
+@click.option(
+    "--per",
+    type=click.Choice(["rep", "team", "company"]),
+    default=None,
+    help="With --notebook: for each rep, each team, or the company.",
+)
 @click.option("--out", required=True, metavar="DIR", help="Folder of the reports; the newest run is DIR/current.")
 @period_option
-@click.option("--language", type=click.Choice(["en", "zh"]), default=None, help="Language of the pages; default: the plan's.")
+@click.option(
+    "--language", type=click.Choice(["en", "zh"]), default=None, help="Language of the pages; default: the plan's."
+)
 @click.option("--workers", type=click.IntRange(1), default=None, help="Reports at a time (default: one per core).")
-def batch(book: str, plan: str | None, notebook: str | None, per: str | None, out: str, period: str | None, language: str | None,
-          workers: int | None) -> None:
+def batch(
+    book: str,
+    plan: str | None,
+    notebook: str | None,
+    per: str | None,
+    out: str,
+    period: str | None,
+    language: str | None,
+    workers: int | None,
+) -> None:
     """Make many reports: a plan, or one notebook per rep or team."""
-    from salescoach.batch import Order, PlanFile, read_plan, run_batch
+    from salescoach.batch import PlanFile, read_plan, run_batch
 
     if (plan is None) == (notebook is None) or (notebook is None) != (per is None):
         raise UsageError("Give --plan P, or --notebook N with --per rep, team or company.")
-    wanted = read_plan(plan) if plan is not None else PlanFile(reports=(Order(notebook=str(notebook), per=per),))  # type: ignore[arg-type]
+    wanted = read_plan(plan) if plan is not None else PlanFile(reports=(_order(notebook, per),))
     changes = {k: v for k, v in (("language", language), ("period", period)) if v is not None}
     finish(run_with_progress(run_batch, open_any(book), wanted.model_copy(update=changes), out, workers))

@@ -11,7 +11,7 @@ from salescoach.book import Book
 from salescoach.errors import Unavailable, UsageError, suggestion
 from salescoach.metrics.counts import count_table
 from salescoach.metrics.estimate import mean_interval, wilson
-from salescoach.metrics.groups import group_columns, group_keys, in_order, name_reps, parse_by, with_groups
+from salescoach.metrics.groups import UNITS, group_columns, group_keys, in_order, name_reps, parse_by, with_groups
 from salescoach.metrics.ladder import NO_AGE, ladder_codes, ladder_days
 from salescoach.metrics.money import known_amount, money_keys
 from salescoach.metrics.registry import as_period, in_period, is_everything, metric
@@ -319,8 +319,9 @@ def pipeline(book: Book, by: str | Sequence[str] = (), period: str | Period | No
     if deals.empty:
         everything = is_everything(book, as_period(book, period))
         raise Unavailable("no deal is open" + ("" if everything else " with an expected close in the period"))
-    expected = "expected_close_on" if "expected_close_on" in deals else None
-    deals = with_groups(book, deals, groups, expected, people_on="today")
+    if "expected_close_on" not in deals and any(g in UNITS for g in groups):
+        raise Unavailable("`expected_close_on` is missing in `deals`, so open deals cannot be placed in time")
+    deals = with_groups(book, deals, groups, "expected_close_on", people_on="today")
     typical = typical_days(book)
     at = pd.MultiIndex.from_frame(deals[["pipeline", "stage"]])
     deals["typical_days"] = typical.reindex(at).to_numpy() if len(typical) else np.nan

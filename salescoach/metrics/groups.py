@@ -38,11 +38,11 @@ def group_keys(by: Sequence[str]) -> list[str]:
 
 
 def with_groups(
-    book: Book, units: pd.DataFrame, by: Sequence[str], on: str | None, people_on: str | None = None
+    book: Book, units: pd.DataFrame, by: Sequence[str], on: str, people_on: str | None = None
 ) -> pd.DataFrame:
     """`units` with one text column per group.
 
-    on          the column with the metric's date; None where units have none
+    on          the column with the metric's date
     people_on   the column with the day on which teams are looked up; default: `on`
 
     Raises UsageError for a group that neither the units, the people nor the calendar know.
@@ -50,8 +50,6 @@ def with_groups(
     result = units.copy()
     for name in by:
         if name in UNITS:
-            if on is None:
-                raise UsageError(f"This metric is counted as of one day and cannot be split by {name}.")
             result[name] = _labels(book, result[on], name)
         elif name in ("team", "manager"):
             result[name] = _of_rep(book, units, name, people_on or on).fillna(UNASSIGNED)
@@ -75,14 +73,14 @@ def _labels(book: Book, days: pd.Series, unit: Any) -> pd.Series:
     return names.take(labels.cat.codes.to_numpy()).set_axis(days.index)
 
 
-def _of_rep(book: Book, units: pd.DataFrame, name: str, on: str | None) -> pd.Series:
+def _of_rep(book: Book, units: pd.DataFrame, name: str, on: str) -> pd.Series:
     """Team or manager of each unit's rep, on the unit's date where people changed teams."""
     reps = book.tables.get("reps")
     if reps is None or name not in reps:
         return units[name].astype("str") if name in units else pd.Series(None, units.index, dtype="str")
     latest = reps.drop_duplicates("rep_id", keep="last").set_index("rep_id")[name]
     found = units["rep_id"].map(latest).astype("str")
-    if on is None or "valid_from" not in reps or not bool(reps["rep_id"].duplicated().any()):
+    if "valid_from" not in reps or not bool(reps["rep_id"].duplicated().any()):
         return found
     dated = reps[["rep_id", "valid_from", name]].copy()
     dated["valid_from"] = dated["valid_from"].fillna(pd.Timestamp("1900-01-01")).astype("datetime64[us]")

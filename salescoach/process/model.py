@@ -183,8 +183,7 @@ class Pipeline(Strict):
         """The position of a stage, 0 for the first."""
         if key not in self.keys:
             raise UsageError(
-                f"The process has no stage {key!r}.{suggestion(key, self.keys)}"
-                f" Its stages are {', '.join(self.keys)}."
+                f"The process has no stage {key!r}.{suggestion(key, self.keys)} Its stages are {', '.join(self.keys)}."
             )
         return self.keys.index(key)
 
@@ -238,8 +237,7 @@ class Process(Strict):
                 if first != key:
                     yield (
                         ("pipelines", key, "match"),
-                        f"the pipelines {first!r} and {key!r} both match {raw!r};"
-                        " name it in one of them only",
+                        f"the pipelines {first!r} and {key!r} both match {raw!r}; name it in one of them only",
                     )
 
     def _raw_names(self, key: str) -> tuple[str, ...]:

@@ -77,13 +77,11 @@ def parse_period(text: str | None, process: Process, as_of_on: date) -> Period:
         period = None  # a month 13, a 30 February, a year 0
     if period is None:
         raise UsageError(
-            f"{text!r} is not a period. Write one of: {EXAMPLES};"
-            f" or leave it empty for everything up to {as_of}."
+            f"{text!r} is not a period. Write one of: {EXAMPLES}; or leave it empty for everything up to {as_of}."
         )
     if period.start_on is not None and period.start_on > period.end_on:
         raise UsageError(
-            f"The period {text!r} ends on {period.end_on}, before it starts on {period.start_on}."
-            " Exchange the two."
+            f"The period {text!r} ends on {period.end_on}, before it starts on {period.start_on}. Exchange the two."
         )
     return period
 
@@ -103,9 +101,7 @@ def previous_period(period: Period, process: Process | None = None) -> Period | 
     # The last 28 days may happen to be February, but the 28 days before them are not January.
     months = 0 if period.label.startswith("last") else _whole_months(period.start_on, period.end_on)
     if label is not None and label.startswith("FY") and not months:
-        raise UsageError(
-            f"What comes before {period.label} depends on the fiscal year; pass the process too."
-        )
+        raise UsageError(f"What comes before {period.label} depends on the fiscal year; pass the process too.")
     if months:
         start = _months_later(period.start_on, -months)
         return Period(label or f"{start:%Y-%m}..{end:%Y-%m}", start, end)
@@ -134,9 +130,7 @@ def period_of(dates: Any, unit: Unit, process: Process) -> pd.Series[Any]:
     codes[np.isnat(days)] = len(labels)
     used, codes = np.unique(codes, return_inverse=True)
     categories = [[*labels, UNDATED][code] for code in used]
-    values = pd.Categorical.from_codes(
-        codes.astype(np.int64), categories=pd.Index(categories, dtype=str), ordered=True
-    )
+    values = pd.Categorical.from_codes(codes.astype(np.int64), categories=pd.Index(categories, dtype=str), ordered=True)
     return pd.Series(values, index=dates.index if isinstance(dates, pd.Series) else None)
 
 

@@ -236,8 +236,7 @@ def _joined(written: Any, listed: list[date]) -> Any:
 def _read_days(origin: Path, name: str) -> tuple[list[date], list[date]]:
     if Path(name).name != name or "\\" in name:
         raise ProcessError(
-            f"{origin}: calendar.holidays = {_shown(name)}: must be a file beside the process file,"
-            " without a folder."
+            f"{origin}: calendar.holidays = {_shown(name)}: must be a file beside the process file, without a folder."
         )
     file = origin.parent / name
     try:

@@ -119,7 +119,7 @@ def _forget(
     began = activities["deal"].map(dict(zip(deal.tolist(), at.tolist(), strict=True)))
     # Nothing comes in shortly before either, or its answer would fall into the silence.
     from_customer = activities["direction"] == "in"
-    silent = (activities["at"] > began - np.where(from_customer, 6, 0) * DAY)
+    silent = activities["at"] > began - np.where(from_customer, 6, 0) * DAY
     silent &= activities["at"] <= began + SILENT_DAYS * DAY
     kept = activities[~silent]
     record = [Forgotten(int(deal[row]), int(at[row])) for row in range(wanted)]
@@ -129,4 +129,3 @@ def _forget(
 def _minutes(kinds: pd.Series, chance: np.random.Generator) -> Numbers:
     median = kinds.map(MEDIAN_MINUTES).to_numpy(dtype=float)
     return np.maximum(np.round(median * chance.lognormal(0.0, 0.4, len(kinds))), 1.0)
-

@@ -108,7 +108,12 @@ def arrive(
     asked = _discount_asked(log_amount, chance)
     several = chance.random(n_deals) < np.array([0.42, 0.58, 0.72])[segment]
     deals = Deals(
-        created=created, rep=rep, account=account, amount=amount, lead=lead, response_doublings=doublings,
+        created=created,
+        rep=rep,
+        account=account,
+        amount=amount,
+        lead=lead,
+        response_doublings=doublings,
         product=chance.choice(len(names.PRODUCTS), n_deals, p=[share for *_, share in names.PRODUCTS]),
         list_price=(amount / (1 - asked * 0.6 * chance.random(n_deals))).astype(np.int64) // 10 * 10,
         discount_asked=asked,
@@ -138,8 +143,15 @@ def _pick_accounts(team: Positions, accounts: Accounts, chance: np.random.Genera
 
 
 def _leads(
-    created: Seconds, rep: Positions, account: Positions, first: int, last: int,
-    staff: Staff, accounts: Accounts, truth: Truth, seed: int,
+    created: Seconds,
+    rep: Positions,
+    account: Positions,
+    first: int,
+    last: int,
+    staff: Staff,
+    accounts: Accounts,
+    truth: Truth,
+    seed: int,
 ) -> tuple[Leads, Positions, Numbers]:
     """The leads, each deal's lead (-1 for none), and each deal's response time in doublings of its mean."""
     chance = stream(seed, "leads")
@@ -166,9 +178,7 @@ def _leads(
         created=all_asked[order],
         responded=np.concatenate([answered[with_lead], other_answered])[order],
         rep=np.concatenate([rep[with_lead], other_rep])[order],
-        account=np.concatenate([
-            account[with_lead], _pick_accounts(staff.team[other_rep], accounts, chance)
-        ])[order],
+        account=np.concatenate([account[with_lead], _pick_accounts(staff.team[other_rep], accounts, chance)])[order],
         source=chance.choice(len(names.LEAD_SOURCES), len(order), p=[0.42, 0.16, 0.14, 0.18, 0.10]),
         deal=deal,
     )
@@ -177,9 +187,7 @@ def _leads(
     return leads, lead, _doublings(answered - asked, has_lead)
 
 
-def _respond(
-    asked: Seconds, rep: Positions, staff: Staff, truth: Truth, chance: np.random.Generator
-) -> Seconds:
+def _respond(asked: Seconds, rep: Positions, staff: Staff, truth: Truth, chance: np.random.Generator) -> Seconds:
     """First responses: lognormal by rep, put off to the next morning where they would fall in the night."""
     hours = truth.response_median_hours * staff.slowness[rep] * chance.lognormal(0.0, 1.1, len(asked))
     raw = asked + (hours * HOUR).astype(np.int64) + 60

@@ -89,17 +89,21 @@ def take(deals: Deals, chosen: Positions | Flags) -> Deals:
     return replace(deals, **{name: values[chosen] for name, values in vars(deals).items()})
 
 
-def fates_without_coaching(
-    share: float, logit: Numbers, truth: Truth, chance: np.random.Generator
-) -> Fates:
+def fates_without_coaching(share: float, logit: Numbers, truth: Truth, chance: np.random.Generator) -> Fates:
     """Fates in a stage where nobody is coached."""
     intercept = intercept_for(share, logit)
     return Fates(draw(logistic(intercept + logit), truth.exact_shares, chance), intercept)
 
 
 def fates_with_coaching(
-    share: float, logit: Numbers, at: Seconds, owner: Positions, staff: Staff, truth: Truth,
-    waves: Sequence[int], seed_of_draws: int,
+    share: float,
+    logit: Numbers,
+    at: Seconds,
+    owner: Positions,
+    staff: Staff,
+    truth: Truth,
+    waves: Sequence[int],
+    seed_of_draws: int,
 ) -> Fates:
     """Fates in quote, where the worst of each last quarter are coached as the book goes on.
 
@@ -118,8 +122,14 @@ def fates_with_coaching(
 
 
 def _course(
-    intercept: float, logit: Numbers, at: Seconds, owner: Positions, staff: Staff, truth: Truth,
-    waves: Sequence[int], chance: np.random.Generator,
+    intercept: float,
+    logit: Numbers,
+    at: Seconds,
+    owner: Positions,
+    staff: Staff,
+    truth: Truth,
+    waves: Sequence[int],
+    chance: np.random.Generator,
 ) -> tuple[Flags, Numbers, tuple[Coaching, ...]]:
     advance = np.zeros(len(logit), dtype=bool)
     chances = np.zeros(len(logit))

@@ -22,15 +22,26 @@ class Mess:
     taken: set[int] = field(default_factory=set)
 
     def note(
-        self, kind: str, table: str, count: int, expect: str, reason: str | None = None,
+        self,
+        kind: str,
+        table: str,
+        count: int,
+        expect: str,
+        reason: str | None = None,
         ids: Iterable[str] = (),
     ) -> None:
         """Adds a kind to the record; a kind that was not planted is left out."""
         if count:
-            self.kinds.append({
-                "kind": kind, "table": table, "count": int(count), "expect": expect, "reason": reason,
-                "ids": sorted(set(ids)),
-            })
+            self.kinds.append(
+                {
+                    "kind": kind,
+                    "table": table,
+                    "count": int(count),
+                    "expect": expect,
+                    "reason": reason,
+                    "ids": sorted(set(ids)),
+                }
+            )
 
     def choose(self, marked_rows: pd.Series | Flags, amount: float, *, alone: bool = False) -> Positions:
         """Positions of some of the marked rows: a share of them below 1, a count from 1 on.

@@ -137,7 +137,12 @@ def wave_starts(first: int, last: int, truth: Truth) -> list[int]:
 
 
 def _detour(
-    stage: int, now: _Entrants, advance: Flags, skipped: Flags, log: Log, truth: Truth,
+    stage: int,
+    now: _Entrants,
+    advance: Flags,
+    skipped: Flags,
+    log: Log,
+    truth: Truth,
     chance: np.random.Generator,
 ) -> Seconds:
     """Takes some deals back a stage and forth again; returns when each deal stands in its stage for good."""

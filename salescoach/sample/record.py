@@ -34,8 +34,15 @@ PLACEBOS = {
 
 
 def truth_record(
-    truth: Truth, staff: Staff, paths: Paths, states: States, revisions: Revisions, contacts: Contacts,
-    first: int, last: int, seed: int,
+    truth: Truth,
+    staff: Staff,
+    paths: Paths,
+    states: States,
+    revisions: Revisions,
+    contacts: Contacts,
+    first: int,
+    last: int,
+    seed: int,
 ) -> dict[str, Any]:
     """Everything planted, and the realised margins, ready for JSON."""
     return {
@@ -64,8 +71,7 @@ def truth_record(
         "zombies": _deal_ids(states, paths.zombies),
         "deals_without_quote": _deal_ids(states, contacts.deals_without_quote),
         "forgotten": [
-            {"deal_id": _deal_ids(states, [email.deal])[0], "on": iso_date(email.at)}
-            for email in contacts.forgotten
+            {"deal_id": _deal_ids(states, [email.deal])[0], "on": iso_date(email.at)} for email in contacts.forgotten
         ],
     }
 

@@ -53,22 +53,22 @@ def revise(deals: Deals, staff: Staff, states: States, last: int, seed: int) -> 
 def changes_table(revisions: Revisions, deal_id: np.ndarray) -> pd.DataFrame:
     """The canonical `changes` table."""
     log = revisions.log
-    return pd.DataFrame({
-        "deal_id": deal_id[log["deal"].to_numpy()],
-        "at": instants(log["at"].to_numpy()),
-        "field": log["field"],
-        "old": log["old"],
-        "new": log["new"],
-    })
+    return pd.DataFrame(
+        {
+            "deal_id": deal_id[log["deal"].to_numpy()],
+            "at": instants(log["at"].to_numpy()),
+            "field": log["field"],
+            "old": log["old"],
+            "new": log["new"],
+        }
+    )
 
 
 def _log(deal: Positions, at: Seconds, field: str, old: list[str], new: list[str]) -> pd.DataFrame:
     return pd.DataFrame({"deal": deal, "at": at, "field": field, "old": old, "new": new})
 
 
-def _pushes(
-    deals: Deals, states: States, last: int, chance: np.random.Generator
-) -> tuple[pd.DataFrame, Seconds]:
+def _pushes(deals: Deals, states: States, last: int, chance: np.random.Generator) -> tuple[pd.DataFrame, Seconds]:
     """Expected closes put off, each time about when they were due."""
     n_deals = len(deals.created)
     end = np.minimum(states.closed, last)
@@ -85,9 +85,7 @@ def _pushes(
     return pd.concat(parts), expected
 
 
-def _amounts(
-    deals: Deals, states: States, chance: np.random.Generator
-) -> tuple[pd.DataFrame, Positions, Seconds]:
+def _amounts(deals: Deals, states: States, chance: np.random.Generator) -> tuple[pd.DataFrame, Positions, Seconds]:
     """Amounts settled on entering quote, for a quarter of the deals that get there."""
     quoted = states.entries[states.entries["stage"] == STAGES.index("quote")].drop_duplicates("deal")
     quoted = quoted[chance.random(len(quoted)) < 0.25]

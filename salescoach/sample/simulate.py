@@ -33,7 +33,11 @@ class Sample:
 
 
 def simulate(
-    n_deals: int = 4000, n_reps: int = 24, n_teams: int = 4, months: int = 24, seed: int = 7,
+    n_deals: int = 4000,
+    n_reps: int = 24,
+    n_teams: int = 4,
+    months: int = 24,
+    seed: int = 7,
     truth: Truth = DEMO_TRUTH,
 ) -> Sample:
     """A book of `months` calendar months up to 2026-09-30, in CNY and Shanghai time.

@@ -83,10 +83,16 @@ def hire(n_reps: int, n_teams: int, truth: Truth, seed: int) -> Staff:
         rep_id=[f"R{number:02d}" for number in range(1, n_reps + 1)],
         name=[names.cycle(names.REPS, number, "Rep") for number in range(n_reps)],
         team=np.arange(n_reps) * n_teams // n_reps,
-        start=start, end=end, weight=weight,
+        start=start,
+        end=end,
+        weight=weight,
         skill=_skills(n_reps, weak, strong, truth, chance),
         slowness=chance.lognormal(0.0, 0.35, n_reps),
-        weak=weak, strong=strong, leaver=leaver, late=late, newcomer=newcomer,
+        weak=weak,
+        strong=strong,
+        leaver=leaver,
+        late=late,
+        newcomer=newcomer,
     )
 
 
@@ -114,15 +120,17 @@ def pick_reps(staff: Staff, created: Seconds, chance: np.random.Generator) -> Po
 
 def reps_table(staff: Staff) -> pd.DataFrame:
     """The canonical `reps` table: one row per rep."""
-    return pd.DataFrame({
-        "rep_id": staff.rep_id,
-        "name": staff.name,
-        "team": [names.cycle(names.TEAMS, team, "Team") for team in staff.team],
-        "manager": [names.cycle(names.MANAGERS, team, "Manager") for team in staff.team],
-        "role": "account executive",
-        "start_on": dates(staff.start),
-        "end_on": dates(staff.end),
-    })
+    return pd.DataFrame(
+        {
+            "rep_id": staff.rep_id,
+            "name": staff.name,
+            "team": [names.cycle(names.TEAMS, team, "Team") for team in staff.team],
+            "manager": [names.cycle(names.MANAGERS, team, "Manager") for team in staff.team],
+            "role": "account executive",
+            "start_on": dates(staff.start),
+            "end_on": dates(staff.end),
+        }
+    )
 
 
 def region_of(team: Positions) -> list[str]:

@@ -17,8 +17,13 @@ from salescoach.sample.states import States, stage_keys
 from salescoach.sample.truth import STAGES
 
 PROBABILITY = {
-    "prospect": 0.10, "qualified": 0.25, "quote": 0.50, "contract": 0.75,
-    "won": 1.0, "lost": 0.0, "void": 0.0,
+    "prospect": 0.10,
+    "qualified": 0.25,
+    "quote": 0.50,
+    "contract": 0.75,
+    "won": 1.0,
+    "lost": 0.0,
+    "void": 0.0,
 }
 LOST_REASONS = ("price", "no_budget", "competitor", "no_decision", "timing", "product_gap")
 LOST_REASON_WEIGHTS = {
@@ -46,7 +51,12 @@ def pick(labels: Iterable[object], places: np.ndarray) -> np.ndarray:
 
 
 def deals_table(
-    deals: Deals, leads: Leads, accounts: Accounts, staff: Staff, states: States, revisions: Revisions,
+    deals: Deals,
+    leads: Leads,
+    accounts: Accounts,
+    staff: Staff,
+    states: States,
+    revisions: Revisions,
     seed: int,
 ) -> pd.DataFrame:
     """The canonical `deals` table, with three columns of our own: contacts, discount_asked, webinar_topic."""
@@ -58,33 +68,35 @@ def deals_table(
     account_names = [names.account_name(int(account)) for account in deals.account]
     product = pick([name for name, *_ in names.PRODUCTS], deals.product)
     stage = stage_keys(states.stage)
-    return pd.DataFrame({
-        "deal_id": identifiers("D", count),
-        "name": [f"{account} – {item}" for account, item in zip(account_names, product, strict=True)],
-        "rep_id": pick(staff.rep_id, revisions.owner),
-        "stage": stage,
-        "created_at": instants(deals.created),
-        "closed_at": instants(states.closed),
-        "amount": deals.amount,
-        "list_price": deals.list_price,
-        "currency": "CNY",
-        "expected_close_on": dates(revisions.expected_close),
-        "probability": [PROBABILITY[key] for key in stage],
-        "account_id": account_ids[deals.account],
-        "lead_id": pick(identifiers("L", len(leads.created)), deals.lead),
-        "lead_source": pick(names.LEAD_SOURCES, source),
-        "deal_type": _deal_types(deals, states, stage),
-        "segment": pick(SEGMENTS, accounts.segment[deals.account]),
-        "region": region_of(staff.team[deals.rep]),
-        "product": product,
-        "competitor": pick(names.COMPETITORS, deals.competitor),
-        "won_reason": _won_reasons(stage, chance),
-        "lost_reason": _lost_reasons(stage, deals, states, chance),
-        "contacts": deals.contacts,
-        "discount_asked": deals.discount_asked,
-        "webinar_topic": pick(names.WEBINAR_TOPICS, deals.webinar),
-        "updated_at": instants(_last_change(deals, states, revisions)),
-    })
+    return pd.DataFrame(
+        {
+            "deal_id": identifiers("D", count),
+            "name": [f"{account} – {item}" for account, item in zip(account_names, product, strict=True)],
+            "rep_id": pick(staff.rep_id, revisions.owner),
+            "stage": stage,
+            "created_at": instants(deals.created),
+            "closed_at": instants(states.closed),
+            "amount": deals.amount,
+            "list_price": deals.list_price,
+            "currency": "CNY",
+            "expected_close_on": dates(revisions.expected_close),
+            "probability": [PROBABILITY[key] for key in stage],
+            "account_id": account_ids[deals.account],
+            "lead_id": pick(identifiers("L", len(leads.created)), deals.lead),
+            "lead_source": pick(names.LEAD_SOURCES, source),
+            "deal_type": _deal_types(deals, states, stage),
+            "segment": pick(SEGMENTS, accounts.segment[deals.account]),
+            "region": region_of(staff.team[deals.rep]),
+            "product": product,
+            "competitor": pick(names.COMPETITORS, deals.competitor),
+            "won_reason": _won_reasons(stage, chance),
+            "lost_reason": _lost_reasons(stage, deals, states, chance),
+            "contacts": deals.contacts,
+            "discount_asked": deals.discount_asked,
+            "webinar_topic": pick(names.WEBINAR_TOPICS, deals.webinar),
+            "updated_at": instants(_last_change(deals, states, revisions)),
+        }
+    )
 
 
 def _deal_types(deals: Deals, states: States, stage: list[str]) -> np.ndarray:
@@ -99,9 +111,7 @@ def _won_reasons(stage: list[str], chance: np.random.Generator) -> list[str | No
     return [str(reason) if key == "won" else None for key, reason in zip(stage, drawn, strict=True)]
 
 
-def _lost_reasons(
-    stage: list[str], deals: Deals, states: States, chance: np.random.Generator
-) -> list[str | None]:
+def _lost_reasons(stage: list[str], deals: Deals, states: States, chance: np.random.Generator) -> list[str | None]:
     """Reasons by the stage lost in; a competitor is blamed only where there was one."""
     weights = np.array([LOST_REASON_WEIGHTS[key] for key in STAGES])[states.last_working]
     blame = LOST_REASONS.index("competitor")
@@ -122,32 +132,36 @@ def history_table(deals: Deals, staff: Staff, states: States, revisions: Revisio
     """The canonical `stage_history` table: one row per entry, with owner and amount at that moment."""
     deal, at = states.entries["deal"].to_numpy(), states.entries["at"].to_numpy()
     before = at < revisions.amount_changed[deal]
-    return pd.DataFrame({
-        "deal_id": identifiers("D", len(deals.created))[deal],
-        "entered_at": instants(at),
-        "stage": stage_keys(states.entries["stage"].to_numpy()),
-        "rep_id": pick(staff.rep_id, staff.owner(deals.rep[deal], at, deal)),
-        "amount": np.where(before, revisions.first_amount[deal], deals.amount[deal]),
-    })
+    return pd.DataFrame(
+        {
+            "deal_id": identifiers("D", len(deals.created))[deal],
+            "entered_at": instants(at),
+            "stage": stage_keys(states.entries["stage"].to_numpy()),
+            "rep_id": pick(staff.rep_id, staff.owner(deals.rep[deal], at, deal)),
+            "amount": np.where(before, revisions.first_amount[deal], deals.amount[deal]),
+        }
+    )
 
 
 def leads_table(leads: Leads, deals: Deals, accounts: Accounts, staff: Staff, last: int) -> pd.DataFrame:
     """The canonical `leads` table."""
     count = len(leads.created)
     has_deal = leads.deal >= 0
-    return pd.DataFrame({
-        "lead_id": identifiers("L", count),
-        "created_at": instants(leads.created),
-        "rep_id": pick(staff.rep_id, leads.rep),
-        "lead_source": pick(names.LEAD_SOURCES, leads.source),
-        "first_response_at": instants(leads.responded),
-        "converted_at": instants(np.where(has_deal, deals.created[leads.deal], NEVER)),
-        "deal_id": pick(identifiers("D", len(deals.created)), leads.deal),
-        "account_id": identifiers("A", len(accounts.team), 4)[leads.account],
-        "status": np.where(has_deal, "converted", _status(leads, last)),
-        "segment": pick(SEGMENTS, accounts.segment[leads.account]),
-        "region": region_of(staff.team[leads.rep]),
-    })
+    return pd.DataFrame(
+        {
+            "lead_id": identifiers("L", count),
+            "created_at": instants(leads.created),
+            "rep_id": pick(staff.rep_id, leads.rep),
+            "lead_source": pick(names.LEAD_SOURCES, leads.source),
+            "first_response_at": instants(leads.responded),
+            "converted_at": instants(np.where(has_deal, deals.created[leads.deal], NEVER)),
+            "deal_id": pick(identifiers("D", len(deals.created)), leads.deal),
+            "account_id": identifiers("A", len(accounts.team), 4)[leads.account],
+            "status": np.where(has_deal, "converted", _status(leads, last)),
+            "segment": pick(SEGMENTS, accounts.segment[leads.account]),
+            "region": region_of(staff.team[leads.rep]),
+        }
+    )
 
 
 def _status(leads: Leads, last: int) -> np.ndarray:
@@ -159,34 +173,46 @@ def activities_table(contacts: Contacts, deals: Deals, staff: Staff) -> pd.DataF
     """The canonical `activities` table; `minutes` only where something lasts."""
     log = contacts.table
     deal, at = log["deal"].to_numpy(), log["at"].to_numpy()
-    return pd.DataFrame({
-        "activity_id": identifiers("T", len(log)),
-        "rep_id": pick(staff.rep_id, staff.owner(deals.rep[deal], at, deal)),
-        "at": instants(at),
-        "activity_type": log["activity_type"],
-        "deal_id": identifiers("D", len(deals.created))[deal],
-        "direction": log["direction"],
-        "minutes": log["minutes"],
-    })
+    return pd.DataFrame(
+        {
+            "activity_id": identifiers("T", len(log)),
+            "rep_id": pick(staff.rep_id, staff.owner(deals.rep[deal], at, deal)),
+            "at": instants(at),
+            "activity_type": log["activity_type"],
+            "deal_id": identifiers("D", len(deals.created))[deal],
+            "direction": log["direction"],
+            "minutes": log["minutes"],
+        }
+    )
 
 
 def accounts_table(accounts: Accounts, deals: Deals, leads: Leads, staff: Staff, first: int) -> pd.DataFrame:
     """The canonical `accounts` table: known an hour before their first lead or deal, owned by its rep."""
     count = len(accounts.team)
-    touches = pd.DataFrame({
-        "account": np.concatenate([deals.account, leads.account]),
-        "at": np.concatenate([deals.created, leads.created]),
-        "rep": np.concatenate([deals.rep, leads.rep]),
-    }).sort_values("at", kind="stable").drop_duplicates("account").set_index("account").reindex(range(count))
-    return pd.DataFrame({
-        "account_id": identifiers("A", count, 4),
-        "name": [names.account_name(number) for number in range(count)],
-        "industry": pick(names.INDUSTRIES, accounts.industry),
-        "size": pick(SEGMENTS, accounts.segment),
-        "region": region_of(accounts.team),
-        "rep_id": pick(staff.rep_id, touches["rep"].fillna(-1).astype(int).to_numpy()),
-        "created_at": instants(np.asarray(touches["at"].fillna(first + 10 * HOUR), dtype=np.int64) - HOUR),
-    })
+    touches = (
+        pd.DataFrame(
+            {
+                "account": np.concatenate([deals.account, leads.account]),
+                "at": np.concatenate([deals.created, leads.created]),
+                "rep": np.concatenate([deals.rep, leads.rep]),
+            }
+        )
+        .sort_values("at", kind="stable")
+        .drop_duplicates("account")
+        .set_index("account")
+        .reindex(range(count))
+    )
+    return pd.DataFrame(
+        {
+            "account_id": identifiers("A", count, 4),
+            "name": [names.account_name(number) for number in range(count)],
+            "industry": pick(names.INDUSTRIES, accounts.industry),
+            "size": pick(SEGMENTS, accounts.segment),
+            "region": region_of(accounts.team),
+            "rep_id": pick(staff.rep_id, touches["rep"].fillna(-1).astype(int).to_numpy()),
+            "created_at": instants(np.asarray(touches["at"].fillna(first + 10 * HOUR), dtype=np.int64) - HOUR),
+        }
+    )
 
 
 def products_table() -> pd.DataFrame:

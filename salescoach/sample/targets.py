@@ -25,11 +25,14 @@ def targets_table(deals: pd.DataFrame, staff: Staff, first: int, months: int, se
     values = _values(won, active, staff, chance)
     rows = [
         _row(staff.rep_id[rep], int(staff.team[rep]), quarter, values[rep, place])
-        for rep in reps for place, quarter in enumerate(quarters) if values[rep, place] > 0
+        for rep in reps
+        for place, quarter in enumerate(quarters)
+        if values[rep, place] > 0
     ]
     rows += [
         _row(None, int(team), quarter, values[staff.team == team, place].sum())
-        for team in np.unique(staff.team) for place, quarter in enumerate(quarters)
+        for team in np.unique(staff.team)
+        for place, quarter in enumerate(quarters)
     ]
     return pd.DataFrame(rows)
 

@@ -9,8 +9,13 @@ import pandas as pd
 from salescoach.sample.truth import ZONE
 
 CRM_STAGES = {
-    "prospect": "Prospecting", "qualified": "Qualification", "quote": "Proposal", "contract": "Negotiation",
-    "won": "Closed Won", "lost": "Closed Lost", "void": "无效",
+    "prospect": "Prospecting",
+    "qualified": "Qualification",
+    "quote": "Proposal",
+    "contract": "Negotiation",
+    "won": "Closed Won",
+    "lost": "Closed Lost",
+    "void": "无效",
 }
 
 

@@ -49,6 +49,7 @@ def dictionary_table(tables: dict[str, TextTable]) -> TextTable:
     """One row per column of each table: table, column, description, unit."""
     rows = [
         [name, column, *DICTIONARY[column if (name, column) not in DICTIONARY else (name, column)]]
-        for name, table in tables.items() for column in table.header
+        for name, table in tables.items()
+        for column in table.header
     ]
     return TextTable(["table", "column", "description", "unit"], rows)

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from salescoach.book import TABLES, Book
-from salescoach.book.replay import of_deals
+from salescoach.book.replay import of_deals, outcomes_of
 from salescoach.errors import InputError, QuarantineError, UsageError
 from salescoach.kit import kit_path
 from salescoach.process import Process, read_process
@@ -216,10 +216,7 @@ def _finish_deals(
     deals = tables["deals"].copy()
     log = tables.get("stage_history") if source.history != "current" else None
     history = derive_history(deals, log, process)
-    outcome_of = {(k, s.key): s.outcome or "open" for k, p in process.pipelines.items() for s in p.stages}
-    by_stage = pd.Series(
-        [outcome_of[pair] for pair in zip(deals["pipeline"], deals["stage"], strict=True)], deals.index, dtype="str"
-    )
+    by_stage = outcomes_of(deals["pipeline"], deals["stage"], process)
     deals["outcome"] = deals["outcome"].fillna(by_stage) if "outcome" in deals else by_stage
     notes = checks.contradictions(deals, by_stage)
     if log is not None or "closed_at" in deals:

@@ -212,7 +212,7 @@ def parse_money(text: pd.Series, place: Place, decimal: str | None, unit: int, c
     uniques, codes = _uniques(text)
     plain, bad = _plain_numbers(uniques, place, decimal)
     step = unit * 10 ** int(digits.max()) if len(digits) else unit
-    bad |= plain.str.extract(r"(\d+)")[0].str.len().fillna(0) + len(str(step)) > 18
+    bad |= _matches(plain, rf"\d{{{19 - len(str(step))}}}(\.|$)")  # more would not fit into 64 bits
     values = _spread(plain, codes, text.index)
     bad_rows = _spread_mask(bad, codes, text.index)
     _refuse_unreadable(text, bad_rows, place, "number", _mark_to_declare(uniques[bad], decimal))
@@ -335,16 +335,10 @@ def _plain_numbers(uniques: pd.Series, place: Place, decimal: str | None) -> tup
 
 def _in_another_currency(text: pd.Series, currency: pd.Series, place: Place) -> pd.Series:
     """Rows whose amount bears the sign or code of another currency. A column that mostly does is refused."""
-    written = text.where(~_matches(text, POINT)).str.normalize("NFKC").str.extract(SIGN)[0].str.upper()
-    if not written.notna().any():
-        return pd.Series(False, text.index)
-    pairs = pd.DataFrame({"sign": written, "currency": currency})
-    fitting = {
-        (s, c)
-        for s, c in set(pairs.dropna().itertuples(index=False, name=None))
-        if c in SIGNS.get(s, (CURRENCY_NAMES.get(s, s),))
-    }
-    foreign = written.notna() & ~pd.Series([p in fitting for p in zip(written, currency, strict=True)], text.index)
+    foreign = pd.Series(False, text.index)
+    signed = text[text.notna() & ~_matches(text, POINT)].str.normalize("NFKC").str.extract(SIGN)[0].dropna().str.upper()
+    for row, sign in signed.items():
+        foreign[row] = currency[row] not in SIGNS.get(sign, (CURRENCY_NAMES.get(sign, sign),))
     if int(foreign.sum()) > UNREADABLE_SHARE * int(text.notna().sum()):
         raise ColumnError(
             f"{place}: {text[foreign].iloc[0]!r} is not written in {currency[foreign].iloc[0]}. Add the currency of "

@@ -81,11 +81,14 @@ def _in_gb2312(character: str) -> bool:
 def read_text(name: str, text: str, rejects: Rejects, skip: int = 0, delimiter: str | None = None) -> Records:
     """The records of delimited text; `skip` lines are left out before the header."""
     text, separator, taken = find_separator(text, delimiter, skip)
+    regular = _regular_records(text, separator) if skip == 0 else None
+    if regular is not None:
+        return Records.from_rows(regular[0], regular[1:], list(range(2 + taken, len(regular) + 1 + taken)), 0)
     header: list[str] | None = None
     rows: list[list[str]] = []
     lines: list[int] = []
     blank = width = 0
-    for line, record, fault in _records(text, separator, skip):
+    for line, record, fault in _records(_lines(text).readlines(), separator, skip):
         if fault:
             rejects.add_record(line + taken, fault, HINTS[fault], ["(line)"], record)
         elif is_blank(record):
@@ -133,23 +136,25 @@ def _lines(text: str) -> io.StringIO:
     return io.StringIO(text, newline="\n" if "\n" in text else "")
 
 
-def _records(text: str, separator: str, skip: int) -> Iterator[tuple[int, list[str], str]]:
-    """Each record with its first line and its fault, "" where it is sound."""
+def _regular_records(text: str, separator: str) -> list[list[str]] | None:
+    """All records, where none spans lines, is blank or has another width: the usual file, read quickly."""
     csv.field_size_limit(MAX_FIELD)
-    if skip == 0:
-        reader = csv.reader(_lines(text), delimiter=separator, strict=True)
-        try:
-            records = list(reader)
-        except csv.Error:
-            records = []
-        if records and reader.line_num == len(records):
-            yield from ((line, record, "") for line, record in enumerate(records, start=1))
-            return
-    yield from _careful_records(_lines(text).readlines(), separator, skip)
+    reader = csv.reader(_lines(text), delimiter=separator, strict=True)
+    try:
+        records = list(reader)
+    except csv.Error:
+        return None
+    width = len(records[0]) if records else 0
+    if reader.line_num != len(records) or not all(len(r) == width and r[0] for r in records):
+        return None
+    return records or None
 
 
-def _careful_records(lines: list[str], separator: str, start: int) -> Iterator[tuple[int, list[str], str]]:
-    """Records that may span lines. Where quotes are wrong, each line concerned is a fault of its own."""
+def _records(lines: list[str], separator: str, start: int) -> Iterator[tuple[int, list[str], str]]:
+    """Each record with its first line and its fault, "" where it is sound.
+
+    Records may span lines. Where quotes are wrong, each line concerned is a fault of its own.
+    """
     width = 0
     reader = csv.reader(lines[start:], delimiter=separator, strict=True)
     while True:

@@ -40,7 +40,9 @@ def test_a_mistyped_name_is_an_error_before_anything_runs(demo_book, order, mess
 
 
 def test_the_same_report_twice_is_refused(demo_book):
-    twice = PlanFile(reports=(Order(notebook="rep_review", per="rep"), Order(notebook="rep_review", per="rep", period="2026")))
+    twice = PlanFile(
+        reports=(Order(notebook="rep_review", per="rep"), Order(notebook="rep_review", per="rep", period="2026"))
+    )
     with pytest.raises(UsageError, match=r"makes reps/.*rep_review.html twice"):
         make_jobs(demo_book, twice)
 
@@ -58,11 +60,13 @@ def test_a_wrong_key_in_a_plan_names_file_place_and_the_right_key(tmp_path):
 
 
 def test_an_unknown_plan_names_the_nearest():
-    with pytest.raises(UsageError, match="no plan 'weakly'. Did you mean 'weekly'"):
+    with pytest.raises(UsageError, match=r"no plan 'weakly'\. Did you mean 'weekly'"):
         read_plan("weakly")
 
 
-@pytest.mark.parametrize("name", ["../escaped", "a/b\\c", "", "x" * 300, "..", "CON", "名字 / 王芳", "a\x00b", "-rf *", "<b>"])
+@pytest.mark.parametrize(
+    "name", ["../escaped", "a/b\\c", "", "x" * 300, "..", "CON", "名字 / 王芳", "a\x00b", "-rf *", "<b>"]
+)
 def test_file_names_are_harmless(name):
     slug = safe_slug(name, name)
     assert slug not in ("", ".", "..")

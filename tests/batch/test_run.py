@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -24,9 +23,13 @@ report.heading()"""
 
 
 def write_notebook(path: Path, *cells: str) -> Path:
-    parameters = nbformat.v4.new_code_cell('book = "demo"\nrep = ""\nperiod = ""\nlanguage = "en"', metadata={"tags": ["parameters"]})
+    parameters = nbformat.v4.new_code_cell(
+        'book = "demo"\nrep = ""\nperiod = ""\nlanguage = "en"', metadata={"tags": ["parameters"]}
+    )
     code = [nbformat.v4.new_code_cell(c) for c in cells]
-    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# What is here?"), parameters, *code]), path)
+    nbformat.write(
+        nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# What is here?"), parameters, *code]), path
+    )
     return path
 
 
@@ -35,12 +38,17 @@ def run(demo_book, tmp_path_factory):
     """One real run: two reps of the demo and a notebook of our own that fails for one of them."""
     folder = tmp_path_factory.mktemp("run")
     own = write_notebook(folder / "picky.ipynb", PROBE, 'assert rep != "R02", "no page for R02"', "report.provenance()")
-    plan = PlanFile(period="2026", reports=(
-        Order(notebook="rep_review", per="rep", only=("R01", "R24")),
-        Order(notebook=str(own), per="rep", only=("R01", "R02")),
-    ))
+    plan = PlanFile(
+        period="2026",
+        reports=(
+            Order(notebook="rep_review", per="rep", only=("R01", "R24")),
+            Order(notebook=str(own), per="rep", only=("R01", "R02")),
+        ),
+    )
     seen = []
-    run = run_batch(demo_book, plan, folder / "out", workers=2, progress=lambda outcome, n, total: seen.append((n, total)))
+    run = run_batch(
+        demo_book, plan, folder / "out", workers=2, progress=lambda outcome, n, total: seen.append((n, total))
+    )
     assert sorted(seen) == [(1, 4), (2, 4), (3, 4), (4, 4)]
     return run
 
@@ -52,7 +60,11 @@ def page(run, name: str) -> str:
 
 def test_one_failing_report_does_not_stop_the_others(run):
     assert [(o.status, o.file.endswith("picky.html")) for o in run.outcomes] == [
-        ("done", False), ("done", False), ("done", True), ("failed", True)]
+        ("done", False),
+        ("done", False),
+        ("done", True),
+        ("failed", True),
+    ]
     assert run.exit_code == 3
     assert "no page for R02" in run.failed[0].error
 
@@ -76,7 +88,7 @@ def test_a_reps_kernel_sees_its_slice_and_nothing_else(run):
     files = re.search(r"\[.*?\]", text).group()
     assert "peers/peers.parquet" in files and "deals.parquet" in files
     assert "Ana Souza" in text
-    assert os.getcwd() not in text
+    assert str(Path.cwd()) not in text
 
 
 def test_a_reps_page_names_no_colleague(run, demo_book):

@@ -9,7 +9,11 @@ import sys
 import pandas as pd
 import pytest
 
-DEALS = "deal_id,rep_id,stage,created_at,closed_at,amount\nD1,Ann,Closed Won,2026-01-05,2026-02-01,100\nD2,Ann,Closed Lost,2026-01-06,2026-02-02,50\nD3,Bo,Proposal,2026-01-07,,70\n"
+DEALS = """deal_id,rep_id,stage,created_at,closed_at,amount
+D1,Ann,Closed Won,2026-01-05,2026-02-01,100
+D2,Ann,Closed Lost,2026-01-06,2026-02-02,50
+D3,Bo,Proposal,2026-01-07,,70
+"""
 
 
 def run(*arguments, cwd=None):
@@ -45,7 +49,11 @@ def test_metrics_json_has_the_promised_shape(book):
     assert (ann["rep_id"], ann["n"], ann["won"], ann["value"]) == ("Ann", 2, 1, 0.5)
     assert (bo["n"], bo["value"], bo["low"]) == (0, None, None), "what cannot be known is null, never 0"
     flow = found["metrics"]["stage_flow"]
-    assert not flow["available"] and "stage from which a deal was lost is unknown" in flow["because"] and flow["rows"] == []
+    assert (
+        not flow["available"]
+        and "stage from which a deal was lost is unknown" in flow["because"]
+        and flow["rows"] == []
+    )
 
 
 def test_metrics_without_a_name_lists_definitions_and_availability(book):

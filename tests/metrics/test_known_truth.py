@@ -7,12 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 from salescoach.book import Book
 from salescoach.kit import kit_path
 from salescoach.metrics import METRICS, mean_days_in, measure, new_customers, sales_cycle, stage_flow, win_rate
-from salescoach.metrics.times import curve_of
 from salescoach.sources.load import load_book
 
 Trial = Callable[[str], Path]
@@ -120,19 +118,6 @@ def test_maven_with_american_dates_gives_the_same_figures(maven: Book, trial: Tr
     for name in METRICS:
         for by in ("", "rep", "team,quarter", "product"):
             assert measure(american, name, by).to_dict() == measure(maven, name, by).to_dict(), (name, by)
-
-
-# --- gtm_complyflow and reference -----------------------------------------------------------------
-
-
-def test_gehan_from_the_file(trial: Trial) -> None:
-    from salescoach.metrics import kaplan_meier
-
-    leukemia = pd.read_csv(trial("reference") / "leukemia.csv")
-    assert {"time", "status"} <= set(leukemia.columns) and callable(curve_of)
-    counts = leukemia.groupby("time")["status"].agg(["sum", "size"])
-    curve = kaplan_meier(counts.index, counts["sum"], counts["size"] - counts["sum"])
-    assert curve.n == len(leukemia)
 
 
 def test_new_customers_of_the_demo_are_accounts(demo: Book) -> None:

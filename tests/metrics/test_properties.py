@@ -18,8 +18,8 @@ from salescoach.metrics import METRICS, counted_rows, kaplan_meier, measure, wil
 from salescoach.metrics.visits import passages, visits
 
 Build = Callable[..., Book]
-GROUPS = (None, "", "rep", "team", "manager", "quarter", "month", "lead_source", "rep,quarter", "team,fiscal_year")
-PERIODS = (None, "2025Q3", "2025-03..2025-08", "1999")
+GROUPS = (None, "rep", "manager", "quarter", "lead_source", "team,fiscal_year")
+PERIODS = (None, "2025Q3", "1999")
 ADDED_UP = {
     "win_rate": ["n", "won", "lost", "void"], "new_customers": ["n", "returning"], "sales_cycle": ["n", "decided", "won", "open"],
     "lead_conversion": ["n", "converted", "immature"], "response_time": ["n", "answered", "unanswered"],
@@ -28,15 +28,16 @@ ADDED_UP = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="session", params=range(6))
+@pytest.fixture(scope="session", params=range(3))
 def book(request: pytest.FixtureRequest, generated: Build) -> Book:
     return generated(100 + request.param)
 
 
 @pytest.mark.parametrize("name", sorted(METRICS))
 def test_parts_add_up_to_the_whole_and_shares_stay_within_0_and_1(name: str, book: Book) -> None:
+    wholes = {period: measure(book, name, "", period) for period in PERIODS}
     for by, period in product(GROUPS, PERIODS):
-        answer, whole = measure(book, name, by, period), measure(book, name, "", period)
+        answer, whole = measure(book, name, by, period), wholes[period]
         if answer.table is None or whole.table is None:
             assert answer.because
             continue

@@ -49,7 +49,17 @@ def test_the_first_code_cell_is_the_only_parameters_cell_and_its_names_are_known
 def test_a_cell_holds_no_logic(notebook):
     for cell in code_cells(notebook):
         tree = ast.parse(cell.source)
-        forbidden = (ast.FunctionDef, ast.Lambda, ast.ClassDef, ast.If, ast.For, ast.While, ast.ListComp, ast.DictComp, ast.Try)
+        forbidden = (
+            ast.FunctionDef,
+            ast.Lambda,
+            ast.ClassDef,
+            ast.If,
+            ast.For,
+            ast.While,
+            ast.ListComp,
+            ast.DictComp,
+            ast.Try,
+        )
         assert not [n for n in ast.walk(tree) if isinstance(n, forbidden)], cell.source
         assert len(cell.source.splitlines()) <= 6
         assert not cell.source.rstrip().endswith(";")

@@ -127,9 +127,7 @@ def test_stages_by_kind(small: Process, standard: Process) -> None:
 
 
 def test_unknown_stage_and_pipeline_keys_name_the_nearest(small: Process) -> None:
-    with pytest.raises(
-        UsageError, match=r"no stage 'quotes'\. Did you mean 'quote'\? Its stages are qualified, "
-    ):
+    with pytest.raises(UsageError, match=r"no stage 'quotes'\. Did you mean 'quote'\? Its stages are qualified, "):
         small.pipelines["new"].order("quotes")
     with pytest.raises(UsageError, match=r"no pipeline 'now'\. Did you mean 'new'\? Its pipelines are new\."):
         small.pipeline("now")
@@ -183,17 +181,13 @@ def test_pipelines_match_their_raw_names() -> None:
 
 
 def test_one_pipeline_with_match_takes_only_what_matches() -> None:
-    text = SMALL.replace(
-        'label = { en = "New" }', 'label = { en = "New" }\nmatch = { pipeline = ["default"] }'
-    )
+    text = SMALL.replace('label = { en = "New" }', 'label = { en = "New" }\nmatch = { pipeline = ["default"] }')
     process = parse_process(text, "one.toml")
     assert [process.pipeline_of(raw) for raw in ("default", "other", None)] == ["new", None, None]
 
 
 def test_two_pipelines_may_not_match_the_same_name() -> None:
-    message = refused(
-        with_renewal('match = { pipeline = ["default"] }', 'match = { pipeline = ["Default"] }')
-    )
+    message = refused(with_renewal('match = { pipeline = ["default"] }', 'match = { pipeline = ["Default"] }'))
     assert message == (
         "small.toml: pipelines.renewal.match: the pipelines 'new' and 'renewal' both match 'Default';"
         " name it in one of them only."
@@ -280,8 +274,7 @@ def pasted(text: str, line: str, after: str) -> Process:
 def test_paste_line_names_the_nearest_stage_and_works(small: Process) -> None:
     line = small.paste_line("合同谈判", "new")
     assert line == (
-        '"合同谈判",   # paste on a line of its own,'
-        ' right after `names = [` of key = "contract" in [pipelines.new]'
+        '"合同谈判",   # paste on a line of its own, right after `names = [` of key = "contract" in [pipelines.new]'
     )
     assert pasted(SMALL, line, "contract").pipelines["new"].resolve("合同谈判") == "contract"
 
@@ -298,9 +291,7 @@ def test_paste_line_writes_the_list_where_there_is_none(small: Process) -> None:
     assert parse_process(text, "pasted.toml").pipelines["new"].resolve("lost!") == "lost"
 
 
-@pytest.mark.parametrize(
-    "name", ['5" screen', "C:\\deals", "two\nlines", "bell\x07", "del\x7f", "emoji 🎯", "# hash"]
-)
+@pytest.mark.parametrize("name", ['5" screen', "C:\\deals", "two\nlines", "bell\x07", "del\x7f", "emoji 🎯", "# hash"])
 def test_paste_line_survives_any_name(name: str, standard: Process) -> None:
     line = standard.paste_line(name, "new")
     assert "\n" not in line

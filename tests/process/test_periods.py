@@ -93,9 +93,7 @@ def test_every_label_can_be_read_again() -> None:
 def test_nothing_written_is_everything_up_to_as_of(text: str | None) -> None:
     period = parse_period(text, PLAIN, AS_OF)
     assert (period.start_on, period.end_on, period.days) == (None, AS_OF, None)
-    assert period.contains(
-        np.array(["1970-01-01", "2026-09-30", "2026-10-01"], "datetime64[D]")
-    ).tolist() == [
+    assert period.contains(np.array(["1970-01-01", "2026-09-30", "2026-10-01"], "datetime64[D]")).tolist() == [
         True,
         True,
         False,
@@ -199,18 +197,12 @@ def test_agrees_with_pandas() -> None:
     # offset by offset: pandas knows the same 52/53-week quarters
     offset = pd.offsets.FY5253Quarter(startingMonth=1, weekday=5, variation="last", qtr_with_extra_week=4)
     ends = pd.date_range("2015-02-01", "2030-12-31", freq=offset).date.tolist()
-    ours = [
-        fiscal_span(RETAIL.calendar.fiscal_year, y, quarter=q)[1]
-        for y in range(2015, 2033)
-        for q in (1, 2, 3, 4)
-    ]
+    ours = [fiscal_span(RETAIL.calendar.fiscal_year, y, quarter=q)[1] for y in range(2015, 2033) for q in (1, 2, 3, 4)]
     assert len(ends) > 50
     assert ends == [end for end in ours if ends[0] <= end <= ends[-1]]
     days = pd.Series(pd.date_range("2024-01-01", "2027-12-31"))
     quarters = days.dt.to_period("Q-MAR").astype(str)
-    assert period_of(days, "fiscal_quarter", APRIL).astype(str).tolist() == [
-        f"FY{quarter}" for quarter in quarters
-    ]
+    assert period_of(days, "fiscal_quarter", APRIL).astype(str).tolist() == [f"FY{quarter}" for quarter in quarters]
 
 
 # -- labels of dates ---------------------------------------------------------------------
@@ -258,9 +250,7 @@ def test_no_dates_at_all() -> None:
 
 
 def test_an_unknown_unit_names_the_nearest() -> None:
-    with pytest.raises(
-        UsageError, match=r"'months' is not a unit of time\. Did you mean 'month'\? Use week, month, "
-    ):
+    with pytest.raises(UsageError, match=r"'months' is not a unit of time\. Did you mean 'month'\? Use week, month, "):
         period_of([date(2026, 1, 1)], "months", PLAIN)  # type: ignore[arg-type]
 
 
@@ -306,7 +296,5 @@ def test_weeks_of_a_fiscal_year_need_the_process() -> None:
     before = previous_period(period, RETAIL)
     assert before == parse_period("FY2026Q4", RETAIL, AS_OF)
     assert before is not None and before.days == 14 * 7
-    with pytest.raises(
-        UsageError, match="What comes before FY2027Q1 depends on the fiscal year; pass the process"
-    ):
+    with pytest.raises(UsageError, match="What comes before FY2027Q1 depends on the fiscal year; pass the process"):
         previous_period(period)

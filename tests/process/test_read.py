@@ -146,8 +146,7 @@ def test_a_misspelt_key_is_named_with_its_place_value_and_neighbour() -> None:
         (
             ZONE,
             ZONE + '\nfiscal_year = { pattern = "445", ends = "last sat of jan" }',
-            'calendar.fiscal_year.pattern = "445": must be "4-4-5", "4-5-4" or "5-4-4".'
-            " Did you mean '4-4-5'?",
+            'calendar.fiscal_year.pattern = "445": must be "4-4-5", "4-5-4" or "5-4-4". Did you mean \'4-4-5\'?',
         ),
         (ZONE, ZONE + '\nfiscal_year = { pattern = "4-4-5" }', "needs either start_month = 1 … 12, or both"),
         (ZONE, ZONE + '\nfiscal_year = { label = "end" }', "needs either start_month = 1 … 12, or both"),
@@ -198,8 +197,7 @@ def test_a_misspelt_key_is_named_with_its_place_value_and_neighbour() -> None:
         (
             'outcome = "lost"',
             'outcome = "losst"',
-            'pipelines.new.stages[4] (lost).outcome = "losst":'
-            ' must be "won", "lost" or "void". Did you mean \'lost\'?',
+            'pipelines.new.stages[4] (lost).outcome = "losst": must be "won", "lost" or "void". Did you mean \'lost\'?',
         ),
         (
             '"报价"',
@@ -291,9 +289,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "standard.toml").write_bytes(GOOD.replace("Small", "流程").encode("gbk"))
     with pytest.raises(ProcessError, match=r"standard\.toml: byte 28 is not UTF-8\. Save the file again"):
         read_process(tmp_path / "standard.toml")
-    with pytest.raises(
-        ProcessError, match=r"no process file .*standart\.toml\. Did you mean 'standard\.toml'\?"
-    ):
+    with pytest.raises(ProcessError, match=r"no process file .*standart\.toml\. Did you mean 'standard\.toml'\?"):
         read_process(tmp_path / "standart.toml")
     with pytest.raises(ProcessError, match=r"zzz\.toml\. `salescoach init` writes one"):
         read_process(tmp_path / "nowhere" / "zzz.toml")
@@ -320,9 +316,7 @@ def with_days(folder: Path, csv: str) -> Path:
 
 
 def test_listed_days_become_part_of_the_process(tmp_path: Path) -> None:
-    process = read_process(
-        with_days(tmp_path, "\ufeffdate,kind\n2026-02-17,off\n2026-02-28, On \n2026-12-31,off\n")
-    )
+    process = read_process(with_days(tmp_path, "\ufeffdate,kind\n2026-02-17,off\n2026-02-28, On \n2026-12-31,off\n"))
     assert process.calendar.days_off == (date(2026, 12, 31), date(2026, 2, 17))
     assert process.calendar.days_on == (date(2026, 2, 28),)
     (tmp_path / "days.csv").unlink()
@@ -331,9 +325,7 @@ def test_listed_days_become_part_of_the_process(tmp_path: Path) -> None:
 
 def test_faults_in_the_listed_days_name_their_lines(tmp_path: Path) -> None:
     with pytest.raises(ProcessError) as caught:
-        read_process(
-            with_days(tmp_path, "date,kind\n2026-02-17,off\n17.2.2026,off\n2026-02-18,free\n2026-02-19\n")
-        )
+        read_process(with_days(tmp_path, "date,kind\n2026-02-17,off\n17.2.2026,off\n2026-02-18,free\n2026-02-19\n"))
     lines = str(caught.value).splitlines()
     assert lines[0].endswith("days.csv has 3 faults:")
     assert lines[1] == '  - line 3 = "17.2.2026,off": write a day and off or on, such as 2026-02-17,off.'
@@ -353,9 +345,7 @@ def test_a_list_without_its_columns_is_refused(tmp_path: Path) -> None:
 def test_a_missing_list_and_one_elsewhere_are_refused(tmp_path: Path) -> None:
     file = with_days(tmp_path, "date,kind\n")
     (tmp_path / "days.csv").unlink()
-    with pytest.raises(
-        ProcessError, match=r'holidays = "days\.csv": there is no such file beside the process file\.'
-    ):
+    with pytest.raises(ProcessError, match=r'holidays = "days\.csv": there is no such file beside the process file\.'):
         read_process(file)
     with pytest.raises(ProcessError, match="must be a file beside the process file, without a folder"):
         parse_process(LISTED.replace("days.csv", "../days.csv"), file)

@@ -15,9 +15,21 @@ from salescoach.sample.rates import NO_DIRT
 from salescoach.sample.text import text_table, to_text
 
 REASONS = {
-    "duplicate", "superseded", "conflicting-id", "unknown-stage", "bad-date", "bad-number", "field-count",
-    "control-char", "missing-id", "missing-stage", "summary-row", "repeated-header", "closed-before-created",
-    "future-stamp", "unknown-deal",
+    "duplicate",
+    "superseded",
+    "conflicting-id",
+    "unknown-stage",
+    "bad-date",
+    "bad-number",
+    "field-count",
+    "control-char",
+    "missing-id",
+    "missing-stage",
+    "summary-row",
+    "repeated-header",
+    "closed-before-created",
+    "future-stamp",
+    "unknown-deal",
 }
 
 

@@ -111,8 +111,12 @@ def test_weak_and_strong_rep_stand_out(demo, stage, place, who):
 
 
 def test_response_time_works_in_prospect(large):
-    found = passages(large, "prospect").merge(large.tables["deals"], on="deal_id").merge(
-        large.tables["leads"][["lead_id", "created_at", "first_response_at"]], on="lead_id", suffixes=("", "_lead")
+    found = (
+        passages(large, "prospect")
+        .merge(large.tables["deals"], on="deal_id")
+        .merge(
+            large.tables["leads"][["lead_id", "created_at", "first_response_at"]], on="lead_id", suffixes=("", "_lead")
+        )
     )
     hours = (found["first_response_at"] - found["created_at_lead"]).dt.total_seconds() / 3600
     (slope,) = logit_slopes([np.log2(hours)], found["advanced"].to_numpy())
@@ -164,8 +168,14 @@ def test_coaching_goes_to_the_worst_and_works_for_some(large):
 
 
 def test_ids_are_unique(demo):
-    for name, column in [("deals", "deal_id"), ("leads", "lead_id"), ("activities", "activity_id"),
-                         ("reps", "rep_id"), ("accounts", "account_id"), ("accounts", "name")]:
+    for name, column in [
+        ("deals", "deal_id"),
+        ("leads", "lead_id"),
+        ("activities", "activity_id"),
+        ("reps", "rep_id"),
+        ("accounts", "account_id"),
+        ("accounts", "name"),
+    ]:
         assert demo.tables[name][column].is_unique
     assert not demo.tables["stage_history"].duplicated(["deal_id", "entered_at", "stage"]).any()
 
