@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import resource
 import subprocess
 import sys
 import tempfile
@@ -18,10 +19,13 @@ import time
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
+
+if TYPE_CHECKING:
+    from salescoach.book import Book
 
 STAGES = np.array(["Prospecting", "Qualified", "Quotation", "Contract Sent"])
 ADVANCE = np.array([0.7, 0.5, 0.65, 0.75])
@@ -61,10 +65,17 @@ def write_deals(folder: Path, size: int, seed: int) -> None:
         going, now = going[on & ~over], now[on & ~over]
     won = stage == "Closed Won"
     amount = np.where(won, chance.lognormal(7, 1, size).round(2), np.where(stage == "Closed Lost", 0, np.nan))
-    table = {"deal_id": deal, "rep_id": chance.choice(reps, size), "stage": stage, "created_at": at, "closed_at": closed,
-             "amount": amount, "account_id": [f"A{i}" for i in chance.integers(0, size // 20 + 1, size)],
-             "product": chance.choice(["GTX Pro", "MG Special", "GTK 500"], size),
-             "lead_source": chance.choice(["web", "fair", "partner"], size)}  # fmt: skip
+    table = {
+        "deal_id": deal,
+        "rep_id": chance.choice(reps, size),
+        "stage": stage,
+        "created_at": at,
+        "closed_at": closed,
+        "amount": amount,
+        "account_id": [f"A{i}" for i in chance.integers(0, size // 20 + 1, size)],
+        "product": chance.choice(["GTX Pro", "MG Special", "GTK 500"], size),
+        "lead_source": chance.choice(["web", "fair", "partner"], size),
+    }
     people = {"rep_id": reps, "name": reps, "team": [f"Team {i % 6}" for i in range(len(reps))], "manager": "M"}
     for layout in ("current", "history"):
         (folder / layout).mkdir(parents=True)
@@ -73,31 +84,26 @@ def write_deals(folder: Path, size: int, seed: int) -> None:
     pd.concat(entries).to_csv(folder / "history" / "stage_history.csv", index=False)
 
 
-def with_salescoach(folder: Path) -> None:
-    """Load, check and answer every metric that the files allow."""
-    from salescoach.metrics import METRICS, measure
-    from salescoach.sources.load import load_book
+class Kit:
+    """The kit's side: load and check the files, then answer every metric that they allow."""
 
-    book = load_book(folder, source="generic", as_of=str((FIRST_DAY + pd.Timedelta(days=DAYS)).date()))
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.metrics = Cost(0.0, 0.0)
+
+    def load_and_measure(self) -> None:
+        from salescoach.sources.load import load_book
+
+        last_day = (FIRST_DAY + pd.Timedelta(days=DAYS)).date()
+        book = load_book(self.folder, source="generic", as_of=str(last_day))
+        self.metrics = cost(lambda: measure_all(book))
+
+
+def measure_all(book: Book) -> None:
+    from salescoach.metrics import METRICS, measure
+
     for name in METRICS:
         measure(book, name)
-
-
-def metrics_only(folder: Path) -> Callable[[], None]:
-    """The metrics alone, on a book that is already there."""
-    from dataclasses import replace
-
-    from salescoach.metrics import METRICS, measure
-    from salescoach.sources.load import load_book
-
-    book = load_book(folder, source="generic", as_of=str((FIRST_DAY + pd.Timedelta(days=DAYS)).date()))
-
-    def run() -> None:
-        fresh = replace(book)  # nothing kept from the last time
-        for name in METRICS:
-            measure(fresh, name)
-
-    return run
 
 
 def with_pandas(folder: Path) -> None:
@@ -107,7 +113,9 @@ def with_pandas(folder: Path) -> None:
     decided = deals[deals["stage"].isin(["Closed Won", "Closed Lost"])]
     (decided["stage"] == "Closed Won").groupby(decided["rep_id"]).agg(["size", "mean"])
     if (folder / "stage_history.csv").exists():
-        log = pd.read_csv(folder / "stage_history.csv", parse_dates=["entered_at"]).sort_values(["deal_id", "entered_at"])
+        log = pd.read_csv(folder / "stage_history.csv", parse_dates=["entered_at"]).sort_values(
+            ["deal_id", "entered_at"]
+        )
         following = log.groupby("deal_id")[["stage", "entered_at"]].shift(-1)
         log["days"] = (following["entered_at"] - log["entered_at"]).dt.total_seconds() / 86_400
         left = log[following["stage"].notna()].assign(on=following["stage"] != "Closed Lost")
@@ -121,11 +129,10 @@ def cost(run: Callable[[], object]) -> Cost:
 
 
 def child_cost(*command: str) -> Cost:
-    before, wall = os.times(), time.perf_counter()
+    before, wall = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     subprocess.run([sys.executable, *command], check=True)
-    after = os.times()
-    cpu = after.children_user + after.children_system - before.children_user - before.children_system
-    return Cost(time.perf_counter() - wall, cpu)
+    wall, after = time.perf_counter() - wall, resource.getrusage(resource.RUSAGE_CHILDREN)
+    return Cost(wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
 
 
 def smallest(sides: dict[str, Callable[[], Cost]], repeat: int) -> dict[str, Cost]:
@@ -138,7 +145,7 @@ def smallest(sides: dict[str, Callable[[], Cost]], repeat: int) -> dict[str, Cos
 
 
 def line(what: str, ours: Cost, base: Cost, against: str) -> str:
-    return (f"| {what} | {ours.wall:.2f} s | {ours.cpu:.2f} s | {against} | {base.wall:.2f} s | {base.cpu:.2f} s "
+    return (f"| {what} | {ours.wall:.3f} s | {ours.cpu:.3f} s | {against} | {base.wall:.3f} s | {base.cpu:.3f} s "
             f"| {ours.wall / base.wall:.1f} | {ours.cpu / base.cpu:.1f} |")  # fmt: skip
 
 
@@ -149,8 +156,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=7)
     options = parser.parse_args()
     python, cores = platform.python_version(), os.cpu_count()
-    print(f"{date.today()}, Python {python}, pandas {pd.__version__}, numpy {np.__version__}, {cores} cores, "
-          f"`python benchmarks/run.py {' '.join(sys.argv[1:])}`\n".replace(" `", " `", 1))  # fmt: skip
+    versions = f"Python {python}, pandas {pd.__version__}, numpy {np.__version__}"
+    command = " ".join(["python benchmarks/run.py", *sys.argv[1:]])
+    print(f"{date.today()}, {versions}, {cores} cores, `{command}`\n")
     print("| what | clock | processor | against | clock | processor | clock ratio | processor ratio |")
     print("|---|---|---|---|---|---|---|---|")
     for size in options.sizes:
@@ -159,14 +167,20 @@ def main() -> None:
             write_deals(Path(folder), size, options.seed)
             for layout, label in (("current", "one row per deal"), ("history", "with stage history")):
                 files = Path(folder) / layout
-                answer = metrics_only(files)
+                kit = Kit(files)
                 found = smallest({
-                    "load": lambda files=files: cost(lambda: with_salescoach(files)),
-                    "metrics": lambda answer=answer: cost(answer),
+                    "load": lambda kit=kit: cost(kit.load_and_measure),
+                    "metrics": lambda kit=kit: kit.metrics,
                     "pandas": lambda files=files: cost(lambda: with_pandas(files)),
                 }, repeat)  # fmt: skip
-                print(line(f"{size:,} deals, {label}: load and all metrics", found["load"], found["pandas"], "plain pandas"))
-                print(line("… of which the metrics alone", found["metrics"], found["pandas"], "plain pandas"), flush=True)
+                print(
+                    line(
+                        f"{size:,} deals, {label}: load and all metrics", found["load"], found["pandas"], "plain pandas"
+                    )
+                )
+                print(
+                    line("… of which the metrics alone", found["metrics"], found["pandas"], "plain pandas"), flush=True
+                )
     found = smallest({
         "import": lambda: child_cost("-c", "import salescoach"),
         "pass": lambda: child_cost("-c", "pass"),

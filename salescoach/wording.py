@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from salescoach.errors import UsageError
+from salescoach.errors import StorageError, UsageError
 
 LANGUAGES = ("en", "zh")
-OWN_SYMBOLS = {"CNY": "¥"}   # CLDR writes CN¥ in English, too long for a column of amounts
+OWN_SYMBOLS = {"CNY": "¥"}  # CLDR writes CN¥ in English, too long for a column of amounts
 CATALOGUES = Path(__file__).resolve().parent / "locale"
 
 
@@ -27,7 +27,10 @@ def catalogue(language: str) -> dict[str, str]:
         return {}
     from babel.messages.pofile import read_po
 
-    with (CATALOGUES / f"{language}.po").open("rb") as file:
+    path = CATALOGUES / f"{language}.po"
+    if not path.is_file():
+        raise StorageError(f"{path.name} is missing from this installation of salescoach. Install it again.")
+    with path.open("rb") as file:
         return {str(m.id): str(m.string) for m in read_po(file, locale=language) if m.id and m.string}
 
 
@@ -53,13 +56,17 @@ class Words:
     def percent(self, share: object, digits: int = 0) -> str:
         from babel.numbers import format_percent
 
-        return _known(share) or format_percent(share, "#,##0" + ("." + "0" * digits if digits else "") + "%", self.locale)
+        return _known(share) or format_percent(
+            share, "#,##0" + ("." + "0" * digits if digits else "") + "%", self.locale
+        )
 
     def money(self, amount: object, currency: str) -> str:
         from babel.numbers import format_currency, get_currency_symbol
 
         symbol = OWN_SYMBOLS.get(currency) or get_currency_symbol(currency, self.locale)
-        return _known(amount) or format_currency(amount, currency, f"{symbol}#,##0;−{symbol}#,##0", self.locale, currency_digits=False)
+        return _known(amount) or format_currency(
+            amount, currency, f"{symbol}#,##0;−{symbol}#,##0", self.locale, currency_digits=False
+        )
 
     def short_money(self, amount: float, currency: str) -> str:
         """An amount for an axis: ¥1.5M, ¥150万."""

@@ -1,7 +1,16 @@
 """Finished tables become pictures; nothing here filters, divides or sorts."""
 
 from salescoach.charts.drawing import Drawing, new_axes, style, to_drawing
-from salescoach.charts.plots import plot_ages, plot_funnel, plot_intervals, plot_pipeline, plot_stage_flow, plot_targets
+from salescoach.charts.plots import plot_funnel, plot_intervals, plot_pipeline, plot_stage_flow, plot_targets
 
-__all__ = ["Drawing", "new_axes", "plot_ages", "plot_funnel", "plot_intervals", "plot_pipeline", "plot_stage_flow", "plot_targets",
-           "style", "to_drawing"]
+__all__ = [
+    "Drawing",
+    "new_axes",
+    "plot_funnel",
+    "plot_intervals",
+    "plot_pipeline",
+    "plot_stage_flow",
+    "plot_targets",
+    "style",
+    "to_drawing",
+]

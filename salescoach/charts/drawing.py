@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import importlib.util
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,14 +20,25 @@ from matplotlib.figure import Figure
 
 # Okabe & Ito: told apart with any colour vision, and by their lightness in black and white
 BLUE, ORANGE, GREEN, GREY, INK = "#0072B2", "#E69F00", "#009E73", "#9aa5b1", "#1f2933"
-WIDTH = 7.2
+WIDTH = 8.4
 DPI = 144
-CJK_FAMILIES = ("Noto Sans CJK SC", "Noto Sans SC", "Source Han Sans SC", "Microsoft YaHei", "PingFang SC", "WenQuanYi Micro Hei")
+ROW = 0.34
+FEWEST_ROWS = 2
+EDGE = 0.012
+LETTER = 0.078  # inches that a letter of a label takes, generously
+CJK_FAMILIES = (
+    "Noto Sans CJK SC",
+    "Noto Sans SC",
+    "Source Han Sans SC",
+    "Microsoft YaHei",
+    "PingFang SC",
+    "WenQuanYi Micro Hei",
+)
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """A finished picture: PNG bytes, the alternative text read aloud in its place, its width on the page in CSS pixels."""
+    """A finished picture: PNG bytes, the alternative text read aloud in its place, its width in CSS pixels."""
 
     png: bytes
     alt: str
@@ -62,29 +74,58 @@ def style() -> Iterator[None]:
     import seaborn
 
     look = {**seaborn.axes_style("white"), **seaborn.plotting_context("notebook", font_scale=0.85)}
-    own = {"font.family": list(font_families()), "axes.unicode_minus": False, "text.parse_math": False, "axes.spines.top": False,
-           "axes.spines.right": False, "axes.edgecolor": GREY, "text.color": INK, "axes.labelcolor": INK, "xtick.color": INK,
-           "ytick.color": INK, "axes.titlelocation": "left", "axes.titleweight": "normal", "axes.titlesize": 12.5, "axes.titlepad": 10}
+    own = {
+        "font.family": list(font_families()),
+        "axes.unicode_minus": False,
+        "text.parse_math": False,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.edgecolor": GREY,
+        "text.color": INK,
+        "axes.labelcolor": INK,
+        "xtick.color": INK,
+        "ytick.color": INK,
+        "axes.titlelocation": "left",
+        "axes.titleweight": "normal",
+        "axes.titlesize": 12.5,
+        "axes.titlepad": 10,
+    }
     with rc_context({**look, **own}):
         yield
 
 
-def new_axes(rows: int = 6, longest_label: int = 12, height: float | None = None) -> Axes:
+def new_axes(rows: int = 6, left: float = 12, right: float = 8, legend: bool = False) -> Axes:
     """Axes on a sheet whose margins are fixed beforehand, so that one drawing suffices.
 
-    rows            horizontal rows to be shown; they set the height
-    longest_label   display width of the longest label at the left, in Latin letters
+    rows          horizontal rows to be shown; they set the height
+    left, right   display width of the longest text left and right of the rows, in Latin letters
+    legend        whether a line is kept free for a legend below the axis
     """
-    tall = height or 1.25 + 0.34 * max(rows, 3)
+    above, below = 0.46, 0.84 if legend else 0.60
+    tall = above + below + ROW * max(rows, FEWEST_ROWS) + 0.1
     figure = Figure(figsize=(WIDTH, tall), dpi=DPI)
     FigureCanvasAgg(figure)
-    left = min(0.09 + 0.0105 * longest_label, 0.40)
-    return figure.add_axes((left, 0.62 / tall, 0.96 - left, 1 - 1.07 / tall))
+    start, end = EDGE + (LETTER * left + 0.09) / WIDTH, 1 - EDGE - (LETTER * right + 0.06) / WIDTH
+    axes = figure.add_axes((start, below / tall, end - start, 1 - (above + below) / tall))
+    axes.set_title("", x=(EDGE - start) / (end - start))  # from the sheet's edge: a long question has its whole width
+    return axes
 
 
 def display_width(text: str) -> int:
     """Latin letters a text is as wide as: a Chinese character counts for two."""
-    return sum(2 if ord(c) > 0x2E7F else 1 for c in text)
+    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text if not unicodedata.combining(c))
+
+
+def shortened(text: str, most: int) -> str:
+    """The text, cut with an ellipsis where it is wider than `most` Latin letters."""
+    if display_width(text) <= most:
+        return text
+    kept = ""
+    for character in text:
+        if display_width(kept + character) >= most:
+            break
+        kept += character
+    return kept.rstrip() + "…"
 
 
 def to_drawing(axes: Axes, alt: str) -> Drawing:

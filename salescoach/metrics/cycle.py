@@ -46,8 +46,8 @@ def _first_activity(book: Book, deals: pd.DataFrame) -> list[pd.Series]:
 def started_deals(book: Book, period: str | Period | None = None) -> pd.DataFrame:
     """Deals with a known start in the period (void ones left out): started_on, ended, won, age, days.
 
-    Left out too: decided deals without a close date, and those that closed before they began. Credit goes to the owner at
-    the close, or now.
+    Left out too: decided deals without a close date, and those that closed before they began. Credit goes to the owner
+    at the close, or now.
     """
     deals = deals_of(book)
     deals["start"] = first_contact(book)

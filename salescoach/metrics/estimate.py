@@ -22,12 +22,9 @@ def wilson(k: Any, n: Any, z: float = Z95) -> tuple[Floats, Floats, Floats]:
         share = k / n
         centre = (k + z * z / 2) / (n + z * z)
         half = z * np.sqrt(k * (n - k) / n + z * z / 4) / (n + z * z)
+        low, high = np.clip(centre - half, 0, share), np.clip(centre + half, share, 1)
     none = n == 0
-    return (
-        np.where(none, np.nan, share),
-        np.where(none, np.nan, np.clip(centre - half, 0, 1)),
-        np.where(none, np.nan, np.clip(centre + half, 0, 1)),
-    )
+    return tuple(np.where(none, np.nan, part) for part in (share, low, high))  # type: ignore[return-value]
 
 
 def count_interval(n: Any, z: float = Z95) -> tuple[Floats, Floats]:
@@ -78,8 +75,8 @@ class Curve:
     def quantile(self, p: float) -> tuple[float, float, float]:
         """Time by which the share p has ended, with its 95 % interval (Brookmeyer-Crowley, log-log). NaN = not reached.
 
-        The limits are event times. Where n is large and times are coarse, the curve may pass the whole band in one step:
-        then the interval is narrower than that step, and both limits are the time itself.
+        The limits are event times. Where n is large and times are coarse, the curve may pass the whole band in one
+        step: then the interval is narrower than that step, and both limits are the time itself.
         """
         beyond = np.flatnonzero(self.survival < 1 - p - TIE)
         value = float(self.time[beyond[0]]) if len(beyond) else np.nan
@@ -100,7 +97,8 @@ class Curve:
 
 
 def kaplan_meier(time: Any, events: Any, censored: Any, late_time: Any = (), late: Any = ()) -> Curve:
-    """Kaplan-Meier from counts by time; entries at time 0, except `late` ones that came under observation at `late_time`.
+    """Kaplan-Meier from counts by time; entries at time 0, except `late` ones that came under observation at
+    `late_time`.
 
     time, events, censored    distinct times with how many ended and how many were last seen there
     An event precedes a censoring at the same time. A late entrant is at risk after its entry time.

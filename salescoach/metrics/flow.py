@@ -16,7 +16,7 @@ from salescoach.metrics.ladder import NO_AGE, ladder_codes, ladder_days
 from salescoach.metrics.money import known_amount, money_keys
 from salescoach.metrics.registry import as_period, in_period, is_everything, metric
 from salescoach.metrics.times import medians
-from salescoach.metrics.visits import deals_of, passages, visits
+from salescoach.metrics.visits import deals_of, history_of, passages, visits
 from salescoach.process import Period
 
 UNKNOWN_TOLERATED = 0.2
@@ -29,14 +29,14 @@ MATURE_DAYS = 90
 def stage_at_close_unknown(book: Book) -> float:
     """Share of lost deals (of all deals where none is lost) whose stage before the loss is only assumed."""
     deals = book.deals
-    lost = deals.loc[deals["outcome"] == "lost", "deal_id"]
-    asked = lost if len(lost) else deals["deal_id"]
-    if "stage_history" not in book.tables or asked.empty:
+    lost = deals.index[deals["outcome"] == "lost"]
+    asked = lost if len(lost) else deals.index
+    if not book.has("stage_history", "entered_at") or asked.empty:
         return 1.0 if len(asked) else 0.0
-    history = book.tables["stage_history"]
+    history = history_of(book)
     closing = {s.key for p in book.process.pipelines.values() for s in p.stages if s.outcome}
-    before = history[~history["stage"].isin(closing)].drop_duplicates("deal_id", keep="last").set_index("deal_id")
-    return float((asked.map(before["evidence"]).fillna("assumed") == "assumed").mean())
+    last = history[~history["stage"].isin(closing)].drop_duplicates("deal", keep="last").set_index("deal")
+    return float((last["evidence"].reindex(asked).fillna("assumed") == "assumed").mean())
 
 
 def need_stages(book: Book) -> None:
@@ -80,8 +80,8 @@ def ended_passages(
 @metric(
     "Stage flow",
     "Of the deals whose time in a stage ended, or has lasted 90 days: the share that reached a deeper stage (or were "
-    "won). Days: Kaplan-Meier median from first entry to the first deeper entry or the loss, in which deals still there "
-    "count as waiting.",
+    "won). Days: Kaplan-Meier median from first entry to the first deeper entry or the loss, in which deals still "
+    "there count as waiting.",
     basis="day the deal went deeper or was lost, or had stood there for 90 days",
     interval="95 % Wilson interval of the share; Brookmeyer-Crowley for days",
     unit="share",
@@ -100,7 +100,8 @@ def stage_flow(
     """Conversion and time per stage.
 
     value = deeper / n, where n = deeper + lost + stuck are the deals whose passage through the stage ended in the
-    period, or that matured in it: they have stood there for `mature_days` and are still there. Void deals count nowhere.
+    period, or that matured in it: they have stood there for `mature_days` and are still there. Void deals count
+    nowhere.
 
     rule    "reached": a stage that was passed over counts as reached (the default)
             "touched": only deals with a stay in the stage count
@@ -146,7 +147,7 @@ def timed_passages(book: Book) -> pd.DataFrame:
 
 
 def _times(book: Book, groups: Sequence[str], keys: list[str], period: str | Period | None) -> pd.DataFrame:
-    """Medians over all passages that entered in the period (open ones censored), and the mean of those that went deeper."""
+    """Medians over the passages that entered in the period (open ones censored); the mean of those that went deeper."""
     rows = timed_passages(book)
     rows = with_groups(book, joined(book, rows[in_period(book, period, rows["entered_on"])]), groups, "entered_on")
     found = medians(count_table(rows, [*keys, "age", "ended"]), keys)
@@ -202,9 +203,9 @@ def funnel(book: Book, by: str | Sequence[str] = (), period: str | Period | None
     value = reached / n. Credit goes to the present owner, since the cohort is one of deals, not of stays.
 
     Returns one row per pipeline, stage (in order, then the won stage; a stage that nobody reached has its row) and
-    group: n (deals of the cohort, the same in each stage), reached, value, low, high (95 % Wilson), step (share of those
-    that reached the stage before), open (still under way, furthest here), amount (of the deals that reached it; null
-    where none of them has one), without_amount.
+    group: n (deals of the cohort, the same in each stage), reached, value, low, high (95 % Wilson), step (share of
+    those that reached the stage before), open (still under way, furthest here), amount (of the deals that reached it;
+    null where none of them has one), without_amount.
     """
     need_stages(book)
     groups = parse_by(by)
@@ -244,7 +245,7 @@ def _ladder(book: Book) -> pd.DataFrame:
 
 
 def _reached(book: Book, deals: pd.DataFrame) -> pd.DataFrame:
-    """One row per deal and stage reached, the won stage included; `resting` marks the furthest stage of an open deal."""
+    """One row per deal and stage reached, won included; `resting` marks the furthest stage of an open deal."""
     gone = passages(book)[["deal", "pipeline", "stage", "order"]]
     gone = gone[gone["deal"].isin(deals.index)]
     won = deals[deals["outcome"] == "won"]
@@ -310,9 +311,9 @@ def typical_days(book: Book, share: float = 0.8) -> pd.Series:
 def pipeline(book: Book, by: str | Sequence[str] = (), period: str | Period | None = None) -> pd.DataFrame:
     """Open deals by stage.
 
-    Returns one row per pipeline, stage and group: n, value (= amount of the deals that have one; null if none has), low,
-    high (null), without_amount, median_age_days (age of the present stay), typical_days (time within which 80 % of those
-    that went deeper did so), older_than_typical.
+    Returns one row per pipeline, stage and group: n, value (= amount of the deals that have one; null if none has),
+    low, high (null), without_amount, median_age_days (age of the present stay), typical_days (time within which 80 %
+    of those that went deeper did so), older_than_typical.
     """
     groups = parse_by(by)
     deals = open_deals(book, period)

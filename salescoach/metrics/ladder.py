@@ -60,4 +60,5 @@ def _microseconds(instants: pd.Series) -> Codes:
 def _day_number(instants: pd.Series, timezone: str) -> Codes:
     """The calendar day in `timezone`, counted from the epoch."""
     local = instants.dt.tz_convert(timezone).dt.tz_localize(None)
-    return local.to_numpy("datetime64[D]").view(np.int64)
+    days: Codes = local.to_numpy("datetime64[D]").view(np.int64)
+    return days

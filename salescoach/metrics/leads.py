@@ -23,7 +23,7 @@ HOURS_PER_DAY = 24.0
 
 
 def arrivals(book: Book, period: str | Period | None = None) -> pd.DataFrame:
-    """The leads created in the period: created_on, converted_on (of the deal where the lead does not say), responded_at."""
+    """The leads created in the period: created_on, converted_on (its deal's where it does not say), responded_at."""
     leads = book.table("leads")
     for column, kind in (("rep_id", "str"), ("converted_at", INSTANT), ("first_response_at", INSTANT)):
         if column not in leads:
@@ -113,8 +113,8 @@ def response_limit(book: Book) -> float | None:
 def answered_leads(book: Book, period: str | Period | None = None) -> pd.DataFrame:
     """Leads of the period with the time to their answer: age (ladder code), ended, within, due.
 
-    Where there is no answer, `age` is that of the waiting so far. A lead answered before it was created is an error in the
-    data and left out.
+    Where there is no answer, `age` is that of the waiting so far. A lead answered before it was created is an error in
+    the data and left out.
     """
     if book.by_day_only("leads", "created_at") or book.by_day_only("leads", "first_response_at"):
         raise Unavailable("the source gives days without a time of day, so a response time in hours cannot be known")
@@ -134,8 +134,8 @@ def answered_leads(book: Book, period: str | Period | None = None) -> pd.DataFra
 
 @metric(
     "Response time",
-    "Hours from a lead's creation to the first answer by a person: the median by Kaplan-Meier, in which unanswered leads "
-    "count as still waiting. Beside it the share answered within the process's limit.",
+    "Hours from a lead's creation to the first answer by a person: the median by Kaplan-Meier, in which unanswered "
+    "leads count as still waiting. Beside it the share answered within the process's limit.",
     basis="day the lead was created",
     interval="95 % Brookmeyer-Crowley interval of the median",
     unit="hours",

@@ -55,12 +55,12 @@ def _counted(book: Book, period: Period) -> pd.DataFrame:
 def win_rate(book: Book, by: str | Sequence[str] = "rep", period: str | Period | None = None) -> pd.DataFrame:
     """Share of decided deals that were won.
 
-    value = won / (won + lost), by the day of the decision. Open and void deals count on neither side. Credit goes to the
-    owner at the close.
+    value = won / (won + lost), by the day of the decision. Open and void deals count on neither side. Credit goes to
+    the owner at the close.
 
-    Returns one row per group: n, won, lost, void, value, low, high (95 % Wilson), and with amounts won_amount, lost_amount
-    (null where none of the deals has one) and value_by_amount (null unless 80 % of the won and of the lost deals have
-    one); in units of the currency, with one row per currency if there are several.
+    Returns one row per group: n, won, lost, void, value, low, high (95 % Wilson), and with amounts won_amount,
+    lost_amount (null where none of the deals has one) and value_by_amount (null unless 80 % of the won and of the lost
+    deals have one); in units of the currency, with one row per currency if there are several.
     """
     groups = parse_by(by)
     deals = with_groups(book, decided_deals(book, period), groups, "closed_on")
@@ -108,7 +108,8 @@ def _new_rows(book: Book, period: Period) -> pd.DataFrame:
 
 @metric(
     "New customers",
-    "Accounts whose first won deal ever was decided in the period. Accounts that return after 24 months are counted apart.",
+    "Accounts whose first won deal ever was decided in the period. Accounts that return after 24 months are counted "
+    "apart.",
     basis="day of the first win",
     interval="95 % interval of the count (how far chance alone would move it)",
     unit="count",
@@ -122,8 +123,8 @@ def new_customers(
 ) -> pd.DataFrame:
     """Accounts that bought for the first time.
 
-    An account is new on the day of its first won deal ever; a win more than 24 months after the last one is `returning`.
-    Won deals without an account or without a close date cannot be placed and are left out.
+    An account is new on the day of its first won deal ever; a win more than 24 months after the last one is
+    `returning`. Won deals without an account or without a close date cannot be placed and are left out.
 
     Returns one row per group: n, value (= n), low, high (Byar's Poisson interval), returning, first_amount (sum of the
     first deals; null where none has an amount), mean_first_amount with mean_low and mean_high (units of the currency).

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
+from typing import Any
 
 import pandas as pd
 
@@ -29,7 +31,8 @@ KIND = "won_amount"
 
 
 def prorated_targets(book: Book, period: str | Period | None = None) -> pd.DataFrame:
-    """Targets of won amount that overlap the period: rep_id, team, manager, from_on, end_on, target (its share by days).
+    """Targets of won amount that overlap the period: rep_id, team, manager, from_on, end_on, target (its share by
+    days).
 
     A target counts by the days it shares with the period and with the rep's time in the job. Without a period it counts
     up to as_of.
@@ -43,10 +46,11 @@ def prorated_targets(book: Book, period: str | Period | None = None) -> pd.DataF
     span = as_period(book, period)
     hired, left = (pd.to_datetime(targets["rep_id"].map(people[c])) for c in ("start_on", "end_on"))
     start, end = targets["start_on"], targets["end_on"]
+    first, last = pd.Timestamp(span.start_on or date.min), pd.Timestamp(span.end_on)
     start = start.mask(hired > start, hired)
-    end = end.mask(left < end, left).clip(upper=pd.Timestamp(span.end_on))
-    if span.start_on is not None:
-        start = start.clip(lower=pd.Timestamp(span.start_on))
+    start = start.mask(start < first, first)
+    end = end.mask(left < end, left)
+    end = end.mask(end > last, last)
     shared = ((end - start).dt.days + 1).clip(lower=0)
     targets["target"] = targets["value"] * shared / ((targets["end_on"] - targets["start_on"]).dt.days + 1)
     targets["from_on"] = start
@@ -80,7 +84,7 @@ def won_deals(book: Book, period: str | Period | None = None) -> pd.DataFrame:
 
 
 def _chosen(targets: pd.DataFrame, groups: Sequence[str]) -> pd.DataFrame:
-    """Reps' own targets for reps; for teams and the whole their own where they have one, else the sum of their reps'."""
+    """For reps their own targets; for teams and the whole the teams' own, where there is none the sum of the reps'."""
     if "rep" in groups:
         return targets[targets["rep_id"].notna()]
     keys = ["team", *(g for g in groups if g in UNITS)]
@@ -104,7 +108,8 @@ def quota_attainment(book: Book, by: str | Sequence[str] = "rep", period: str | 
     """Won amount against target.
 
     value = won_amount / target. Groups: rep, team, manager and units of time; targets know no others. A win counts from
-    the first day on which any target counts, also where its own rep has none (the target is null then, and so is value).
+    the first day on which any target counts, also where its own rep has none (the target is null then, and so is
+    value).
 
     Returns one row per group: n (won deals), won_amount, target, value, low, high (null without a win), gap (target -
     won_amount, in the currency).
@@ -156,7 +161,8 @@ def _by_unit(book: Book, period: str | Period | None, units: Sequence[str]) -> p
     parts = []
     for label, span in labels.groupby(list(units), sort=True)["day"]:
         cut = Period(str(label), span.min().date(), span.max().date())
-        named = dict(zip(units, label, strict=True)) if isinstance(label, tuple) else {units[0]: label}
+        names = label if isinstance(label, tuple) else (label,)
+        named: dict[str, Any] = dict(zip(units, names, strict=True))
         parts.append(prorated_targets(book, cut).assign(**named))
     return pd.concat(parts, ignore_index=True)
 

@@ -106,15 +106,11 @@ def visits(book: Book) -> pd.DataFrame:
 def _events(book: Book) -> pd.DataFrame:
     """Stage entries and handovers in the order of deals and time.
 
-    deal, at, pipeline, stage, order (-1 for a closing stage), outcome (of a closing stage), handover, rep_id, entered_at,
-    evidence
+    deal, at, pipeline, stage, order (-1 for a closing stage), outcome (of a closing stage), handover, rep_id,
+    entered_at, evidence
     """
-    if not book.has("stage_history", "entered_at"):
-        raise Unavailable("there is no stage history: the export has no dates at all")
     deals = deals_of(book)
-    log = book.table("stage_history")
-    columns = {"at": log["entered_at"], "stage": log["stage"], "evidence": log["evidence"], "handover": False}
-    history = pd.DataFrame({"deal": _row_of(deals, log["deal_id"]), **columns})
+    history = history_of(book).rename(columns={"entered_at": "at"}).assign(handover=False)
     taken = owner_changes(book)[["deal", "at"]].assign(handover=True)
     events = pd.concat([history, taken], ignore_index=True) if len(taken) else history
     events = events.sort_values(["deal", "at"], kind="stable", ignore_index=True)
@@ -140,6 +136,15 @@ def _events(book: Book) -> pd.DataFrame:
 def _exit_instants(events: pd.DataFrame) -> pd.Series:
     """When each stay ended; null where it has not."""
     return events["at"].shift(-1).where(events["deal"] == events["deal"].shift(-1))
+
+
+@per_book
+def history_of(book: Book) -> pd.DataFrame:
+    """The stage history with deals as rows of `book.deals`: deal, entered_at, stage, evidence. Raises Unavailable."""
+    if not book.has("stage_history", "entered_at"):
+        raise Unavailable("there is no stage history: the export has no dates at all")
+    log = book.table("stage_history")
+    return log[["entered_at", "stage", "evidence"]].assign(deal=_row_of(deals_of(book), log["deal_id"]))
 
 
 def _row_of(deals: pd.DataFrame, deal_id: pd.Series) -> pd.Series:

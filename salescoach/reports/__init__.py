@@ -4,4 +4,14 @@ from salescoach.reports.pages import overview_html, page_html
 from salescoach.reports.report import Report, find_book, open_report, sample_book
 from salescoach.reports.stories import Story, find_story, stories
 
-__all__ = ["Report", "Story", "find_book", "find_story", "open_report", "overview_html", "page_html", "sample_book", "stories"]
+__all__ = [
+    "Report",
+    "Story",
+    "find_book",
+    "find_story",
+    "open_report",
+    "overview_html",
+    "page_html",
+    "sample_book",
+    "stories",
+]

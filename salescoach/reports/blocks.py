@@ -13,11 +13,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from salescoach.book import Book
 from salescoach.kit import kit_path
 from salescoach.metrics import currency_of
-from salescoach.reports.fields import GROUP_LABELS, Field
-from salescoach.wording import NOTHING, Words
+from salescoach.reports.fields import GROUP_LABELS, TEXT_GROUPS, Field
+from salescoach.wording import N_, NOTHING, Words
 
-PRECISE_FROM = 400   # from this n on a share is written with one decimal
-TEXT_GROUPS = ("(unassigned)", "(undated)", "(none)", "(other)")
+PRECISE_FROM = 400  # from this n on a share is written with one decimal
 
 
 @dataclass(frozen=True)
@@ -46,8 +45,13 @@ class Column:
 @cache
 def environment() -> Environment:
     """Jinja with autoescaping always on."""
-    return Environment(loader=FileSystemLoader(kit_path("templates/report")), autoescape=True, undefined=StrictUndefined,
-                       trim_blocks=True, lstrip_blocks=True)
+    return Environment(
+        loader=FileSystemLoader(kit_path("templates/report")),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
 
 
 def render(macro: str, text: str, *args: Any) -> Block:
@@ -70,47 +74,94 @@ def written(say: Words, value: object, kind: str, currency: str, n: object = Non
     if kind == "days":
         return say.number(value, 0 if float(str(value)) >= 10 else 1)
     if kind == "hours":
-        return _hours(say, float(str(value)))
+        unit = _unit(float(str(value)))
+        return unit.written(say, unit.number(say, float(str(value))))
     if kind == "date":
         return say.date(value)
     return say.number(value) if kind in ("count", "number") else str(value)
 
 
-def _hours(say: Words, hours: float) -> str:
-    if hours < 2:
-        return say("{n} min", n=say.number(round(hours * 60)))
-    if hours < 48:
-        return say("{n} h", n=say.number(hours, 0 if hours >= 10 else 1))
-    return say("{n} d", n=say.number(hours / 24, 0 if hours >= 240 else 1))
+@dataclass(frozen=True)
+class _Unit:
+    """A unit of time as people say it: minutes, hours or days."""
+
+    sign: str
+    per_hour: float
+    round_from: float
+
+    def number(self, say: Words, hours: float) -> str:
+        amount = hours * self.per_hour
+        return say.number(amount, 0 if amount >= self.round_from else 1)
+
+    def written(self, say: Words, number: str) -> str:
+        return say(self.sign, n=number)
+
+
+MINUTES, HOURS, DAYS = _Unit(N_("{n} min"), 60, 0), _Unit(N_("{n} h"), 1, 10), _Unit(N_("{n} d"), 1 / 24, 10)
+
+
+def _unit(hours: float) -> _Unit:
+    return MINUTES if hours < 1 else HOURS if hours < 48 else DAYS
 
 
 def cell(say: Words, row: Any, field: Field, currency: str) -> Cell:
     """A value with its interval in brackets, where it has one."""
-    n = row.get("n")
-    text = written(say, row.get(field.column), field.kind, currency, n)
+    n, value = row.get("n"), row.get(field.column)
+    text = written(say, value, field.kind, currency, n)
     if field.low is None or field.high is None or text == NOTHING:
         return Cell(text)
-    low, high = (written(say, row.get(c), field.kind, currency, n) for c in (field.low, field.high))
-    return Cell(text, "" if low == high == NOTHING else f"({low if low != NOTHING else ''}–{high if high != NOTHING else ''})")
+    ends = [row.get(c) for c in (field.low, field.high)]
+    if all(end != end or end is None for end in ends):
+        return Cell(text)
+    if field.kind == "hours":
+        unit = _unit(float(str(value)))
+        low, high = (unit.number(say, e) if e == e else "…" for e in ends)
+        return Cell(text, f"({unit.written(say, f'{low}–{high}')})")
+    return Cell(text, _range([written(say, e, field.kind, currency, n) if e == e else "" for e in ends]))
 
 
-def table_block(say: Words, book: Book, caption: str, table: pd.DataFrame, groups: Sequence[str], fields: Sequence[Field],
-                notes: Sequence[str] = ()) -> Block:
+def _range(ends: Sequence[str]) -> str:
+    """(3–5), (from 3 on) as (3–…): where the data give no upper end."""
+    low, high = (end or "…" for end in ends)
+    return f"({low} – {high})" if low.startswith("−") else f"({low}–{high})"
+
+
+def table_block(
+    say: Words,
+    book: Book,
+    caption: str,
+    table: pd.DataFrame,
+    groups: Sequence[str],
+    fields: Sequence[Field],
+    notes: Sequence[str] = (),
+) -> Block:
     """A result as a table: its groups as text at the left, then the fields."""
     several = "currency" in table
     columns = [Column(say(GROUP_LABELS.get(g, g)), False) for g in groups] + [
-        Column(say(f.label), f.kind != "text") for f in fields]
+        Column(say(f.label), f.kind != "text") for f in fields
+    ]
     currency = currency_of(book)
     rows = []
     for row in table.to_dict("records"):
         money = str(row["currency"]) if several else currency
-        rows.append([Cell(written(say, row[g], "text", money)) for g in groups] + [cell(say, row, f, money) for f in fields])
+        rows.append(
+            [Cell(written(say, row[g], "text", money)) for g in groups] + [cell(say, row, f, money) for f in fields]
+        )
     return render("table", f"[{caption}]", caption, columns, rows, list(notes))
 
 
-def text_table(say: Words, caption: str, labels: Sequence[str], rows: Sequence[Sequence[object]], numbers: Sequence[int] = (),
-               notes: Sequence[str] = ()) -> Block:
+def text_table(
+    say: Words,
+    caption: str,
+    labels: Sequence[str],
+    rows: Sequence[Sequence[object]],
+    numbers: Sequence[int] = (),
+    notes: Sequence[str] = (),
+) -> Block:
     """A table of finished texts and whole numbers; `numbers` are the positions of number columns."""
     columns = [Column(label, i in numbers) for i, label in enumerate(labels)]
-    cells = [[Cell(say.number(v) if i in numbers and not isinstance(v, str) else str(v)) for i, v in enumerate(row)] for row in rows]
+    cells = [
+        [Cell(say.number(v) if i in numbers and not isinstance(v, str) else str(v)) for i, v in enumerate(row)]
+        for row in rows
+    ]
     return render("table", f"[{caption}]", caption, columns, cells, list(notes))

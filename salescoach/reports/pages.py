@@ -12,8 +12,8 @@ from salescoach.reports.blocks import environment
 
 def page_html(notebook: Any, title: str, language: str) -> str:
     """One HTML file: no code, no scripts, nothing fetched from anywhere."""
-    notebook.metadata["salescoach"] = {"title": title, "language": language}
-    html, _ = _exporter().from_notebook_node(notebook, resources={"salescoach": {"css": stylesheet()}, "metadata": {"name": title}})
+    page = {"title": title, "language": language, "css": stylesheet()}
+    html, _ = _exporter().from_notebook_node(notebook, resources={"salescoach": page})
     return str(html)
 
 
@@ -29,7 +29,15 @@ def _exporter() -> Any:
     return HTMLExporter(template_name="report", extra_template_basedirs=[str(kit_path("templates"))])
 
 
-def overview_html(title: str, language: str, facts: Sequence[str], sections: Sequence[Mapping[str, Any]], purpose: Sequence[str]) -> str:
-    """The index page. A section: title, note, who, report, rows of {name, links of {text, href}}; a link without href is a failure."""
-    return environment().get_template("overview.html.j2").render(
-        title=title, language=language, css=stylesheet(), facts=facts, sections=sections, purpose=purpose)
+def overview_html(
+    title: str, language: str, facts: Sequence[str], sections: Sequence[Mapping[str, Any]], purpose: Sequence[str]
+) -> str:
+    """The index page.
+
+    A section: title, note, who, report, rows of {name, links of {text, href}}; a link without href is a failure.
+    """
+    return (
+        environment()
+        .get_template("overview.html.j2")
+        .render(title=title, language=language, css=stylesheet(), facts=facts, sections=sections, purpose=purpose)
+    )

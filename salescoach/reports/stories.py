@@ -27,8 +27,10 @@ class Story:
         """Raise UsageError for a parameter the notebook does not have: papermill would only log it."""
         for name in given:
             if name not in self.parameters:
-                raise UsageError(f"The notebook {self.name} has no parameter {name!r}.{suggestion(name, self.parameters)} "
-                                 f"Its parameters: {', '.join(self.parameters)}.")
+                raise UsageError(
+                    f"The notebook {self.name} has no parameter {name!r}.{suggestion(name, self.parameters)} "
+                    f"Its parameters: {', '.join(self.parameters)}."
+                )
 
     def read(self, say: Words) -> Any:
         """The notebook with its prose in the reader's language and without outputs of earlier runs."""
@@ -53,7 +55,9 @@ def find_story(name: str) -> Story:
         return read_story(Path(name))
     known = {f.stem: f for f in kit_path("notebooks").glob("*.ipynb")}
     if name not in known:
-        raise UsageError(f"There is no notebook {name!r}.{suggestion(name, known)} Notebooks: {', '.join(sorted(known))}.")
+        raise UsageError(
+            f"There is no notebook {name!r}.{suggestion(name, known)} Notebooks: {', '.join(sorted(known))}."
+        )
     return read_story(known[name])
 
 
@@ -63,16 +67,26 @@ def read_story(path: Path) -> Story:
     question = next((line.lstrip("# ").strip() for line in prose.splitlines() if line.startswith("# ")), path.stem)
     cell = next((c for c in notebook.cells if c.cell_type == "code" and PARAMETERS in c.metadata.get("tags", [])), None)
     if cell is None:
-        raise InputError(f"{path.name} has no cell tagged `parameters`. Tag the cell that assigns book, rep, team, period, language.")
+        raise InputError(
+            f"{path.name} has no cell tagged `parameters`. Tag the cell that assigns book, rep, team, period, language."
+        )
     return Story(path.stem, path, question, _assignments(cell.source, path))
 
 
 def _assignments(source: str, path: Path) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for node in ast.parse(source).body:
-        target = node.target if isinstance(node, ast.AnnAssign) else node.targets[0] if isinstance(node, ast.Assign) else None
+        target = (
+            node.target
+            if isinstance(node, ast.AnnAssign)
+            else node.targets[0]
+            if isinstance(node, ast.Assign)
+            else None
+        )
         if not isinstance(target, ast.Name) or not isinstance(node, ast.Assign | ast.AnnAssign) or node.value is None:
-            raise InputError(f"{path.name}: the parameters cell may only assign values, one a line; found `{ast.unparse(node)}`.")
+            raise InputError(
+                f"{path.name}: the parameters cell may only assign values, one a line; found `{ast.unparse(node)}`."
+            )
         found[target.id] = ast.literal_eval(node.value)
     return found
 

@@ -113,7 +113,8 @@ def unmatched_keys(tables: Mapping[str, pd.DataFrame]) -> list[dict[str, Any]]:
     for child, column, parent in REFERENCES:
         if child in tables and parent in tables and column in tables[child] and column in tables[parent]:
             keys = tables[child][column]
-            lost = keys[keys.notna() & ~keys.isin(pd.Index(tables[parent][column]).unique())]
+            known = pd.Index(tables[parent][column].unique()).get_indexer(keys) >= 0
+            lost = keys[keys.notna() & ~known]
             notes += note("unmatched-key", child, column, lost, lost)
     return notes
 

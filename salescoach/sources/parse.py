@@ -22,6 +22,7 @@ ORDERED_DAY = r"^\d{1,2}[/.\-]\d{1,2}[/.\-]\d{4}$"
 ORDERED = ORDERED_DAY[:-1] + r"( \d{1,2}:\d{2}(:\d{2})?( ?[AaPp][Mm])?)?$"
 SHORT_YEAR = r"^\d{1,2}[/.\-]\d{1,2}[/.\-]\d{2}( .*)?$"
 UNREADABLE_SHARE = 0.5
+UNREADABLE_ROWS = 3
 NOT_A_DATE = f"not a date between {EARLIEST.year} and {LATEST.year} in this column's spelling: correct it"
 NOT_A_NUMBER = "not a number in this column's spelling: correct it"
 COUNTED_FROM = {  # declared as `date = "excel_serial"`: the instant of 0, and how many make a day
@@ -335,10 +336,11 @@ def _plain_numbers(uniques: pd.Series, place: Place, decimal: str | None) -> tup
 
 def _in_another_currency(text: pd.Series, currency: pd.Series, place: Place) -> pd.Series:
     """Rows whose amount bears the sign or code of another currency. A column that mostly does is refused."""
-    foreign = pd.Series(False, text.index)
-    signed = text[text.notna() & ~_matches(text, POINT)].str.normalize("NFKC").str.extract(SIGN)[0].dropna().str.upper()
-    for row, sign in signed.items():
-        foreign[row] = currency[row] not in SIGNS.get(sign, (CURRENCY_NAMES.get(sign, sign),))
+    odd = text.notna() & ~_matches(text, POINT)
+    signs = text[odd].str.normalize("NFKC").str.extract(SIGN)[0].str.upper()
+    pairs = zip(signs, currency[odd], strict=True)
+    other = [isinstance(s, str) and c not in SIGNS.get(s, (CURRENCY_NAMES.get(s, s),)) for s, c in pairs]
+    foreign = pd.Series(other, signs.index, dtype="bool").reindex(text.index, fill_value=False)
     if int(foreign.sum()) > UNREADABLE_SHARE * int(text.notna().sum()):
         raise ColumnError(
             f"{place}: {text[foreign].iloc[0]!r} is not written in {currency[foreign].iloc[0]}. Add the currency of "
@@ -422,7 +424,7 @@ def _refuse_unreadable(text: pd.Series, bad: pd.Series, place: Place, what: str,
     """A column that is mostly unreadable is a wrong mapping, not many bad rows."""
     filled = int(text.notna().sum())
     wrong = int(bad.sum())
-    if wrong > UNREADABLE_SHARE * filled and wrong:
+    if wrong >= UNREADABLE_ROWS and wrong > UNREADABLE_SHARE * filled:
         examples = ", ".join(repr(v) for v in text[bad].unique()[:3])
         raise ColumnError(
             f"{place}: {wrong:,} of {filled:,} values are no {what}, for example {examples}. "

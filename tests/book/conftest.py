@@ -10,7 +10,8 @@ from salescoach.book import Book
 from salescoach.sources import load_book
 
 FILES = {
-    "deals.csv": """deal_id,rep_id,stage,created_at,closed_at,amount,expected_close_on,account_id,name,probability,helper
+    "deals.csv": """\
+deal_id,rep_id,stage,created_at,closed_at,amount,expected_close_on,account_id,name,probability,helper
 D1,R1,Won,2025-01-01,2025-02-10,100.00,2025-02-01,A1,Alpha,1,Bob Stone
 D2,R1,Quote,2025-01-05,,250.00,2025-05-01,A1,Beta with Bob Stone,0.5,
 D3,R2,Lost,2025-01-10,2025-03-01,300.00,2025-03-01,A2,Gamma,0,Ann Reed

@@ -10,13 +10,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+
 from salescoach.book import TABLES, Book
 from salescoach.kit import kit_path
 from salescoach.process import Process, read_process
 from salescoach.sources.load import load_book
 
 ZONE = "Asia/Shanghai"
-DTYPES = {"instant": "datetime64[us, UTC]", "date": "datetime64[us]", "number": "float64", "share": "float64", "flag": "bool"}
+DTYPES = {
+    "instant": "datetime64[us, UTC]",
+    "date": "datetime64[us]",
+    "number": "float64",
+    "share": "float64",
+    "flag": "bool",
+}
 STAGES = ("prospect", "qualified", "quote", "contract")
 Rows = Sequence[Mapping[str, Any]]
 
@@ -61,8 +68,12 @@ def _log(deals: list[dict[str, Any]], log: Mapping[str, str]) -> list[dict[str, 
 
 
 def build(
-    deals: Rows = (), log: Mapping[str, str] | None = None, as_of: str = "2026-06-30", process: Process | None = None,
-    currency: str = "CNY", **tables: Rows,
+    deals: Rows = (),
+    log: Mapping[str, str] | None = None,
+    as_of: str = "2026-06-30",
+    process: Process | None = None,
+    currency: str = "CNY",
+    **tables: Rows,
 ) -> Book:
     """A book from rows in local time; `log` maps a deal to its stages with their days."""
     rows = [dict(deal) for deal in deals]
@@ -85,7 +96,7 @@ def standard() -> Process:
 
 @cache
 def random_book(seed: int, size: int = 60) -> Book:
-    """A seeded book with everything awkward in it: skips, moves back, reopenings, handovers, blanks, ties, void deals."""
+    """A seeded book full of the awkward: skips, moves back, reopenings, handovers, blanks, ties, void deals."""
     chance = np.random.default_rng(seed)
     reps = [f"R{i}" for i in range(1, 5)]
     start, end = pd.Timestamp("2025-01-01"), pd.Timestamp("2026-06-30 23:00")
@@ -94,10 +105,14 @@ def random_book(seed: int, size: int = 60) -> Book:
         key = f"D{i:03}"
         at = start + pd.Timedelta(hours=int(chance.integers(0, 24 * 540)))
         owner = reps[chance.integers(0, 4)] if chance.random() > 0.1 else None
-        deal: dict[str, Any] = {"deal_id": key, "rep_id": owner, "amount": _maybe(chance, float(chance.integers(1, 999))),
-                                "account_id": _maybe(chance, f"A{chance.integers(0, 12)}"),
-                                "lead_source": _maybe(chance, str(chance.choice(["web", "fair", "partner"]))),
-                                "expected_close_on": _maybe(chance, str((at + pd.Timedelta(days=60)).date()))}
+        deal: dict[str, Any] = {
+            "deal_id": key,
+            "rep_id": owner,
+            "amount": _maybe(chance, float(chance.integers(1, 999))),
+            "account_id": _maybe(chance, f"A{chance.integers(0, 12)}"),
+            "lead_source": _maybe(chance, str(chance.choice(["web", "fair", "partner"]))),
+            "expected_close_on": _maybe(chance, str((at + pd.Timedelta(days=60)).date())),
+        }
         steps, stage = [("prospect", at)], 0
         ending = chance.choice(["won", "lost", "lost", "void", "open"])
         for _ in range(int(chance.integers(0, 7))):
@@ -125,22 +140,59 @@ def random_book(seed: int, size: int = 60) -> Book:
         at = start + pd.Timedelta(minutes=int(chance.integers(0, 60 * 24 * 545)))
         answered = at + pd.Timedelta(minutes=int(chance.choice([1, 40, 130, 600, 5000])))
         linked = f"D{i:03}" if chance.random() < 0.4 else None
-        leads.append({"lead_id": f"L{i:03}", "created_at": at.isoformat(), "rep_id": _maybe(chance, reps[chance.integers(0, 4)]),
-                      "lead_source": _maybe(chance, str(chance.choice(["web", "fair"]))), "deal_id": linked,
-                      "first_response_at": answered.isoformat() if chance.random() < 0.8 and answered <= end else None})
+        leads.append(
+            {
+                "lead_id": f"L{i:03}",
+                "created_at": at.isoformat(),
+                "rep_id": _maybe(chance, reps[chance.integers(0, 4)]),
+                "lead_source": _maybe(chance, str(chance.choice(["web", "fair"]))),
+                "deal_id": linked,
+                "first_response_at": answered.isoformat() if chance.random() < 0.8 and answered <= end else None,
+            }
+        )
         if linked:
             when = start + pd.Timedelta(hours=int(chance.integers(0, 24 * 540)))
-            activities.append({"activity_id": f"T{i}", "rep_id": "R1", "at": when.isoformat(), "activity_type": "call",
-                               "deal_id": linked})
-    targets = [{"rep_id": rep, "metric": "won_amount", "start_on": f"2025-{3 * q + 1:02}-01",
-                "end_on": str((pd.Timestamp(f"2025-{3 * q + 1:02}-01") + pd.offsets.QuarterEnd(0)).date()), "value": 1000.0 + 100 * q}
-               for rep in reps[:3] for q in range(4)]
-    people = [{"rep_id": rep, "name": f"Name {rep}", "team": "North" if n < 2 else "South", "manager": "M" if n < 3 else None,
-               "start_on": "2024-01-01" if n else "2025-02-10", "end_on": None if n != 2 else "2025-11-15"}
-              for n, rep in enumerate([*reps, "R9"])]
-    return build(deals, log, changes=changes or [{"deal_id": "D000", "at": "2025-01-01", "field": "amount"}],
-                 leads=leads, activities=activities or [{"activity_id": "T", "rep_id": "R1", "at": "2025-01-01", "activity_type": "call",
-                                                         "deal_id": None}], reps=people, targets=targets)
+            activities.append(
+                {
+                    "activity_id": f"T{i}",
+                    "rep_id": "R1",
+                    "at": when.isoformat(),
+                    "activity_type": "call",
+                    "deal_id": linked,
+                }
+            )
+    targets = [
+        {
+            "rep_id": rep,
+            "metric": "won_amount",
+            "start_on": f"2025-{3 * q + 1:02}-01",
+            "end_on": str((pd.Timestamp(f"2025-{3 * q + 1:02}-01") + pd.offsets.QuarterEnd(0)).date()),
+            "value": 1000.0 + 100 * q,
+        }
+        for rep in reps[:3]
+        for q in range(4)
+    ]
+    people = [
+        {
+            "rep_id": rep,
+            "name": f"Name {rep}",
+            "team": "North" if n < 2 else "South",
+            "manager": "M" if n < 3 else None,
+            "start_on": "2024-01-01" if n else "2025-02-10",
+            "end_on": None if n != 2 else "2025-11-15",
+        }
+        for n, rep in enumerate([*reps, "R9"])
+    ]
+    return build(
+        deals,
+        log,
+        changes=changes or [{"deal_id": "D000", "at": "2025-01-01", "field": "amount"}],
+        leads=leads,
+        activities=activities
+        or [{"activity_id": "T", "rep_id": "R1", "at": "2025-01-01", "activity_type": "call", "deal_id": None}],
+        reps=people,
+        targets=targets,
+    )
 
 
 def _maybe(chance: np.random.Generator, value: Any) -> Any:

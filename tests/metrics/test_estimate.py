@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from salescoach.metrics import Curve, count_interval, kaplan_meier, mean_interval, sum_interval, wilson
 from scipy.stats import chi2
 from statsmodels.duration.survfunc import SurvfuncRight
+
+from salescoach.metrics import Curve, count_interval, kaplan_meier, mean_interval, sum_interval, wilson
 
 
 @pytest.mark.parametrize(
@@ -33,7 +34,7 @@ def test_byar_is_near_the_exact_poisson_interval() -> None:
     low, high = count_interval(n)
     exact_low, exact_high = chi2.ppf(0.025, 2 * n) / 2, chi2.ppf(0.975, 2 * n + 2) / 2
     assert (np.abs(high / exact_high - 1) < 0.01).all()
-    # The lower limit of very few events is small itself (0.025 for one event): there the difference counts, not its share.
+    # The lower limit of very few events is tiny itself (0.025 for one event): there the difference counts.
     assert (np.abs(low - exact_low) < 0.013 * np.maximum(n, 1)).all()
     assert (np.abs(low / exact_low - 1)[n >= 5] < 0.01).all()
 
@@ -62,8 +63,29 @@ def test_sum_interval_by_hand() -> None:
 
 # --- Kaplan-Meier ---------------------------------------------------------------------------------
 
-SIX_MP = [(6, 1), (6, 1), (6, 1), (6, 0), (7, 1), (9, 0), (10, 1), (10, 0), (11, 0), (13, 1), (16, 1), (17, 0), (19, 0),
-          (20, 0), (22, 1), (23, 1), (25, 0), (32, 0), (32, 0), (34, 0), (35, 0)]
+SIX_MP = [
+    (6, 1),
+    (6, 1),
+    (6, 1),
+    (6, 0),
+    (7, 1),
+    (9, 0),
+    (10, 1),
+    (10, 0),
+    (11, 0),
+    (13, 1),
+    (16, 1),
+    (17, 0),
+    (19, 0),
+    (20, 0),
+    (22, 1),
+    (23, 1),
+    (25, 0),
+    (32, 0),
+    (32, 0),
+    (34, 0),
+    (35, 0),
+]
 
 
 def counted(time: np.ndarray, status: np.ndarray, entry: np.ndarray | None = None) -> Curve:
@@ -77,7 +99,9 @@ def counted(time: np.ndarray, status: np.ndarray, entry: np.ndarray | None = Non
 def test_gehans_6_mp_patients() -> None:
     time, status = (np.array(column) for column in zip(*SIX_MP, strict=True))
     curve = counted(time, status)
-    assert curve.survival == pytest.approx([0.857143, 0.806723, 0.752941, 0.690196, 0.627451, 0.537815, 0.448179], abs=1e-6)
+    assert curve.survival == pytest.approx(
+        [0.857143, 0.806723, 0.752941, 0.690196, 0.627451, 0.537815, 0.448179], abs=1e-6
+    )
     assert curve.se[[0, -1]] == pytest.approx([0.076360, 0.134592], abs=1e-6)
     assert curve.quantile(0.5)[:2] == (23.0, 13.0)  # log-log, as in statsmodels; R's plain log gives 16
     assert np.isnan(curve.quantile(0.5)[2])

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 import pytest
+
 from salescoach.book import Book
 from salescoach.errors import UsageError
 from salescoach.metrics import add_up, count_table, measure, visit_counts, win_rate
@@ -73,8 +74,11 @@ def test_files_add_up_to_the_whole(generated: Build) -> None:
 
 
 def test_unassigned_and_undated_come_last_in_any_combination(book_of: Build) -> None:
-    deals = [{"deal_id": f"{rep}{on}", "rep_id": rep, "outcome": "won", "closed_at": on}
-             for rep in (None, "R1", "汉") for on in ("2026-02-01", None, "2025-12-31")]
+    deals = [
+        {"deal_id": f"{rep}{on}", "rep_id": rep, "outcome": "won", "closed_at": on}
+        for rep in (None, "R1", "汉")
+        for on in ("2026-02-01", None, "2025-12-31")
+    ]
     table = win_rate(book_of(deals), ["rep", "quarter"])
     assert table["rep_id"].tolist() == ["R1"] * 3 + ["汉"] * 3 + ["(unassigned)"] * 3
     assert table["quarter"].tolist() == ["2025Q4", "2026Q1", "(undated)"] * 3
@@ -86,10 +90,14 @@ def test_month_keys_carry_the_year(book_of: Build) -> None:
 
 
 def test_a_rep_counts_in_the_team_of_that_day(book_of: Build) -> None:
-    reps = [{"rep_id": "R1", "name": "Li", "team": "East", "manager": "M", "valid_from": "2025-01-01"},
-            {"rep_id": "R1", "name": "Li", "team": "West", "manager": "M", "valid_from": "2026-01-01"}]
-    deals = [{"deal_id": "1", "rep_id": "R1", "outcome": "won", "closed_at": "2025-12-31"},
-             {"deal_id": "2", "rep_id": "R1", "outcome": "lost", "closed_at": "2026-01-01"}]
+    reps = [
+        {"rep_id": "R1", "name": "Li", "team": "East", "manager": "M", "valid_from": "2025-01-01"},
+        {"rep_id": "R1", "name": "Li", "team": "West", "manager": "M", "valid_from": "2026-01-01"},
+    ]
+    deals = [
+        {"deal_id": "1", "rep_id": "R1", "outcome": "won", "closed_at": "2025-12-31"},
+        {"deal_id": "2", "rep_id": "R1", "outcome": "lost", "closed_at": "2026-01-01"},
+    ]
     table = win_rate(book_of(deals, reps=reps), "team").set_index("team")
     assert table["n"].to_dict() == {"East": 1, "West": 1} and table.loc["East", "won"] == 1
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from salescoach.book import Book
 from salescoach.kit import kit_path
 from salescoach.metrics import METRICS, mean_days_in, measure, new_customers, sales_cycle, stage_flow, win_rate
@@ -71,7 +72,9 @@ def test_maven_totals(maven: Book, published: dict[str, Any]) -> None:
 
 def test_maven_won_cycle(maven: Book, published: dict[str, Any]) -> None:
     row = sales_cycle(maven, "").iloc[0]
-    assert row["mean_won"] == pytest.approx(published["won_cycle_mean"], abs=1e-9) and round(row["mean_won"], 2) == 51.78
+    assert (
+        row["mean_won"] == pytest.approx(published["won_cycle_mean"], abs=1e-9) and round(row["mean_won"], 2) == 51.78
+    )
 
 
 def test_maven_every_rep(maven: Book, published: dict[str, Any]) -> None:

@@ -1,7 +1,8 @@
-"""Every metric against a second, slow implementation: plain loops over rows, nothing imported from salescoach.metrics."""
+"""Every metric against a second, slow implementation: plain loops over rows that share no code with the first."""
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+
 from salescoach.book import Book
 from salescoach.metrics import measure
 
@@ -94,14 +96,23 @@ class Oracle:
     # --- metrics ------------------------------------------------------------------------------
 
     def win_rate(self, by: str) -> dict[Key, Row]:
-        closed = ((self.key(by, self.owner(k, d["closed_at"]), d["closed_at"], d), d)
-                  for k, d in self.deals.items() if d["outcome"] != "open")
+        closed = (
+            (self.key(by, self.owner(k, d["closed_at"]), d["closed_at"], d), d)
+            for k, d in self.deals.items()
+            if d["outcome"] != "open"
+        )
         table = {}
         for key, deals in self.grouped(by, closed).items():
             won, lost = ([d for d in deals if d["outcome"] == o] for o in ("won", "lost"))
-            table[key] = {"n": len(won) + len(lost), "won": len(won), "lost": len(lost),
-                          "void": len(deals) - len(won) - len(lost), **share(len(won), len(won) + len(lost)),
-                          "won_amount": total(won), "lost_amount": total(lost)}
+            table[key] = {
+                "n": len(won) + len(lost),
+                "won": len(won),
+                "lost": len(lost),
+                "void": len(deals) - len(won) - len(lost),
+                **share(len(won), len(won) + len(lost)),
+                "won_amount": total(won),
+                "lost_amount": total(lost),
+            }
         return table
 
     def new_customers(self, by: str) -> dict[Key, Row]:
@@ -110,23 +121,43 @@ class Oracle:
         found = []
         for deal in sorted(wins, key=lambda d: (d["closed_at"], d["deal_id"])):
             last = seen.get(deal["account_id"])
-            back = last is not None and day(deal["closed_at"]) > (pd.Timestamp(day(last)) + pd.DateOffset(months=24)).date()
+            back = (
+                last is not None
+                and day(deal["closed_at"]) > (pd.Timestamp(day(last)) + pd.DateOffset(months=24)).date()
+            )
             if last is None or back:
-                found.append((self.key(by, self.owner(deal["deal_id"], deal["closed_at"]), deal["closed_at"], deal), (deal, back)))
+                found.append(
+                    (
+                        self.key(by, self.owner(deal["deal_id"], deal["closed_at"]), deal["closed_at"], deal),
+                        (deal, back),
+                    )
+                )
             seen[deal["account_id"]] = deal["closed_at"]
         table = {}
         for key, units in self.grouped(by, iter(found)).items():
             new = [deal for deal, back in units if not back]
             amounts = [d["amount"] for d in new if d["amount"] is not None]
-            table[key] = {"n": len(new), "value": len(new), "returning": len(units) - len(new), "first_amount": total(new),
-                          "mean_first_amount": mean(amounts) if amounts else None}
+            table[key] = {
+                "n": len(new),
+                "value": len(new),
+                "returning": len(units) - len(new),
+                "first_amount": total(new),
+                "mean_first_amount": mean(amounts) if amounts else None,
+            }
         return table
 
     def sales_cycle(self, by: str) -> dict[Key, Row]:
         units = []
         for deal_id, deal in self.deals.items():
-            starts = [deal["created_at"], *self.calls[deal_id], *(lead["created_at"] for lead in self.leads
-                                                                   if deal_id == lead["deal_id"] or lead["lead_id"] == deal.get("lead_id"))]
+            starts = [
+                deal["created_at"],
+                *self.calls[deal_id],
+                *(
+                    lead["created_at"]
+                    for lead in self.leads
+                    if deal_id == lead["deal_id"] or lead["lead_id"] == deal.get("lead_id")
+                ),
+            ]
             starts = [s for s in starts if s is not None]
             over = deal["outcome"] in ("won", "lost")
             end = deal["closed_at"] if over else self.as_of
@@ -138,8 +169,13 @@ class Oracle:
         table = {}
         for key, rows in self.grouped(by, iter(units)).items():
             won = [days for _, _, is_won, days in rows if is_won]
-            table[key] = {"n": len(rows), "decided": sum(over for _, over, _, _ in rows), "won": len(won),
-                          **named(km([(t, over) for t, over, _, _ in rows])), "mean_won": mean(won) if won else None}
+            table[key] = {
+                "n": len(rows),
+                "decided": sum(over for _, over, _, _ in rows),
+                "won": len(won),
+                **named(km([(t, over) for t, over, _, _ in rows])),
+                "mean_won": mean(won) if won else None,
+            }
         return table
 
     def lead_conversion(self, by: str) -> dict[Key, Row]:
@@ -168,13 +204,25 @@ class Oracle:
                 continue
             due = self.as_of - at > timedelta(hours=4)
             within = due and answer is not None and answer - at <= timedelta(hours=4)
-            units.append((self.key(by, lead["rep_id"], at, lead), (age(at, answer or self.as_of), answer is not None, due, within)))
+            units.append(
+                (
+                    self.key(by, lead["rep_id"], at, lead),
+                    (age(at, answer or self.as_of), answer is not None, due, within),
+                )
+            )
         table = {}
         for key, rows in self.grouped(by, iter(units)).items():
             times = named(km([(24 * t, over) for t, over, _, _ in rows]))
             within = share(sum(w for *_, w in rows), sum(d for _, _, d, _ in rows))
-            table[key] = {"n": len(rows), "answered": sum(a for _, a, _, _ in rows), "value": times["value"], "low": times["low"],
-                          "high": times["high"], "p90": times["p90"], "within_share": within["value"]}
+            table[key] = {
+                "n": len(rows),
+                "answered": sum(a for _, a, _, _ in rows),
+                "value": times["value"],
+                "low": times["low"],
+                "high": times["high"],
+                "p90": times["p90"],
+                "within_share": within["value"],
+            }
         return table
 
     def passages(self) -> Iterator[Row]:
@@ -188,10 +236,19 @@ class Oracle:
                 later = next((at for order, at in stays if order > stage and (first is None or at >= first)), None)
                 end = later if later is not None else deal["closed_at"] if deal["outcome"] != "open" else None
                 fate = "deeper" if later is not None or deal["outcome"] == "won" else deal["outcome"]
-                yield {**deal, "owner": self.owner(deal_id, end), "order": stage, "first": first, "end": end, "fate": fate}
+                yield {
+                    **deal,
+                    "owner": self.owner(deal_id, end),
+                    "order": stage,
+                    "first": first,
+                    "end": end,
+                    "fate": fate,
+                }
 
     def stage_flow(self, by: str) -> dict[Key, Row]:
-        table: dict[Key, Row] = defaultdict(lambda: {"n": 0, "deeper": 0, "lost": 0, "stuck": 0, "skipped": 0, "still": 0, "back": 0})
+        table: dict[Key, Row] = defaultdict(
+            lambda: {"n": 0, "deeper": 0, "lost": 0, "stuck": 0, "skipped": 0, "still": 0, "back": 0}
+        )
         times: dict[Key, list[tuple[float, bool, bool]]] = defaultdict(list)
         for p in self.passages():
             where = str(p["order"])
@@ -204,13 +261,15 @@ class Oracle:
                 row["skipped"] += p["first"] is None
             if p["first"] is not None:
                 end = p["end"] or self.as_of
-                times[(*self.key(by, p["owner"], p["first"], p), where)].append((age(p["first"], end), p["fate"] != "open", p["fate"] == "deeper"))
+                times[(*self.key(by, p["owner"], p["first"], p), where)].append(
+                    (age(p["first"], end), p["fate"] != "open", p["fate"] == "deeper")
+                )
         for deal_id, deal in self.deals.items():
             if deal["outcome"] == "open" and self.entries[deal_id]:
                 stage, _ = self.entries[deal_id][-1]
                 table[(*self.key(by, deal["rep_id"], self.as_of, deal), str(ORDER[stage]))]["still"] += 1
         for deal_id, entries in self.entries.items():
-            for (stage, _), (following, at) in zip(entries, entries[1:], strict=False):
+            for (stage, _), (following, at) in itertools.pairwise(entries):
                 if ORDER.get(following, 9) < ORDER.get(stage, -1) and self.deals[deal_id]["outcome"] != "void":
                     key = (*self.key(by, self.holder_before(deal_id, at), at, self.deals[deal_id]), str(ORDER[stage]))
                     if key in table:
@@ -219,8 +278,13 @@ class Oracle:
             gone = [t for t, _, deeper in times[key] if deeper]
             found = named(km([(t, over) for t, over, _ in times[key]]))
             row |= share(row["deeper"], row["n"])
-            row |= {"median_days": found["value"], "median_low": found["low"], "median_high": found["high"], "p75_days": found["p75"],
-                    "mean_days_advanced": mean(gone) if gone else None}
+            row |= {
+                "median_days": found["value"],
+                "median_low": found["low"],
+                "median_high": found["high"],
+                "p75_days": found["p75"],
+                "mean_days_advanced": mean(gone) if gone else None,
+            }
         return dict(table)
 
     def holder_before(self, deal_id: str, at: datetime) -> str | None:
@@ -230,14 +294,27 @@ class Oracle:
         reached: dict[str, int] = defaultdict(lambda: -1)
         for p in self.passages():
             reached[p["deal_id"]] = max(reached[p["deal_id"]], p["order"])
-        units = [(self.key(by, d["rep_id"], d["created_at"], d), d) for d in self.deals.values() if d["outcome"] != "void"]
+        units = [
+            (self.key(by, d["rep_id"], d["created_at"], d), d) for d in self.deals.values() if d["outcome"] != "void"
+        ]
         table = {}
         for key, deals in self.grouped(by, iter(units), all_people=False).items():
             for stage in range(5):
-                there = [d for d in deals if (d["outcome"] == "won" if stage == 4 else reached[d["deal_id"]] >= stage or d["outcome"] == "won")]
+                there = [
+                    d
+                    for d in deals
+                    if (
+                        d["outcome"] == "won" if stage == 4 else reached[d["deal_id"]] >= stage or d["outcome"] == "won"
+                    )
+                ]
                 resting = [d for d in there if d["outcome"] == "open" and reached[d["deal_id"]] == stage]
-                table[(*key, str(stage))] = {"n": len(deals), "reached": len(there), **share(len(there), len(deals)),
-                                             "open": len(resting), "amount": total(there)}
+                table[(*key, str(stage))] = {
+                    "n": len(deals),
+                    "reached": len(there),
+                    **share(len(there), len(deals)),
+                    "open": len(resting),
+                    "amount": total(there),
+                }
         return table
 
     def pipeline(self, by: str) -> dict[Key, Row]:
@@ -250,8 +327,12 @@ class Oracle:
         table = {}
         for key, rows in self.grouped(by, iter(units), all_people=False).items():
             ages = [a for _, a in rows if a is not None]
-            table[key] = {"n": len(rows), "value": total([d for d, _ in rows]), "median_age_days": median(ages) if ages else None,
-                          "without_amount": sum(d["amount"] is None for d, _ in rows)}
+            table[key] = {
+                "n": len(rows),
+                "value": total([d for d, _ in rows]),
+                "median_age_days": median(ages) if ages else None,
+                "without_amount": sum(d["amount"] is None for d, _ in rows),
+            }
         return table
 
     def quota_attainment(self, by: str) -> dict[Key, Row]:
@@ -275,16 +356,28 @@ class Oracle:
                     first = min(first or on, on)
                     if id(target) in chosen:
                         team = (target.get("team") or "(unassigned)",)
-                        key = team if by == "team" and not target["rep_id"] else self.key(by, target["rep_id"], on, target)
+                        key = (
+                            team
+                            if by == "team" and not target["rep_id"]
+                            else self.key(by, target["rep_id"], on, target)
+                        )
                         goals[key] += target["value"] / days
-        wins = [(self.key(by, self.owner(k, d["closed_at"]), d["closed_at"], d), d) for k, d in self.deals.items()
-                if d["outcome"] == "won" and d["closed_at"] and first and d["closed_at"] >= first]
+        wins = [
+            (self.key(by, self.owner(k, d["closed_at"]), d["closed_at"], d), d)
+            for k, d in self.deals.items()
+            if d["outcome"] == "won" and d["closed_at"] and first and d["closed_at"] >= first
+        ]
         groups = self.grouped(by, iter(wins))
         table = {}
         for key in {*groups, *goals}:
             deals = groups.get(key, [])
             won, goal = total(deals), goals.get(key)
-            table[key] = {"n": len(deals), "won_amount": won, "target": goal, "value": won / goal if goal and won is not None else None}
+            table[key] = {
+                "n": len(deals),
+                "won_amount": won,
+                "target": goal,
+                "value": won / goal if goal and won is not None else None,
+            }
         return table
 
 
@@ -356,8 +449,17 @@ def named(curve: list[tuple[float, float, float]]) -> Row:
 
 # --- the comparison -------------------------------------------------------------------------------
 
-METRICS = ("win_rate", "new_customers", "sales_cycle", "lead_conversion", "response_time", "stage_flow", "funnel", "pipeline",
-           "quota_attainment")
+METRICS = (
+    "win_rate",
+    "new_customers",
+    "sales_cycle",
+    "lead_conversion",
+    "response_time",
+    "stage_flow",
+    "funnel",
+    "pipeline",
+    "quota_attainment",
+)
 GROUPS = ("", "rep", "team", "quarter", "lead_source")
 STAGES = ("prospect", "qualified", "quote", "contract", "won")
 

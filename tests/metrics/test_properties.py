@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from salescoach.book import Book
 from salescoach.errors import Unavailable
 from salescoach.metrics import METRICS, counted_rows, kaplan_meier, measure, wilson
@@ -21,11 +22,16 @@ Build = Callable[..., Book]
 GROUPS = (None, "rep", "manager", "quarter", "lead_source", "team,fiscal_year")
 PERIODS = (None, "2025Q3", "1999")
 ADDED_UP = {
-    "win_rate": ["n", "won", "lost", "void"], "new_customers": ["n", "returning"], "sales_cycle": ["n", "decided", "won", "open"],
-    "lead_conversion": ["n", "converted", "immature"], "response_time": ["n", "answered", "unanswered"],
-    "stage_flow": ["n", "deeper", "lost", "stuck", "skipped"], "funnel": ["n", "reached", "open"],
-    "pipeline": ["n", "without_amount", "older_than_typical"], "quota_attainment": ["n"],
-}  # fmt: skip
+    "win_rate": ["n", "won", "lost", "void"],
+    "new_customers": ["n", "returning"],
+    "sales_cycle": ["n", "decided", "won", "open"],
+    "lead_conversion": ["n", "converted", "immature"],
+    "response_time": ["n", "answered", "unanswered"],
+    "stage_flow": ["n", "deeper", "lost", "stuck", "skipped"],
+    "funnel": ["n", "reached", "open"],
+    "pipeline": ["n", "without_amount", "older_than_typical"],
+    "quota_attainment": ["n"],
+}
 
 
 @pytest.fixture(scope="session", params=range(3))
@@ -138,7 +144,14 @@ def test_wilson_contains_its_share_and_narrows_with_n(k: int, more: int) -> None
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 20), st.integers(0, 5), st.integers(0, 5)), min_size=1, max_size=15, unique_by=lambda t: t[0]))
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 20), st.integers(0, 5), st.integers(0, 5)),
+        min_size=1,
+        max_size=15,
+        unique_by=lambda t: t[0],
+    )
+)
 def test_a_survival_curve_falls_from_1_towards_0(units: list[tuple[int, int, int]]) -> None:
     curve = kaplan_meier(*zip(*units, strict=True))
     assert (np.diff(curve.survival) < 0).all() and ((curve.survival >= -1e-12) & (curve.survival < 1)).all()

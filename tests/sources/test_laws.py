@@ -31,8 +31,8 @@ SOURCE = (
     + '[deals.format]\ndecimal = "."\ndate = "%Y-%m-%d"\n'
 )
 Row = list[str]
-text = st.text(st.characters(codec="gb18030", exclude_categories=["C", "Z"]), min_size=1, max_size=6)
-plain_name = st.one_of(st.sampled_from(["Alpha", 'Inch 5"', "a, b; c", "两行\n上海", "=1+1", "NA"]), text)
+text = st.text(st.characters(codec="gb2312", exclude_categories=["C", "Z"]), min_size=1, max_size=6)
+plain_name = st.one_of(st.sampled_from(["Alpha", "𠮷野家", 'Inch 5"', "a, b; c", "两行\n上海", "=1+1", "NA"]), text)
 
 
 @st.composite
@@ -136,8 +136,8 @@ def broken_laws(rows: list[Row], book: Book) -> list[str]:
     cents_in = Counter(money)
     used = Counter(book.deals["deal_id"])
     set_aside = [json.loads(raw) for raw in book.quarantine["raw"]]
-    paid = sum(int(round(float(v) * 100)) * n for v, n in cents_in.items() if v.replace(".", "").isdigit())
-    out = sum(int(round(float(r["amount"]) * 100)) for r in set_aside if r.get("amount", "").replace(".", "").isdigit())
+    paid = sum(round(float(v) * 100) * n for v, n in cents_in.items() if v.replace(".", "").isdigit())
+    out = sum(round(float(r["amount"]) * 100) for r in set_aside if r.get("amount", "").replace(".", "").isdigit())
     kept = book.deals["amount_minor"].fillna(0)
     ids = used + Counter(r.get("deal_id", "") for r in set_aside)
     by_rep = kept.groupby(book.deals["rep_id"], dropna=False).sum()
@@ -154,7 +154,7 @@ def broken_laws(rows: list[Row], book: Book) -> list[str]:
 
 
 @given(sound_rows(), bad_rows, st.randoms())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40, deadline=None, derandomize=True)
 def test_rows_money_and_ids_in_are_used_or_set_aside(rows: list[Row], bad: list[Row], random: Any) -> None:
     mixed = [*rows, *bad]
     random.shuffle(mixed)
@@ -162,7 +162,7 @@ def test_rows_money_and_ids_in_are_used_or_set_aside(rows: list[Row], bad: list[
 
 
 @given(sound_rows(), bad_rows, st.randoms())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25, deadline=None, derandomize=True)
 def test_bad_rows_leave_the_used_ones_as_they_are(rows: list[Row], bad: list[Row], random: Any) -> None:
     mixed = [*rows, *bad]
     random.shuffle(mixed)
@@ -171,7 +171,7 @@ def test_bad_rows_leave_the_used_ones_as_they_are(rows: list[Row], bad: list[Row
 
 
 @given(sound_rows(), st.randoms())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25, deadline=None, derandomize=True)
 def test_the_order_of_rows_does_not_matter(rows: list[Row], random: Any) -> None:
     permuted = list(rows)
     random.shuffle(permuted)
@@ -180,7 +180,7 @@ def test_the_order_of_rows_does_not_matter(rows: list[Row], random: Any) -> None
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(rows=sound_rows())
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6, deadline=None, derandomize=True)
 def test_the_spelling_of_the_file_does_not_matter(kind: str, rows: list[Row]) -> None:
     rows = [*rows, ["D999", "李娜", "赢单", "2025-01-01", "1.00", "上海正大农业有限公司"]]
     assert load_files(**written_in(rows, kind)).content_hash == load(rows).content_hash

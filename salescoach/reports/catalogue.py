@@ -1,0 +1,96 @@
+"""Collects every sentence of the kit into the catalogues: `python -m salescoach.reports.catalogue`."""
+
+from __future__ import annotations
+
+import ast
+import datetime as dt
+from collections.abc import Iterable, Iterator, Mapping
+from io import BytesIO
+from pathlib import Path
+
+from salescoach.book import TABLES
+from salescoach.kit import PACKAGE, kit_path
+from salescoach.metrics import METRICS
+from salescoach.reports.stories import read_story
+from salescoach.wording import CATALOGUES, LANGUAGES, catalogue, words
+
+MARKERS = ("say", "N_")
+VERSION_LINES = (b'"Generated-By', b'"Report-Msgid-Bugs-To')  # what changes with Babel, and what we do not have
+UNDATED = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)  # a catalogue changes when its sentences do, not when it is written
+
+
+def sentences() -> list[str]:
+    """Every sentence that the kit may say, sorted."""
+    found = {*_code_sentences(), *_metric_sentences(), *(t.unlocks for t in TABLES.values()), *_notebook_sentences()}
+    return sorted(found - {""})
+
+
+def _code_sentences() -> Iterator[str]:
+    for file in sorted(PACKAGE.rglob("*.py")):
+        yield from marked(file.read_text(encoding="utf-8"))
+
+
+def marked(source: str) -> Iterator[str]:
+    """The literal first arguments of say("…"), self.say("…") and N_("…")."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call) and node.args and _name(node.func) in MARKERS:
+            first = node.args[0]
+            if isinstance(first, ast.Constant) and isinstance(first.value, str):
+                yield first.value
+
+
+def _name(function: ast.expr) -> str:
+    if isinstance(function, ast.Attribute):
+        return function.attr
+    return function.id if isinstance(function, ast.Name) else ""
+
+
+def _metric_sentences() -> Iterator[str]:
+    for metric in METRICS.values():
+        yield from (metric.title, metric.definition, metric.basis, metric.interval, metric.caveat)
+
+
+def _notebook_sentences() -> Iterator[str]:
+    for file in sorted(kit_path("notebooks").glob("*.ipynb")):
+        story = read_story(file)
+        yield story.question
+        yield from (c.source for c in story.read(words("en")).cells if c.cell_type == "markdown")
+
+
+def catalogue_text(language: str, texts: Iterable[str], known: Mapping[str, str]) -> bytes:
+    """A catalogue file: every text with what is known of it, in order; obsolete ones left out."""
+    from babel.messages.catalog import Catalog
+    from babel.messages.pofile import write_po
+
+    made = Catalog(words(language).locale, project="salescoach", charset="utf-8", fuzzy=False, creation_date=UNDATED)
+    made.header_comment = (
+        "# Sentences of salescoach. New ones are added empty by `python -m salescoach.reports.catalogue`."
+    )
+    made.revision_date, made.last_translator, made.language_team = UNDATED, "salescoach", words(language).locale
+    made.copyright_holder, made.version = "salescoach", "1"
+    for text in texts:
+        made.add(text, known.get(text, ""))
+    buffer = BytesIO()
+    write_po(buffer, made, width=110, sort_output=True, no_location=True)
+    lines = buffer.getvalue().splitlines(keepends=True)
+    return b"".join(line for line in lines if not line.startswith(VERSION_LINES))
+
+
+def update(folder: Path = CATALOGUES) -> dict[str, list[str]]:
+    """Write the catalogue of every language but English. Returns what is still untranslated in each."""
+    texts = sentences()
+    missing: dict[str, list[str]] = {}
+    for language in LANGUAGES[1:]:
+        known = catalogue(language)
+        (folder / f"{language}.po").write_bytes(catalogue_text(language, texts, known))
+        missing[language] = [t for t in texts if t not in known]
+    return missing
+
+
+def main() -> None:
+    for language, texts in update().items():
+        print(f"{language}: {len(texts)} sentences without a translation")
+
+
+if __name__ == "__main__":
+    main()
