@@ -63,7 +63,14 @@ class QuarantineError(SalescoachError):
 
 
 class Unavailable(SalescoachError):
-    """A metric that these tables cannot answer. The message says why."""
+    """A metric that these tables cannot answer. The message says why.
+
+    `text` with `values` in its {places} is the message, so that a page can say it in another language.
+    """
+
+    def __init__(self, text: str, **values: object) -> None:
+        super().__init__(text.format(**values) if values else text)
+        self.text, self.values = text, values
 
 
 class LawBroken(SalescoachError):

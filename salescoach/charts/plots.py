@@ -78,7 +78,7 @@ def plot_stage_flow(
     ax = plot_intervals(table, label, title, axis, ax=ax)
     ax.set_xlim(0, 1)
     if compared:
-        look = {"marker": "D", "s": 46, "facecolor": "white", "edgecolor": ORANGE, "lw": 1.8}
+        look: dict[str, Any] = {"marker": "D", "s": 46, "facecolor": "white", "edgecolor": ORANGE, "lw": 1.8}
         ax.scatter(table["peers"], np.arange(len(table)), **look, zorder=4, clip_on=False, label=peers_label)
         _legend(ax)
     return ax
@@ -146,7 +146,7 @@ def _rows(ax: Axes | None, names: pd.Series, texts: Sequence[str], title: str, a
     ax.grid(axis="x", color="#e4e7eb", lw=0.8)
     ax.set_axisbelow(True)
     for at, text in zip(y, texts, strict=True):
-        beside = {"xycoords": ("axes fraction", "data"), "xytext": (7, 0), "textcoords": "offset points"}
+        beside: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "xytext": (7, 0), "textcoords": "offset points"}
         ax.annotate(text, (1, at), **beside, ha="left", va="center", fontsize=8.5, color=INK)
     return ax
 
@@ -180,5 +180,5 @@ def _legend(ax: Axes) -> None:
     handles, labels = ax.get_legend_handles_labels()
     figure = ax.get_figure(root=True)
     if handles and figure is not None:
-        place = {"bbox_to_anchor": (ax.get_position().x0, 0.0), "bbox_transform": figure.transFigure}
+        place: dict[str, Any] = {"bbox_to_anchor": (ax.get_position().x0, 0.0), "bbox_transform": figure.transFigure}
         ax.legend(handles, labels, loc="lower left", **place, ncols=3, frameon=False, fontsize=8.5, borderaxespad=0.2)

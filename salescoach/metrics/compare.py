@@ -31,10 +31,16 @@ def like_for_like(book: Book, period: str | Period | None = None) -> pd.DataFram
     deals["rep_id"] = deals["rep_id"].fillna(UNASSIGNED)
     deals["is_won"] = (deals["outcome"] == "won").astype("float64")
     cells = [c for c in MIX if c in deals]
-    usual = deals.groupby(cells, dropna=False)["is_won"].transform("mean") if cells else pd.Series(deals["is_won"].mean(), deals.index)
+    whole = pd.Series(deals["is_won"].mean(), deals.index)
+    usual = deals.groupby(cells, dropna=False)["is_won"].transform("mean") if cells else whole
     deals["expected"], deals["spread"] = usual, usual * (1 - usual)
-    table = deals.groupby("rep_id", as_index=False).agg(n=("is_won", "size"), won=("is_won", "sum"), expected=("expected", "sum"),
-                                                         spread=("spread", "sum"))
+    sums = {
+        "n": ("is_won", "size"),
+        "won": ("is_won", "sum"),
+        "expected": ("expected", "sum"),
+        "spread": ("spread", "sum"),
+    }
+    table = deals.groupby("rep_id", as_index=False).agg(**sums)
     with np.errstate(divide="ignore", invalid="ignore"):
         table["z"] = (table["won"] - table["expected"]) / np.sqrt(table["spread"])
     table["p"] = [erfc(abs(z) / sqrt(2)) if np.isfinite(z) else np.nan for z in table["z"]]

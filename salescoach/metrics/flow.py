@@ -44,8 +44,9 @@ def need_stages(book: Book) -> None:
     unknown = stage_at_close_unknown(book)
     if unknown > UNKNOWN_TOLERATED:
         raise Unavailable(
-            f"the stage from which a deal was lost is unknown for {unknown:.0%} of lost deals: the export has no stage "
-            "history. Export the stage history too, or start recording it with `salescoach snapshot`"
+            "the stage from which a deal was lost is unknown for {share} of lost deals: the export has no stage "
+            "history. Export the stage history too",
+            share=f"{unknown:.0%}",
         )
 
 
@@ -319,7 +320,9 @@ def pipeline(book: Book, by: str | Sequence[str] = (), period: str | Period | No
     deals = open_deals(book, period)
     if deals.empty:
         everything = is_everything(book, as_period(book, period))
-        raise Unavailable("no deal is open" + ("" if everything else " with an expected close in the period"))
+        if everything:
+            raise Unavailable("no deal is open")
+        raise Unavailable("no deal is open with an expected close in the period")
     if "expected_close_on" not in deals and any(g in UNITS for g in groups):
         raise Unavailable("`expected_close_on` is missing in `deals`, so open deals cannot be placed in time")
     deals = with_groups(book, deals, groups, "expected_close_on", people_on="today")

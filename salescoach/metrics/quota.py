@@ -78,7 +78,7 @@ def won_deals(book: Book, period: str | Period | None = None) -> pd.DataFrame:
     """The deals won in the period, from the first day on which any target counts."""
     targets = prorated_targets(book, period)
     if targets.empty:
-        raise Unavailable(f"no target with metric `{KIND}` lies in the period")
+        raise Unavailable("no target with metric `{metric}` lies in the period", metric=KIND)
     deals = decided_deals(book, covered_period(book, period, targets))
     return deals[deals["outcome"] == "won"]
 
@@ -117,7 +117,7 @@ def quota_attainment(book: Book, by: str | Sequence[str] = "rep", period: str | 
     groups = parse_by(by)
     foreign = [g for g in groups if g not in (*PEOPLE, *UNITS)]
     if foreign:
-        raise Unavailable(f"targets are not set by {foreign[0]}, so attainment cannot be split by it")
+        raise Unavailable("targets are not set by {group}, so attainment cannot be split by it", group=foreign[0])
     keys = group_keys(groups)
     won = won_deals(book, period)
     _need_one_currency(book, won)
@@ -147,7 +147,9 @@ def _need_one_currency(book: Book, won: pd.DataFrame) -> None:
     aimed = set(targets["currency"].dropna()) if "currency" in targets else set()
     if len(aimed | set(won["currency"])) > 1 and aimed:
         named = ", ".join(sorted(aimed | set(won["currency"])))
-        raise Unavailable(f"targets and won deals are in several currencies ({named}), and sums never cross currencies")
+        raise Unavailable(
+            "targets and won deals are in several currencies ({names}), and sums never cross currencies", names=named
+        )
 
 
 def _by_unit(book: Book, period: str | Period | None, units: Sequence[str]) -> pd.DataFrame:

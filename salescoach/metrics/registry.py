@@ -45,14 +45,14 @@ class Metric:
     compute: Compute
     rows: Compute
 
-    def missing(self, book: Book) -> str | None:
+    def missing(self, book: Book) -> Unavailable | None:
         """Why the book cannot answer, or None."""
         for table, *columns in self.needs:
             if table not in book.tables:
-                return f"the book has no table `{table}`"
+                return Unavailable("the book has no table `{table}`", table=table)
             for column in columns:
                 if not book.has(table, column):
-                    return f"`{column}` is missing or empty in `{table}`"
+                    return Unavailable("`{column}` is missing or empty in `{table}`", column=column, table=table)
         return None
 
 
@@ -61,17 +61,22 @@ METRICS: dict[str, Metric] = {}
 
 @dataclass(frozen=True)
 class Measure:
-    """The answer of one metric: `table` (None where unavailable, then `because` says why)."""
+    """The answer of one metric: `table`; None where unavailable, then `reason` says why."""
 
     metric: Metric
     by: tuple[str, ...]
     period: Period
     table: pd.DataFrame | None
-    because: str | None = None
+    reason: Unavailable | None = None
 
     @property
     def available(self) -> bool:
         return self.table is not None
+
+    @property
+    def because(self) -> str | None:
+        """The reason in English."""
+        return None if self.reason is None else str(self.reason)
 
     def to_dict(self) -> dict[str, Any]:
         """The object printed by `salescoach metrics --json`; what cannot be known is null, never 0."""
@@ -140,21 +145,21 @@ def measure(
     found = find_metric(name)
     groups = parse_by(by) if by is not None else tuple(g for g in found.by if g in PEOPLE or book.has("deals", g))
     span = as_period(book, period)
-    because = found.missing(book)
-    if because is None:
+    reason = found.missing(book)
+    if reason is None:
         try:
             return Measure(found, groups, span, found.compute(book, by=groups, period=span, **options))
-        except Unavailable as reason:
-            because = str(reason)
-    return Measure(found, groups, span, None, because)
+        except Unavailable as unavailable:
+            reason = unavailable
+    return Measure(found, groups, span, None, reason)
 
 
 def counted_rows(book: Book, name: str, period: str | Period | None = None, **options: Any) -> pd.DataFrame:
     """The records a metric counts: as many rows as the sum of its `n`. Raises Unavailable."""
     found = find_metric(name)
-    because = found.missing(book)
-    if because is not None:
-        raise Unavailable(f"{name} is unavailable, because {because}.")
+    reason = found.missing(book)
+    if reason is not None:
+        raise reason
     return found.rows(book, period=as_period(book, period), **options)
 
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from salescoach.wording import N_
 
-
 TEXT_GROUPS = (N_("(unassigned)"), N_("(undated)"), N_("(none)"), N_("(other)"))
 
 
@@ -30,7 +29,7 @@ GROUP_LABELS = {
     "team": N_("Team"),
     "manager": N_("Manager"),
     "stage": N_("Stage"),
-    "pipeline": N_("Pipeline"),
+    "pipeline": N_("Sales pipeline"),
     "lead_source": N_("Lead source"),
     "product": N_("Product"),
     "segment": N_("Segment"),

@@ -403,8 +403,9 @@ class Report:
         table["signal"] = table["signal"].fillna("few").map(lambda s: say(SIGNALS[s]))
         notes = [
             say(
-                "In the order of names, not of results. Expected: the wins that the team's usual rates give for each rep's own mix of "
-                "segments and deal types. A signal is named only if it survives a control for many comparisons (false-discovery rate 10 %)."
+                "In the order of names, not of results. Expected: the wins that the team's usual rates give for each "
+                "rep's own mix of segments and deal types. A signal is named only if it survives a control for many "
+                "comparisons (false-discovery rate 10 %)."
             ),
             say("Nobody is compared on fewer than ten decided deals."),
         ]
@@ -463,8 +464,8 @@ class Report:
         """What stands behind the figures of the others."""
         say = self.say
         text = say(
-            "“Others” are at least {n} other reps taken together; shares are rounded to 5 points, times to two digits. Where fewer stand "
-            "behind a figure it is not shown.",
+            "“Others” are at least {n} other reps taken together; shares are rounded to 5 points, times to two digits. "
+            "Where fewer stand behind a figure it is not shown.",
             n=OTHERS,
         )
         return render("empty", text, text)

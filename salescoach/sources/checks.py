@@ -119,7 +119,7 @@ def unmatched_keys(tables: Mapping[str, pd.DataFrame]) -> list[dict[str, Any]]:
     return notes
 
 
-def deal_notes(deals: pd.DataFrame, closed_on: pd.Series, as_of_on: pd.Timestamp) -> list[dict[str, Any]]:
+def deal_notes(deals: pd.DataFrame, as_of_on: pd.Timestamp) -> list[dict[str, Any]]:
     """Things a reader of the numbers should know about the deals."""
     outcome = deals["outcome"]
     ids = deals["deal_id"]
@@ -136,7 +136,6 @@ def deal_notes(deals: pd.DataFrame, closed_on: pd.Series, as_of_on: pd.Timestamp
         add("no-created-date", "created_at", deals["created_at"].isna())
     if "closed_at" in deals:
         add("decided-without-close-date", "closed_at", decided & deals["closed_at"].isna())
-        add("closed-on-month-end", "closed_at", decided & closed_on.dt.is_month_end)
     if "amount" in deals:
         add("open-without-amount", "amount", open_ & deals["amount"].isna())
         add("won-without-amount", "amount", (outcome == "won") & ~(deals["amount"] > 0))

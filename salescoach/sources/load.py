@@ -77,7 +77,7 @@ def load_book(
     if "stage_history" not in drafts and "day" in (precision.get("deals.created_at"), precision.get("deals.closed_at")):
         precision["stage_history.entered_at"] = "day"
     notes += _name_owners(tables) + checks.unmatched_keys(tables)
-    notes += checks.deal_notes(tables["deals"], _local(tables["deals"].get("closed_at"), zone), _local_day(end, zone))
+    notes += checks.deal_notes(tables["deals"], _local_day(end, zone))
     quality = checks.quality(drafts, tables, notes, found.ignored, money)
     quality["tolerated"] = found.source.tolerate.get("quarantined", QUARANTINED_TOLERATED)
     checks.check_laws(quality)
@@ -161,9 +161,7 @@ def _local_day(instant: pd.Timestamp, zone: str) -> pd.Timestamp:
     return instant.tz_convert(zone).tz_localize(None).normalize()
 
 
-def _local(instants: pd.Series | None, zone: str) -> pd.Series:
-    if instants is None:
-        return pd.Series(dtype="datetime64[us]")
+def _local(instants: pd.Series, zone: str) -> pd.Series:
     days: pd.Series = instants.dt.tz_convert(zone).dt.tz_localize(None).dt.normalize()
     return days
 
@@ -220,7 +218,7 @@ def _finish_deals(
     deals["outcome"] = deals["outcome"].fillna(by_stage) if "outcome" in deals else by_stage
     notes = checks.contradictions(deals, by_stage)
     if log is not None or "closed_at" in deals:
-        _take_close_from_log(deals, history)
+        notes += _take_close_from_log(deals, history, process.calendar.timezone)
     if "amount_minor" in deals:
         deals["amount_loaded_minor"] = deals["amount_minor"]
         nothing = (deals["outcome"] == "lost") & (deals["amount_minor"] == 0).fillna(False)
@@ -229,15 +227,21 @@ def _finish_deals(
     return deals, history, notes
 
 
-def _take_close_from_log(deals: pd.DataFrame, history: pd.DataFrame) -> None:
-    """The real close is the log's entry into the closed stage; the CRM's close date only where there is none."""
+def _take_close_from_log(deals: pd.DataFrame, history: pd.DataFrame, zone: str) -> list[dict[str, Any]]:
+    """The real close is the log's entry into the closed stage; the CRM's close date only where there is none.
+
+    Returns a note of the deals whose close date was put on the end of a month, against the log.
+    """
     last = history.drop_duplicates("deal_id", keep="last").set_index("deal_id")
     closed = deals["outcome"] != "open"
     logged = of_deals(deals, last["entered_at"])
     observed = (of_deals(deals, last["evidence"]) == "observed") & (of_deals(deals, last["stage"]) == deals["stage"])
-    logged = logged.where(observed)
+    logged = logged.where(observed & closed)
     given = deals["closed_at"] if "closed_at" in deals else pd.Series(pd.NaT, deals.index, dtype="datetime64[us, UTC]")
     deals["closed_at"] = logged.where(logged.notna(), given).where(closed)
+    given_on, logged_on = _local(given, zone), _local(logged, zone)
+    moved = given_on.dt.is_month_end & logged_on.notna() & (given_on != logged_on)
+    return checks.note("closed-on-month-end", "deals", "closed_at", deals[moved], deals["deal_id"][moved])
 
 
 def _name_owners(tables: dict[str, pd.DataFrame]) -> list[dict[str, Any]]:

@@ -114,6 +114,19 @@ def test_the_logged_close_counts_before_the_given_one(tmp_path: Path) -> None:
     assert str(book.local_days(book.deals["closed_at"]).iloc[0].date()) == "2025-01-20"
 
 
+def test_a_close_moved_to_the_end_of_the_month_is_noted(tmp_path: Path) -> None:
+    log = LOG + "A,2025-01-01,Prospecting\nA,2025-01-20,Won\nB,2025-01-01,Prospecting\nB,2025-01-31,Won\n"
+    deals = DEALS + "A,Won,2025-01-01,2025-01-31,,\nB,Won,2025-01-01,2025-01-31,,\n"
+    notes = book_of(tmp_path, deals, log).quality["notes"]
+    assert [n["examples"] for n in notes if n["check"] == "closed-on-month-end"] == [["A"]]
+
+
+def test_a_log_row_that_stands_twice_is_quarantined(tmp_path: Path) -> None:
+    log = LOG + "A,2025-01-01,Prospecting\nA,2025-01-01,Prospecting\n"
+    row = book_of(tmp_path, DEALS + "A,Prospecting,2025-01-01,,,\n", log).quarantine.iloc[0]
+    assert (row["file"], row["line"], row["reason"]) == ("stage_history.csv", 3, "duplicate")
+
+
 def test_log_rows_of_no_used_deal_are_quarantined(tmp_path: Path) -> None:
     log = LOG + "A,2025-01-01,Prospecting\nZ,2025-01-20,Won\n"
     row = book_of(tmp_path, DEALS + "A,Prospecting,2025-01-01,,,\n", log).quarantine.iloc[0]
