@@ -146,7 +146,11 @@ def _rows(ax: Axes | None, names: pd.Series, texts: Sequence[str], title: str, a
     ax.grid(axis="x", color="#e4e7eb", lw=0.8)
     ax.set_axisbelow(True)
     for at, text in zip(y, texts, strict=True):
-        beside: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "xytext": (7, 0), "textcoords": "offset points"}
+        beside: dict[str, Any] = {
+            "xycoords": ("axes fraction", "data"),
+            "xytext": (7, 0),
+            "textcoords": "offset points",
+        }
         ax.annotate(text, (1, at), **beside, ha="left", va="center", fontsize=8.5, color=INK)
     return ax
 

@@ -21,7 +21,8 @@ FALSE_DISCOVERY = 0.10
 def like_for_like(book: Book, period: str | Period | None = None) -> pd.DataFrame:
     """Each rep's wins beside the wins expected from the rep's own mix of deals.
 
-    Expected: every decided deal counts with the win rate of its cell (segment × deal type, as far as known) over all reps of the book.
+    Expected: every decided deal counts with the win rate of its cell (segment × deal type, as far as known) over all
+    reps of the book.
     z = (won - expected) / sqrt(Σ p (1 - p)); names are given by Benjamini-Hochberg at a false-discovery rate of 10 %.
 
     Returns rep_id, n, won, expected, z, p, signal: above, below, none, or few (under 10 decided deals).

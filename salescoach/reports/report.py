@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ from salescoach.reports.fields import CHECKS, FIELDS, SIGNALS, TEXT_GROUPS, Fiel
 from salescoach.sources import load_book
 from salescoach.wording import N_, NOTHING, Words, words
 
+COUNTED = ("win_rate", "new_customers")  # a figure of these is a number of deals, not of money
 KEY_FIGURES = (
     "quota_attainment",
     "win_rate",
@@ -140,7 +142,8 @@ class Report:
                 "instead.",
                 who=self.who,
             )
-        if self.measure("win_rate").table is not None and not self.measure("win_rate").table["n"].sum():  # type: ignore[index, union-attr]
+        decided = self.measure("win_rate").table
+        if decided is not None and not decided["n"].sum():
             return say("No deal of {who} was won or lost in this period: rates stay empty.", who=self.who)
         return ""
 
@@ -252,6 +255,10 @@ class Report:
         shown = [table[g].map(lambda v: written(self.say, v, "text", "")) for g in groups]
         return pd.Series([" · ".join(parts) for parts in zip(*shown, strict=True)], table.index)
 
+    def _currencies(self, table: pd.DataFrame) -> list[str]:
+        """The currency of each row's amounts."""
+        return table["currency"].tolist() if "currency" in table else [currency_of(self.book)] * len(table)
+
     def _draw_intervals(self, found: Measure, table: pd.DataFrame, groups: list[str]) -> Drawing:
         say, unit = self.say, found.metric.unit
         table = table.assign(name=self._names(table, groups))
@@ -300,10 +307,9 @@ class Report:
     def _draw_pipeline(self, found: Measure, table: pd.DataFrame, groups: list[str]) -> Drawing:
         say = self.say
         table = table.assign(name=self._names(table, groups))
-        money = currency_of(self.book)
         table["text"] = [
             f"n={say.number(n)} · {written(say, v, 'money', money)}"
-            for n, v in zip(table["n"], table["value"], strict=True)
+            for n, v, money in zip(table["n"], table["value"], self._currencies(table), strict=True)
         ]
         title = say("Where do open deals stand, and which wait too long?")
         axes = charts.plot_pipeline(table, "name", title, say("open deals"), say("longer in the stage than typical"))
@@ -344,9 +350,17 @@ class Report:
         items = [item for item in (self._card(name) for name in KEY_FIGURES) if item is not None]
         return render("cards", "[" + "; ".join(f"{i['name']}: {i['value']}" for i in items) + "]", items)
 
+    def _figure(self, name: str, by: str | Sequence[str] = ()) -> Measure:
+        """A metric as one figure per person: rates and counts over all currencies, which only amounts must keep apart."""
+        deals = self.book.tables["deals"]
+        if name not in COUNTED or "currency" not in deals:
+            return self.measure(name, by)
+        plain = {**self.book.tables, "deals": deals.drop(columns="currency")}
+        return measure(replace(self.book, tables=plain), name, by=by, period=self.period)
+
     def _card(self, name: str) -> dict[str, str] | None:
         say = self.say
-        found = self.measure(name)
+        found = self._figure(name)
         if found.table is None or found.table.empty:
             because = (
                 "" if found.because is None else say("unavailable, because {because}", because=self._because(found))
@@ -354,11 +368,12 @@ class Report:
             return {"name": say(METRICS[name].title), "value": NOTHING, "range": because, "peers": ""}
         currency = currency_of(self.book)
         if name == "pipeline":
-            deals, amount = int(found.table["n"].sum()), found.table["value"].sum(min_count=1)
+            amounts = found.table.assign(currency=self._currencies(found.table))
+            sums = amounts.groupby("currency")["value"].sum(min_count=1)
             return {
                 "name": say("Open deals"),
-                "value": say.number(deals),
-                "range": written(say, amount, "money", currency),
+                "value": say.number(found.table["n"].sum()),
+                "range": " + ".join(written(say, amount, "money", str(c)) for c, amount in sums.items()),
                 "peers": "",
             }
         row = found.table.iloc[0].to_dict()
@@ -379,7 +394,7 @@ class Report:
         table = people.reset_index(drop=True)
         columns: list[Field] = []
         for name, fields in _ROSTER.items():
-            found = self.measure(name, by="rep")
+            found = self._figure(name, by="rep")
             if found.table is not None:
                 part = found.table.rename(columns={f.column: f"{name}_{f.column}" for f in fields}).rename(
                     columns={c: f"{name}_{c}" for f in fields for c in (f.low, f.high) if c}
