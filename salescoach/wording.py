@@ -73,7 +73,8 @@ class Words:
         from babel.numbers import format_compact_decimal, get_currency_symbol
 
         symbol = OWN_SYMBOLS.get(currency) or get_currency_symbol(currency, self.locale)
-        return symbol + format_compact_decimal(amount, format_type="short", locale=self.locale, fraction_digits=1)
+        short: str = format_compact_decimal(amount, format_type="short", locale=self.locale, fraction_digits=1)
+        return symbol + short
 
     def date(self, day: object) -> str:
         from babel.dates import format_date
@@ -84,9 +85,14 @@ class Words:
 NOTHING = "–"
 
 
+def is_known(value: object) -> bool:
+    """False for what is null in any of its forms."""
+    return value is not None and str(value) not in ("nan", "NaT", "<NA>")
+
+
 def _known(value: object) -> str:
     """A dash for what is not known, else an empty text."""
-    return NOTHING if value is None or value != value or str(value) in ("NaT", "<NA>") else ""
+    return "" if is_known(value) else NOTHING
 
 
 def words(language: str) -> Words:

@@ -14,7 +14,7 @@ from salescoach.book import Book
 from salescoach.kit import kit_path
 from salescoach.metrics import currency_of
 from salescoach.reports.fields import GROUP_LABELS, TEXT_GROUPS, Field
-from salescoach.wording import N_, NOTHING, Words
+from salescoach.wording import N_, NOTHING, Words, is_known
 
 PRECISE_FROM = 400  # from this n on a share is written with one decimal
 
@@ -64,7 +64,7 @@ def written(say: Words, value: object, kind: str, currency: str, n: object = Non
     """A value as a person reads it; a dash for what is not known."""
     if isinstance(value, str) and kind == "text":
         return say(value) if value in TEXT_GROUPS else value
-    if value is None or value is pd.NA or value is pd.NaT or value != value:
+    if not is_known(value):
         return NOTHING
     if kind in ("share", "ratio"):
         exact = kind == "share" and isinstance(n, int | float) and n >= PRECISE_FROM

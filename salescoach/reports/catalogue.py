@@ -14,7 +14,7 @@ from salescoach.metrics import METRICS
 from salescoach.reports.stories import read_story
 from salescoach.wording import CATALOGUES, LANGUAGES, catalogue, words
 
-MARKERS = ("say", "N_")
+MARKERS = ("say", "N_", "Unavailable")
 VERSION_LINES = (b'"Generated-By', b'"Report-Msgid-Bugs-To')  # what changes with Babel, and what we do not have
 UNDATED = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)  # a catalogue changes when its sentences do, not when it is written
 
@@ -31,7 +31,7 @@ def _code_sentences() -> Iterator[str]:
 
 
 def marked(source: str) -> Iterator[str]:
-    """The literal first arguments of say("…"), self.say("…") and N_("…")."""
+    """The literal first arguments of say("…"), self.say("…"), N_("…") and Unavailable("…")."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Call) and node.args and _name(node.func) in MARKERS:
             first = node.args[0]

@@ -21,8 +21,8 @@ from salescoach.metrics.flow import open_deals, typical_days
 from salescoach.metrics.peers import OTHERS, peer_table
 from salescoach.process import Period, parse_period
 from salescoach.reports.blocks import Block, Cell, Column, cell, render, table_block, text_table, written
-from salescoach.reports.borrowed import in_language
 from salescoach.reports.fields import CHECKS, FIELDS, SIGNALS, TEXT_GROUPS, Field, interval
+from salescoach.reports.hints import in_language
 from salescoach.sources import load_book
 from salescoach.wording import N_, NOTHING, Words, words
 
@@ -237,7 +237,7 @@ class Report:
         )
 
     def _because(self, found: Measure) -> str:
-        return in_language(self.say, str(found.because))
+        return "" if found.reason is None else self.say(found.reason.text, **found.reason.values)
 
     def _unavailable(self, found: Measure) -> Block:
         text = self.say(
@@ -351,7 +351,7 @@ class Report:
         return render("cards", "[" + "; ".join(f"{i['name']}: {i['value']}" for i in items) + "]", items)
 
     def _figure(self, name: str, by: str | Sequence[str] = ()) -> Measure:
-        """A metric as one figure per person: rates and counts over all currencies, which only amounts must keep apart."""
+        """A metric as one figure per person: numbers of deals go over all currencies, only amounts keep them apart."""
         deals = self.book.tables["deals"]
         if name not in COUNTED or "currency" not in deals:
             return self.measure(name, by)
@@ -363,7 +363,7 @@ class Report:
         found = self._figure(name)
         if found.table is None or found.table.empty:
             because = (
-                "" if found.because is None else say("unavailable, because {because}", because=self._because(found))
+                say("unavailable, because {because}", because=self._because(found)) if found.reason else ""
             )
             return {"name": say(METRICS[name].title), "value": NOTHING, "range": because, "peers": ""}
         currency = currency_of(self.book)
@@ -399,7 +399,7 @@ class Report:
                 part = found.table.rename(columns={f.column: f"{name}_{f.column}" for f in fields}).rename(
                     columns={c: f"{name}_{c}" for f in fields for c in (f.low, f.high) if c}
                 )
-                wanted = [c for c in part if c.startswith(f"{name}_")]
+                wanted = [str(c) for c in part if str(c).startswith(f"{name}_")]
                 table = table.merge(part[["rep_id", *wanted]], on="rep_id", how="left", validate="1:1")
                 columns += [
                     Field(

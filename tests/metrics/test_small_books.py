@@ -285,7 +285,7 @@ def test_stages_are_unavailable_where_they_are_only_assumed(book_of: Build) -> N
     history["evidence"] = pd.Series(["assumed", "observed"], dtype="str")
     answer = measure(Book({**book.tables, "stage_history": history}, book.process, book.as_of, "CNY"), "stage_flow")
     assert not answer.available and "unknown for 100% of lost deals" in str(answer.because)
-    assert "salescoach snapshot" in str(answer.because)
+    assert "Export the stage history too" in str(answer.because)
 
 
 # --- pipeline -------------------------------------------------------------------------------------
