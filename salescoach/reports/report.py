@@ -289,7 +289,7 @@ class Report:
         say = self.say
         table = table.assign(name=self._names(table, groups))
         table["text"] = [
-            f"{say.number(r)} · {say.percent(v)}" for r, v in zip(table["reached"], table["value"], strict=True)
+            f"n={say.number(r)} · {say.percent(v)}" for r, v in zip(table["reached"], table["value"], strict=True)
         ]
         title = say("How far do deals get?")
         axes = charts.plot_funnel(table, "name", title, say("deals that reached the stage"), say("still open there"))
@@ -362,9 +362,7 @@ class Report:
         say = self.say
         found = self._figure(name)
         if found.table is None or found.table.empty:
-            because = (
-                say("unavailable, because {because}", because=self._because(found)) if found.reason else ""
-            )
+            because = say("unavailable, because {because}", because=self._because(found)) if found.reason else ""
             return {"name": say(METRICS[name].title), "value": NOTHING, "range": because, "peers": ""}
         currency = currency_of(self.book)
         if name == "pipeline":
