@@ -33,7 +33,7 @@ _HOME = {
     "open_report": "reports",
     "read_process": "process",
     "run_batch": "batch",
-    "sample_book": "reports",
+    "sample_book": "sources",
 }
 
 __all__ = sorted([*_HOME, "__version__"])
@@ -71,5 +71,5 @@ if TYPE_CHECKING:
     from salescoach.metrics import win_rate as win_rate
     from salescoach.process import read_process as read_process
     from salescoach.reports import open_report as open_report
-    from salescoach.reports import sample_book as sample_book
     from salescoach.sources import load_book as load_book
+    from salescoach.sources import sample_book as sample_book

@@ -12,7 +12,7 @@ TRIAL = ROOT.parent / "shared" / "data"
 
 @pytest.fixture(scope="session")
 def demo_book():
-    from salescoach.reports import sample_book
+    from salescoach.sources import sample_book
 
     return sample_book()
 

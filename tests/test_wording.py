@@ -175,7 +175,7 @@ def test_every_hint_in_the_sources_is_known() -> None:
 
 
 def test_what_to_do_about_a_row_is_said_in_chinese() -> None:
-    from salescoach.reports import sample_book
+    from salescoach.sources import sample_book
 
     hints = sample_book().quarantine["hint"].unique()
     assert len(hints) > 10

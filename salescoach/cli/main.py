@@ -96,7 +96,7 @@ def demo(out: str, book_only: bool, language: str, workers: int | None) -> None:
     """Build the book of the bundled demo data and make every report for one team and each of its reps."""
     from salescoach.batch import Order, PlanFile, run_batch
     from salescoach.book import save_book
-    from salescoach.reports import sample_book
+    from salescoach.sources import sample_book
 
     click.echo("Building the book from the demo data …")
     book = sample_book()

@@ -302,7 +302,7 @@ def typical_days(book: Book, share: float = 0.8) -> pd.Series:
 @metric(
     "Pipeline",
     "Open deals as of the day of the data, by the stage they stand in, with their amounts and the age of their stay.",
-    basis="stock at as_of (a period, or a group of time, is that of the expected close)",
+    basis="the state of the day of the data; a period or a group of time means the expected close",
     interval="none: a stock is counted, not estimated",
     unit="money",
     needs=[("deals", "outcome")],

@@ -14,7 +14,6 @@ from salescoach import charts
 from salescoach.book import TABLES, Book, open_book
 from salescoach.charts import Drawing
 from salescoach.errors import UsageError
-from salescoach.kit import kit_path
 from salescoach.metrics import METRICS, Measure, currency_of, measure
 from salescoach.metrics.compare import like_for_like
 from salescoach.metrics.flow import open_deals, typical_days
@@ -23,7 +22,7 @@ from salescoach.process import Period, parse_period
 from salescoach.reports.blocks import Block, Cell, Column, cell, render, table_block, text_table, written
 from salescoach.reports.fields import CHECKS, FIELDS, SIGNALS, TEXT_GROUPS, Field, interval
 from salescoach.reports.hints import in_language
-from salescoach.sources import load_book
+from salescoach.sources import sample_book
 from salescoach.wording import N_, NOTHING, Words, words
 
 COUNTED = ("win_rate", "new_customers")  # a figure of these is a number of deals, not of money
@@ -57,11 +56,6 @@ def find_book(book: str | Path | Book) -> Book:
     if isinstance(book, Book):
         return book
     return sample_book() if str(book) == DEMO else open_book(book)
-
-
-def sample_book() -> Book:
-    """The book of the bundled demo data: about 4,000 deals of 24 reps in 4 teams over 24 months, with known truth."""
-    return load_book(kit_path("data/demo"))
 
 
 def open_report(

@@ -96,6 +96,11 @@ def load_book(
     )
 
 
+def sample_book() -> Book:
+    """The book of the bundled demo data: about 4,000 deals of 24 reps in 4 teams over 24 months, with known truth."""
+    return load_book(kit_path("data/demo"))
+
+
 def check_tolerance(book: Book) -> None:
     """Raise QuarantineError (exit code 4) if more deals were quarantined than tolerated. The book stays usable."""
     counts, limit = book.quality["rows"]["deals"], book.quality["tolerated"]

@@ -11,9 +11,9 @@ import pytest
 
 from salescoach.book import Book
 from salescoach.charts import Drawing
-from salescoach.reports import page_html, sample_book
+from salescoach.reports import page_html
 from salescoach.reports.blocks import Block
-from salescoach.sources import load_book
+from salescoach.sources import load_book, sample_book
 
 FILES = {
     "deals.csv": """\
