@@ -47,13 +47,16 @@ def sum_interval(total: Any, squares: Any, z: float = Z95) -> tuple[Floats, Floa
 
 
 def mean_interval(total: Any, squares: Any, n: Any, z: float = Z95) -> tuple[Floats, Floats, Floats]:
-    """Mean with its normal interval, from n, Σx and Σx². Null where n is 0; no interval where n is 1."""
+    """Mean with its normal interval, from n, Σx and Σx². Null where n is 0; no interval where n is 1.
+
+    Times and amounts are averaged here, so the interval ends at 0.
+    """
     total, squares, n = (np.asarray(v, float) for v in (total, squares, n))
     with np.errstate(divide="ignore", invalid="ignore"):
         mean = total / n
         half = z * np.sqrt(np.maximum(squares / n - mean * mean, 0) / (n - 1))
     half = np.where(n > 1, half, np.nan)
-    return np.where(n > 0, mean, np.nan), mean - half, mean + half
+    return np.where(n > 0, mean, np.nan), np.maximum(mean - half, 0.0), mean + half
 
 
 @dataclass(frozen=True)

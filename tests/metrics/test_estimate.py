@@ -157,3 +157,10 @@ def test_an_interval_narrower_than_one_step_is_that_step() -> None:
 def test_one_deal_has_a_median_and_no_interval() -> None:
     value, low, high = kaplan_meier([5], [1], [0]).quantile(0.5)
     assert value == 5 and np.isnan(low) and np.isnan(high)
+
+
+def test_the_interval_of_a_mean_amount_does_not_go_below_zero():
+    # 1, 1, 10: mean 4, standard error 3, half width 5.88
+    mean, low, high = mean_interval(12, 102, 3)
+    assert (float(mean), float(low)) == (4.0, 0.0)
+    assert float(high) == pytest.approx(9.88, abs=0.01)
