@@ -74,7 +74,9 @@ def ended_passages(
     rows["counted_on"] = rows["ended_on"].mask(rows["stuck"], matured_on)
     rows = rows[rows["stuck"] | rows["fate"].isin(["deeper", "lost"])]
     rows = rows[in_period(book, period, rows["counted_on"])]
-    rows["went_on"] = (rows["fate"] == "deeper") & ~(rows["jumped"] if rule == "strict" else False)
+    rows["went_on"] = rows["fate"] == "deeper"
+    if rule == "strict":
+        rows["went_on"] &= ~rows["jumped"]
     return joined(book, rows if rule == "reached" else rows[~rows["skipped"]])
 
 

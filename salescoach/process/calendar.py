@@ -129,7 +129,7 @@ def _warn_beyond(calendar: Calendar, last_year: int) -> None:
 def _table(calendar: Calendar, first_year: int, last_year: int) -> NDArray[np.int64]:
     """Working days before each day, from 1 January of the first year to the day after the last."""
     first = np.datetime64(f"{first_year:04d}-01-01", "D")
-    days = np.arange(first, np.datetime64(f"{last_year:04d}-12-31", "D") + 1)
+    days = np.arange(first, np.datetime64(f"{last_year + 1:04d}-01-01", "D"))
     # 1970-01-01 was a Thursday, the fourth day of the week.
     weekday = (days.astype(np.int64) + 3) % 7
     works = np.isin(weekday, [WEEKDAYS.index(day) for day in calendar.workdays])
