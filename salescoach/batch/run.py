@@ -6,9 +6,10 @@ import datetime as dt
 import json
 import multiprocessing
 import os
+import signal
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
+from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -137,26 +138,46 @@ def _write_peers(folder: Path, peers: dict[str, Any]) -> None:
 def _execute(
     tasks: Sequence[Task], workers: int | None, progress: Progress | None, executor: Executor | None
 ) -> Iterator[Outcome]:
-    if executor is not None:
-        yield from _collect(executor, tasks, progress)
-        return
+    """Outcomes as they come; each is announced to `progress`."""
     count = max(1, min(workers or os.cpu_count() or 1, len(tasks)))
-    with ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn")) as pool:
-        yield from _collect(pool, tasks, progress)
-
-
-def _collect(executor: Executor, tasks: Sequence[Task], progress: Progress | None) -> Iterator[Outcome]:
-    """Outcomes as they come; a worker that died takes only its own report with it."""
-    waiting = {executor.submit(run_task, task): task for task in tasks}
-    for number, future in enumerate(as_completed(waiting), start=1):
-        task = waiting[future]
-        error = future.exception()
-        outcome = (
-            future.result() if error is None else Outcome(task.file, "failed", 0.0, error=f"the worker died: {error}")
-        )
+    outcomes = _collect(executor, tasks) if executor is not None else _in_processes(tasks, count)
+    for number, outcome in enumerate(outcomes, start=1):
         if progress is not None:
             progress(outcome, number, len(tasks))
         yield outcome
+
+
+def _in_processes(tasks: Sequence[Task], count: int) -> Iterator[Outcome]:
+    """In local worker processes. One that dies breaks its pool: what it left is made in a process of its own, each."""
+    left: list[Task] = []
+    with _pool(count) as pool:
+        try:
+            yield from _collect(pool, tasks, left)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    for task in left:
+        with _pool(1) as pool:
+            yield from _collect(pool, [task])
+
+
+def _pool(count: int) -> ProcessPoolExecutor:
+    """Workers that leave Ctrl-C to this process: it starts no more reports and ends when the running ones are done."""
+    ignore = (signal.SIGINT, signal.SIG_IGN)
+    return ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), initializer=signal.signal, initargs=ignore)
+
+
+def _collect(executor: Executor, tasks: Sequence[Task], left: list[Task] | None = None) -> Iterator[Outcome]:
+    """Outcomes of one executor. Tasks of a broken pool go to `left`; where there is no such list, they failed."""
+    waiting = {executor.submit(run_task, task): task for task in tasks}
+    for future in as_completed(waiting):
+        error = future.exception()
+        if error is None:
+            yield future.result()
+        elif left is not None and isinstance(error, BrokenExecutor):
+            left.append(waiting[future])
+        else:
+            yield Outcome(waiting[future].file, "failed", 0.0, error=f"the worker died: {error}")
 
 
 def _in_order(jobs: Sequence[Job], outcomes: Iterator[Outcome]) -> list[Outcome]:

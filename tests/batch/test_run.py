@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
+import subprocess
+import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nbformat
 import pandas as pd
+import psutil
 import pytest
 
 from salescoach.batch import Order, PlanFile, run_batch
@@ -114,6 +120,62 @@ def test_peers_are_published_only_as_aggregates(run):
     table = pd.read_parquet(file)
     assert "rep_id" not in table and "n" not in table
     assert (table.loc[~table["hidden"], "reps"] >= 6).all()
+
+
+def test_a_worker_that_is_killed_takes_only_its_own_report(demo_book, tmp_path):
+    """The first kernel kills its parent, the worker; the pool breaks, and the other report is made all the same."""
+    killer = write_notebook(
+        tmp_path / "killer.ipynb",
+        'import os, signal\nrep == "R01" and os.kill(os.getppid(), signal.SIGKILL)\n"alive"',
+    )
+    plan = PlanFile(reports=(Order(notebook=str(killer), per="rep", only=("R01", "R02")),))
+    run = run_batch(demo_book, plan, tmp_path / "out", workers=2)
+    assert [o.status for o in run.outcomes] == ["failed", "done"]
+    assert "the worker died" in run.outcomes[0].error
+
+
+def still_running(group: int, patience: float = 10) -> list[str]:
+    """Commands of a process group that are alive after a while."""
+    until = time.monotonic() + patience
+    while True:
+        alive = [
+            p for p in psutil.process_iter(["pid", "status", "cmdline"]) if p.info["status"] != psutil.STATUS_ZOMBIE
+        ]
+        names = [
+            " ".join(p.info["cmdline"] or []) for p in alive if psutil.pid_exists(p.pid) and group_of(p.pid) == group
+        ]
+        if not names or time.monotonic() > until:
+            return names
+        time.sleep(0.2)
+
+
+def group_of(pid: int) -> int | None:
+    try:
+        return os.getpgid(pid)
+    except ProcessLookupError:
+        return None
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no process groups")
+def test_ctrl_c_stops_with_130_publishes_nothing_and_leaves_no_process(tmp_path):
+    code = "from salescoach.cli import main; main()"
+    command = [sys.executable, "-c", code, "demo", "--workers", "1"]
+    child = subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    assert child.stderr is not None
+    assert "[1/10]" in child.stderr.readline()
+    os.killpg(child.pid, signal.SIGINT)
+    rest = child.stderr.read()
+    assert child.wait(60) == 130
+    assert "salescoach: stopped." in rest and "Traceback" not in rest
+    assert not (tmp_path / "salescoach-demo" / "current").exists()
+    assert still_running(group=child.pid) == []
 
 
 def test_any_executor_will_do_and_current_moves_on(demo_book, tmp_path):
