@@ -154,7 +154,7 @@ def _in_processes(tasks: Sequence[Task], count: int) -> Iterator[Outcome]:
         try:
             yield from _collect(pool, tasks, left)
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(wait=True, cancel_futures=True)
             raise
     for task in left:
         with _pool(1) as pool:
