@@ -16,7 +16,7 @@ from salescoach.book.privacy import OTHER_REP, hide_colleagues, own_quarantine
 from salescoach.book.replay import replay
 from salescoach.book.tables import TABLES
 from salescoach.errors import Unavailable, UsageError, suggestion
-from salescoach.process import Process, process_to_dict
+from salescoach.process import Process, parse_day, process_to_dict
 
 __all__ = ["OTHER_REP", "Book", "in_order"]
 
@@ -185,7 +185,7 @@ class Book:
         owner, amount and expected close are wound back where `changes` recorded them. What the CRM keeps of the
         present only (probability, forecast category, reasons) is blank for deals that moved since.
         """
-        day = pd.Timestamp(on).normalize()
+        day = pd.Timestamp(parse_day(on, "as-of"))
         if day > self.as_of_on:
             raise UsageError(f"as-of {day.date()} is later than the data, which end on {self.as_of_on.date()}.")
         end = (day + pd.Timedelta(days=1)).tz_localize(self.timezone).tz_convert("UTC") - pd.Timedelta("1us")

@@ -11,7 +11,7 @@ from salescoach.process.company_calendar import Calendar, FiscalYear
 from salescoach.process.fields import Words, fold_name
 from salescoach.process.fiscal import fiscal_span
 from salescoach.process.model import Match, Meaning, Pipeline, Process, Stage, StageName
-from salescoach.process.periods import UNDATED, Period, Unit, parse_period, period_of, previous_period
+from salescoach.process.periods import UNDATED, Period, Unit, parse_day, parse_period, period_of, previous_period
 from salescoach.process.read import parse_process, process_from_dict, process_to_dict, read_process
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "fiscal_span",
     "fold_name",
     "is_working_day",
+    "parse_day",
     "parse_period",
     "parse_process",
     "period_of",

@@ -58,6 +58,18 @@ class Period:
         return np.asarray(inside, dtype=bool)
 
 
+def parse_day(written: str | date, option: str) -> date:
+    """A day written as 2026-09-30. Raises UsageError naming `option` for any other spelling, which could be misread."""
+    if isinstance(written, date):
+        return written
+    if re.fullmatch(r"\d{4}-\d{2}-\d{2}", written):
+        try:
+            return date.fromisoformat(written)
+        except ValueError:
+            pass
+    raise UsageError(f"{option}: {written!r} is no day. Write it as year-month-day, such as 2026-09-30.")
+
+
 def parse_period(text: str | None, process: Process, as_of_on: date) -> Period:
     """The period a person wrote; nothing written means everything up to `as_of_on`.
 

@@ -138,6 +138,7 @@ def deal_notes(deals: pd.DataFrame, as_of_on: pd.Timestamp) -> list[dict[str, An
         add("decided-without-close-date", "closed_at", decided & deals["closed_at"].isna())
     if "amount" in deals:
         add("open-without-amount", "amount", open_ & deals["amount"].isna())
+        add("negative-amount", "amount", deals["amount"] < 0)
         add("won-without-amount", "amount", (outcome == "won") & ~(deals["amount"] > 0))
         add("amount-zero-at-loss", "amount", (outcome == "lost") & (deals["amount_loaded_minor"] == 0).fillna(False))
     if "lost_reason" in deals:

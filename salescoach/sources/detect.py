@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from salescoach.book import TABLES
 from salescoach.errors import FileRejected, SourceError, UsageError, nearest
 from salescoach.sources.layout import Source, TableSource, presets
 from salescoach.sources.read import read_header
@@ -93,13 +94,27 @@ def _assign(source: Source, headers: dict[Path, list[str]]) -> Found:
 
 
 def _nothing_fits(headers: dict[Path, list[str]]) -> str:
-    file, header = next(iter(headers.items()))
-    wanted = nearest("deal_id", header), nearest("stage", header)
-    near = f" Nearest to deal_id: {wanted[0]!r}; to stage: {wanted[1]!r}." if any(wanted) else ""
+    known: dict[str, set[str]] = {}
+    for source in presets().values():
+        for ours, theirs in source.tables["deals"].columns.items():
+            known.setdefault(ours, set()).update(theirs)
+    names = set().union(*known.values())
+    file, header = max(headers.items(), key=lambda item: sum(nearest(h, names) is not None for h in item[1]))
+    near = {ours: _nearest_of(header, known[ours]) for ours in TABLES["deals"].mandatory}
+    hits = "; ".join(f"for `{ours}`: {hit!r}" for ours, hit in near.items() if hit)
+    hint = f" Nearest {hits}." if hits else ""
     return (
-        f"{file.name}: its columns ({', '.join(header[:12])}{', …' if len(header) > 12 else ''}) fit no preset.{near} "
+        f"{file.name}: its columns ({', '.join(header[:12])}{', …' if len(header) > 12 else ''}) fit no preset.{hint} "
         "Write a source file that maps them (see templates/sources/generic.toml) and give it with --source."
     )
+
+
+def _nearest_of(header: Sequence[str], wanted: Iterable[str]) -> str | None:
+    """The header that is most like one of the names wanted: the same name first, else a similar one."""
+    names = sorted(wanted)
+    folded = {fold_header(h): h for h in header}
+    same = next((folded[fold_header(n)] for n in names if fold_header(n) in folded), None)
+    return same or next((hit for n in names if (hit := nearest(n, header)) is not None), None)
 
 
 def locate(source: Source, paths: Sequence[Path], folder: Path | None) -> Found:

@@ -32,10 +32,13 @@ class Draft:
     text     as read; `headers` maps our columns to theirs
     table    as parsed, row for row like `text`
     alive    which rows are still used; `reject` moves a row to quarantine, once, for the first fault found
+
+    `promised` says that a column named by one header has to be there, as in a source file of one's own; of a list of
+    headers none need be there. Raises ColumnError where a mandatory or promised column is missing.
     """
 
-    def __init__(self, name: str, source: TableSource, paths: Sequence[Path]) -> None:
-        raws = [_read(name, source, p) for p in paths]
+    def __init__(self, name: str, source: TableSource, paths: Sequence[Path], promised: bool = False) -> None:
+        raws = [_read(name, source, p, promised) for p in paths]
         columns = raws[0].columns
         for raw in raws[1:]:
             if set(raw.columns) != set(columns):
@@ -96,39 +99,54 @@ class Draft:
         frames = [r.frame() for r in self._rejects if len(r)]
         return pd.concat(frames, ignore_index=True) if frames else empty_quarantine()
 
+    @property
+    def absent(self) -> dict[str, tuple[str, ...]]:
+        """Columns that the source names and the files do not have: ours -> the headers looked for."""
+        return {ours: theirs for ours, theirs in self.source.columns.items() if ours not in self.headers}
+
     def place(self, column: str) -> parse.Place:
         """Where one of our columns stands, for messages."""
         names = ", ".join(f for f, _, _ in self.files)
         return parse.Place(names, self.name, column, self.headers.get(column, column))
 
 
-def _read(name: str, source: TableSource, path: Path) -> RawTable:
+def _read(name: str, source: TableSource, path: Path, promised: bool) -> RawTable:
     written = source.format
     raw = read_raw(path, name, written.skip, written.skip_footer, written.sheet, written.delimiter, written.encoding)
     headers = match_columns(source, raw.columns)
     for ours in TABLES[name].mandatory:
         if ours not in headers:
-            raise ColumnError(_missing(name, ours, source.columns.get(ours, (ours,)), raw))
+            theirs = source.columns.get(ours, (ours,))
+            raise ColumnError(_header_moved(name, ours, theirs, raw) or _no_column(name, ours, theirs, raw))
+    for ours, theirs in source.columns.items():
+        if promised and len(theirs) == 1 and ours not in headers:
+            raise ColumnError(_no_column(name, ours, theirs, raw))
     return raw
 
 
-def _missing(name: str, ours: str, theirs: tuple[str, ...], raw: RawTable) -> str:
-    wanted = " or ".join(repr(t) for t in theirs)
+def _header_moved(name: str, ours: str, theirs: tuple[str, ...], raw: RawTable) -> str:
     below = _header_below(theirs, raw)
     if below:
         return (
             f"{raw.file} has no column for `{ours}` in its first line; the header seems to stand in line {below}. "
             f"Add `skip = {below - 1}` under [{name}.format] in your source file."
         )
+    return ""
+
+
+def _no_column(name: str, ours: str, theirs: tuple[str, ...], raw: RawTable) -> str:
+    """The message for a header that is not in the file, with the nearest one that is."""
+    wanted = " or ".join(repr(t) for t in theirs)
     near = next((n for n in (nearest(t, raw.columns) for t in (*theirs, ours)) if n), None)
+    needed = ours in TABLES[name].mandatory
+    effect = f"; without it {name} cannot be used" if needed else ""
     step = (
-        f'Nearest: {near!r}. Add `{ours} = "{near}"`'
-        if near
-        else f"Its columns: {', '.join(raw.columns)}. Say which one it is"
+        f'Nearest: {near!r}. Write `{ours} = "{near}"`' if near else f"Its columns: {', '.join(raw.columns)}. Name one"
     )
+    instead = "" if needed else ", or delete the line"
     return (
-        f"{raw.file} has no column for `{ours}` (looked for {wanted}); without it {name} cannot be used. "
-        f"{step} under [{name}.columns] in your source file."
+        f"{raw.file} has no column for `{ours}` (looked for {wanted}){effect}. "
+        f"{step} under [{name}.columns] in your source file{instead}."
     )
 
 
@@ -290,11 +308,11 @@ def _parse_column(
         case "date":
             return parse.parse_dates(text, place, declared, timezone)
         case "money":
-            return parse.parse_money(text, place, written.decimal, written.unit or 1, currency)
+            return parse.parse_money(text, place, written, currency)
         case "number":
-            return parse.parse_numbers(text, place, written.decimal)
+            return parse.parse_numbers(text, place, written)
         case "share":
-            return parse.parse_shares(text, place, written.decimal, written.percent)
+            return parse.parse_shares(text, place, written)
         case "flag":
             return parse.parse_flags(text)
         case "outcome":

@@ -27,6 +27,7 @@ class ColumnFormat(_Strict):
     decimal: Literal[".", ","] | None = None
     unit: int | None = Field(default=None, gt=0)
     percent: bool | None = None
+    myriads: bool | None = None
     null: Texts | None = None
 
 
@@ -36,6 +37,7 @@ class TableFormat(_Strict):
     date: Texts | None = None
     decimal: Literal[".", ","] | None = None
     unit: int = Field(default=1, gt=0)
+    myriads: bool = False
     null: Texts = ()
     skip: int = Field(default=0, ge=0)
     skip_footer: int = Field(default=0, ge=0)
@@ -51,6 +53,7 @@ class TableFormat(_Strict):
             decimal=own.decimal or self.decimal,
             unit=own.unit or self.unit,
             percent=own.percent,
+            myriads=own.myriads if own.myriads is not None else self.myriads,
             null=own.null if own.null is not None else self.null,
         )
 

@@ -8,18 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from babel.numbers import is_currency
 
 from salescoach.book import TABLES, Book
 from salescoach.book.replay import of_deals, outcomes_of
 from salescoach.errors import InputError, QuarantineError, UsageError
 from salescoach.kit import kit_path
-from salescoach.process import Process, read_process
+from salescoach.process import Process, parse_day, read_process
 from salescoach.sources import checks
 from salescoach.sources.detect import Found, detect, locate
 from salescoach.sources.draft import Draft, parse_table, reject_conflicts, reject_structure
 from salescoach.sources.history import derive_history
 from salescoach.sources.layout import Source, find_source
-from salescoach.sources.stages import resolve_stages
+from salescoach.sources.stages import refuse_unknown_stages, resolve_deal_stages, resolve_log_stages
 
 DEFAULT_CURRENCY = "CNY"
 QUARANTINED_TOLERATED = 0.02
@@ -54,9 +55,10 @@ def load_book(
     """
     found = find_files(files, source)
     rules = process_of(found.source, process)
-    money = currency or found.source.currency or DEFAULT_CURRENCY
+    money = _book_currency(currency or found.source.currency or DEFAULT_CURRENCY)
     zone = rules.calendar.timezone
-    drafts = {name: Draft(name, found.source.tables[name], paths) for name, paths in found.files.items()}
+    own = found.source.preset is None
+    drafts = {name: Draft(name, found.source.tables[name], paths, own) for name, paths in found.files.items()}
     precision: dict[str, str] = {}
     notes: list[dict[str, Any]] = []
     for draft in drafts.values():
@@ -66,8 +68,11 @@ def load_book(
         notes += remarks
         reject_conflicts(draft)
     declared = _declared_end(as_of or found.source.as_of, zone)
+    unknown = resolve_deal_stages(drafts["deals"], found.source, rules)
+    notes += _settle_outcomes(drafts["deals"], rules, precision)
     _reject_impossible(drafts, declared, now, precision, zone)
-    resolve_stages(drafts, found.source, rules)
+    unknown = pd.concat([unknown, resolve_log_stages(drafts, found.source, rules)], ignore_index=True)
+    refuse_unknown_stages(unknown, drafts["deals"], found.source, rules)
     _refuse_nothing_left(drafts["deals"])
     end = declared if declared is not None else _latest_day(drafts, zone)
     tables = {name: draft.used for name, draft in drafts.items()}
@@ -108,8 +113,8 @@ def check_tolerance(book: Book) -> None:
     if share > limit:
         raise QuarantineError(
             f"{counts['quarantined']:,} deals ({share:.1%}) are quarantined, more than the tolerated {limit:.1%}. "
-            "quarantine.csv lists each with its line and reason. Correct the export, or set "
-            "`tolerate = { quarantined = … }` in the source file."
+            "quarantine.csv lists each with its line and reason. Correct the export, or write "
+            "`tolerate = { quarantined = … }` above the first [table] of the source file."
         )
 
 
@@ -134,8 +139,14 @@ def find_files(files: str | Path | Sequence[str | Path], source: str | None) -> 
 def process_of(source: Source, process: str | Path | None) -> Process:
     """The process file given, else the one the source names, else the standard one."""
     named = str(process or source.process or "standard")
-    path = Path(named)
-    return read_process(path if path.suffix == ".toml" else kit_path("templates/process") / f"{named}.toml")
+    of_the_kit = kit_path("templates/process") / f"{named}.toml"
+    return read_process(of_the_kit if of_the_kit.is_file() else Path(named))
+
+
+def _book_currency(code: str) -> str:
+    if not is_currency(code):
+        raise UsageError(f"{code!r} is no currency. Write its three-letter code (ISO 4217), such as CNY, EUR or USD.")
+    return code
 
 
 # --- time ------------------------------------------------------------------------------------------
@@ -143,10 +154,7 @@ def process_of(source: Source, process: str | Path | None) -> Process:
 
 def _declared_end(declared: str | dt.date | None, zone: str) -> pd.Timestamp | None:
     """The end of the declared day, as a UTC instant."""
-    try:
-        return None if declared is None else _end_of_day(pd.Timestamp(declared), zone)
-    except ValueError as error:
-        raise UsageError(f"--as-of {declared!r} is no date. Write it as 2026-09-30.") from error
+    return None if declared is None else _end_of_day(pd.Timestamp(parse_day(declared, "--as-of")), zone)
 
 
 def _latest_day(drafts: Mapping[str, Draft], zone: str) -> pd.Timestamp:
@@ -209,6 +217,24 @@ def _refuse_nothing_left(deals: Draft) -> None:
     )
 
 
+def _settle_outcomes(deals: Draft, process: Process, precision: dict[str, str]) -> list[dict[str, Any]]:
+    """The outcome of each deal: the source's own, else its stage's. The close date of an open deal is only a plan.
+
+    Where no expected close is mapped, the plan is kept as that; it never dates the data and is never in the future.
+    """
+    table = deals.table
+    by_stage = outcomes_of(table["pipeline"], table["stage"], process)
+    table["outcome"] = table["outcome"].fillna(by_stage) if "outcome" in table else by_stage
+    notes = checks.contradictions(table[deals.alive], by_stage[deals.alive])
+    planned = (table["outcome"] == "open") & (table["closed_at"].notna() if "closed_at" in table else False)
+    if planned.any():
+        if "expected_close_on" not in table:
+            table["expected_close_on"] = _local(table["closed_at"].where(planned), process.calendar.timezone)
+            precision["deals.expected_close_on"] = "day"
+        table["closed_at"] = table["closed_at"].mask(planned)
+    return notes
+
+
 # --- deals and their history -----------------------------------------------------------------------
 
 
@@ -219,11 +245,9 @@ def _finish_deals(
     deals = tables["deals"].copy()
     log = tables.get("stage_history") if source.history != "current" else None
     history = derive_history(deals, log, process)
-    by_stage = outcomes_of(deals["pipeline"], deals["stage"], process)
-    deals["outcome"] = deals["outcome"].fillna(by_stage) if "outcome" in deals else by_stage
-    notes = checks.contradictions(deals, by_stage)
+    notes: list[dict[str, Any]] = []
     if log is not None or "closed_at" in deals:
-        notes += _take_close_from_log(deals, history, process.calendar.timezone)
+        notes = _take_close_from_log(deals, history, process.calendar.timezone)
     if "amount_minor" in deals:
         deals["amount_loaded_minor"] = deals["amount_minor"]
         nothing = (deals["outcome"] == "lost") & (deals["amount_minor"] == 0).fillna(False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import pyarrow.compute as pc
 
 from salescoach.book import OUTCOMES
 from salescoach.errors import ColumnError
+from salescoach.sources.layout import ColumnFormat
 
 EARLIEST, LATEST = pd.Timestamp("1980-01-01"), pd.Timestamp("2100-01-01")
 DAY = r"^\d{4}-\d{2}-\d{2}$"
@@ -207,16 +209,17 @@ def _undecided_order(ordered: pd.Series, first: pd.Series, second: pd.Series, pl
 # --- money and numbers -----------------------------------------------------------------------------
 
 
-def parse_money(text: pd.Series, place: Place, decimal: str | None, unit: int, currency: pd.Series) -> Parsed:
+def parse_money(text: pd.Series, place: Place, written: ColumnFormat, currency: pd.Series) -> Parsed:
     """Text -> Int64 minor units, exactly, in each row's currency."""
+    unit = written.unit or 1
     digits = minor_digits(currency)
     uniques, codes = _uniques(text)
-    plain, bad = _plain_numbers(uniques, place, decimal)
+    plain, bad = _plain_numbers(uniques, place, written)
     step = unit * 10 ** int(digits.max()) if len(digits) else unit
     bad |= _matches(plain, rf"\d{{{19 - len(str(step))}}}(\.|$)")  # more would not fit into 64 bits
     values = _spread(plain, codes, text.index)
     bad_rows = _spread_mask(bad, codes, text.index)
-    _refuse_unreadable(text, bad_rows, place, "number", _mark_to_declare(uniques[bad], decimal))
+    _refuse_unreadable(text, bad_rows, place, "number", _mark_to_declare(uniques[bad], written))
     foreign = _in_another_currency(text, currency, place)
     minor = pd.Series(pd.NA, text.index, dtype="Int64")
     rounded = 0
@@ -226,6 +229,8 @@ def parse_money(text: pd.Series, place: Place, decimal: str | None, unit: int, c
         minor[rows] = exact
         rounded += cut
     hint = f"{NOT_A_NUMBER}, and without the sign of another currency"
+    if _matches(uniques[bad], "[万亿]").any():
+        hint = f"{hint}; amounts such as 3.5万 are read where `myriads = true` is declared"
     return Parsed(minor, bad_rows | foreign, "bad-number", hint, notes={"rounded": rounded} if rounded else {})
 
 
@@ -247,25 +252,25 @@ def minor_digits(currency: pd.Series) -> pd.Series:
     return currency.map({c: get_currency_precision(c) for c in currency.unique()}).astype("int64")
 
 
-def parse_numbers(text: pd.Series, place: Place, decimal: str | None) -> Parsed:
+def parse_numbers(text: pd.Series, place: Place, written: ColumnFormat) -> Parsed:
     """Text -> floats."""
     uniques, codes = _uniques(text)
-    plain, bad = _plain_numbers(uniques, place, decimal)
+    plain, bad = _plain_numbers(uniques, place, written)
     bad_rows = _spread_mask(bad, codes, text.index)
-    _refuse_unreadable(text, bad_rows, place, "number", _mark_to_declare(uniques[bad], decimal))
+    _refuse_unreadable(text, bad_rows, place, "number", _mark_to_declare(uniques[bad], written))
     return Parsed(_spread(plain.astype("float64"), codes, text.index), bad_rows, "bad-number", NOT_A_NUMBER)
 
 
-def parse_shares(text: pd.Series, place: Place, decimal: str | None, percent: bool | None) -> Parsed:
+def parse_shares(text: pd.Series, place: Place, written: ColumnFormat) -> Parsed:
     """Text -> 0..1. A % sign or `percent = true` divides by 100; otherwise a value above 1 is refused."""
     signed = text.str.contains(r"[%％]$").fillna(False).astype(bool)
-    parsed = parse_numbers(text.str.rstrip("%％ "), place, decimal)
-    if percent is None and bool((parsed.values[~signed] > 1).any()):
+    parsed = parse_numbers(text.str.rstrip("%％ "), place, written)
+    if written.percent is None and bool((parsed.values[~signed] > 1).any()):
         example = text[~signed & (parsed.values > 1)].iloc[0]
         raise ColumnError(
             f"{place}: {example!r} is above 1, so this may be a percentage. " + place.declare("percent = true")
         )
-    parsed.values = parsed.values / np.where(signed | bool(percent), 100.0, 1.0)
+    parsed.values = parsed.values / np.where(signed | bool(written.percent), 100.0, 1.0)
     outside: pd.Series[bool] = parsed.values.notna() & ~parsed.values.between(0, 1)
     parsed.bad |= outside
     parsed.values = parsed.values.mask(outside)
@@ -308,30 +313,43 @@ CURRENCY_NAMES = {"RMB": "CNY", "人民币": "CNY", "人民币元": "CNY"}
 SIGN_BEFORE = r"^([+-]?)(?:[¥$€£]|[A-Za-z]{3}) ?"
 SIGN_AFTER = r" ?(?:[¥$€£元]|[A-Za-z]{3})$"
 SIGN = r"([¥$€£元]|[A-Za-z]{3})"
+MYRIADS = r"^(\D*)(\d+(?:,\d{3})*(?:\.\d+)?) ?([万亿])(元?)$"
+TEN_THOUSANDS = {"万": Decimal(10**4), "亿": Decimal(10**8)}
 POINT = r"^[+-]?\d+(\.\d+)?$"
 POINT_GROUPED = r"^[+-]?\d{1,3}(,\d{3})+(\.\d+)?$"
 COMMA = r"^[+-]?\d+(,\d+)?$"
 COMMA_GROUPED = r"^[+-]?\d{1,3}([. ]\d{3})+(,\d+)?$"
 
 
-def _plain_numbers(uniques: pd.Series, place: Place, decimal: str | None) -> tuple[pd.Series, pd.Series]:
+def _plain_numbers(uniques: pd.Series, place: Place, written: ColumnFormat) -> tuple[pd.Series, pd.Series]:
     """Numbers as plain decimal text ("-1234.50"), null where the spelling does not fit."""
     text = uniques
     simple = _matches(text, POINT)
     if not simple.all():
         text = text.str.normalize("NFKC")
+        text = _in_ones(text) if written.myriads else text
         negative = text.str.fullmatch(r"\([^-+]*\)").fillna(False).astype(bool)
         text = text.mask(negative, "-" + text.str.slice(1, -1))
         text = text.str.replace(SIGN_BEFORE, r"\1", regex=True).str.replace(SIGN_AFTER, "", regex=True).str.strip()
-    if decimal == ",":
+    if written.decimal == ",":
         fits = _matches(text, COMMA) | _matches(text, COMMA_GROUPED)
         plain = text.str.replace(r"[. ]", "", regex=True).str.replace(",", ".", regex=False)
     else:
         fits = _matches(text, POINT) | _matches(text, POINT_GROUPED)
-        if decimal is None:
+        if written.decimal is None:
             _refuse_undecided(text, fits, place)
         plain = text.str.replace(",", "", regex=False)
     return plain.where(fits), pd.Series(~fits, uniques.index)
+
+
+def _in_ones(text: pd.Series) -> pd.Series:
+    """3.5万 -> 35000 and 1.2亿元 -> 120000000元, exactly; a value that no number stands before is left as it is."""
+    parts = text.str.extract(MYRIADS).dropna()
+    ones = [
+        f"{sign}{Decimal(number.replace(',', '')) * TEN_THOUSANDS[unit]:f}{rest}"
+        for sign, number, unit, rest in parts.itertuples(index=False, name=None)
+    ]
+    return pd.Series(ones, parts.index, dtype="str").reindex(text.index).fillna(text)
 
 
 def _in_another_currency(text: pd.Series, currency: pd.Series, place: Place) -> pd.Series:
@@ -349,9 +367,11 @@ def _in_another_currency(text: pd.Series, currency: pd.Series, place: Place) -> 
     return foreign
 
 
-def _mark_to_declare(unread: pd.Series, decimal: str | None) -> str:
+def _mark_to_declare(unread: pd.Series, written: ColumnFormat) -> str:
+    if bool(_matches(unread, "[万亿]").any()):
+        return "myriads = true"
     commas = bool(unread.str.contains(r",\d{1,2}$").any())
-    return 'decimal = ","' if commas and decimal is None else 'decimal = "."'
+    return 'decimal = ","' if commas and written.decimal is None else 'decimal = "."'
 
 
 def _refuse_undecided(text: pd.Series, fits: np.ndarray[Any, np.dtype[np.bool_]], place: Place) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from salescoach.errors import StageError
+from salescoach.errors import SourceError, StageError, suggestion
 from salescoach.process import Process, fold_name
 from salescoach.sources.draft import Draft
 from salescoach.sources.layout import Source
@@ -16,33 +16,45 @@ from salescoach.sources.layout import Source
 UNKNOWN_STAGE_TOLERATED = 0.005
 
 
-def resolve_stages(drafts: Mapping[str, Draft], source: Source, process: Process) -> None:
-    """Stage names become the process's keys. Too many unknown names refuse the input: StageError."""
-    deals = drafts["deals"]
+def resolve_deal_stages(deals: Draft, source: Source, process: Process) -> pd.DataFrame:
+    """Pipelines and stages of the deals become the process's keys. Returns deal_id, name, pipeline of unknown names."""
     _resolve_pipelines(deals, process)
-    mapped = {fold_name(k): v for k, v in source.stages.items()}
-    unknown = [_resolve_column(deals, "stage", deals.table["pipeline"], None, mapped, process)]
+    mapped = _mapped_names(source, process)
+    unknown = _resolve_column(deals, "stage", deals.table["pipeline"], None, mapped, process)
     if "lost_stage" in deals.table:
         _resolve_column(deals, "lost_stage", deals.table["pipeline"], None, mapped, process)
-    if "stage_history" in drafts:
-        log = drafts["stage_history"]
-        known = deals.table[deals.alive].drop_duplicates("deal_id").set_index("deal_id")["pipeline"]
-        pipeline = log.table["deal_id"].map(known)
-        log.reject(pipeline.isna(), "deal_id", "unknown-deal", "no used deal has this id: it is missing or quarantined")
-        unknown.append(
-            _resolve_column(
-                log,
-                "stage",
-                pipeline,
-                log.table["entered_at"].dt.tz_convert(process.calendar.timezone),
-                mapped,
-                process,
-            )
-        )
-    names = pd.concat(unknown, ignore_index=True)
+    return unknown
+
+
+def resolve_log_stages(drafts: Mapping[str, Draft], source: Source, process: Process) -> pd.DataFrame:
+    """The same for the stage history, whose rows follow their deals: those of quarantined deals are set aside too."""
+    if "stage_history" not in drafts:
+        return pd.DataFrame(columns=["deal_id", "name", "pipeline"], dtype="str")
+    deals, log = drafts["deals"], drafts["stage_history"]
+    known = deals.table[deals.alive].drop_duplicates("deal_id").set_index("deal_id")["pipeline"]
+    pipeline = log.table["deal_id"].map(known)
+    log.reject(pipeline.isna(), "deal_id", "unknown-deal", "no used deal has this id: it is missing or quarantined")
+    at = log.table["entered_at"].dt.tz_convert(process.calendar.timezone)
+    return _resolve_column(log, "stage", pipeline, at, _mapped_names(source, process), process)
+
+
+def refuse_unknown_stages(names: pd.DataFrame, deals: Draft, source: Source, process: Process) -> None:
+    """Raise StageError where more deals than tolerated stand in stages that the process does not know."""
     share = names["deal_id"].nunique() / max(int(deals.alive.sum()) + names["deal_id"].nunique(), 1)
     if share > source.tolerate.get("unknown_stage", UNKNOWN_STAGE_TOLERATED):
         raise StageError(f"{deals.place('stage')}: {_unknown_stages(names, share, process)}")
+
+
+def _mapped_names(source: Source, process: Process) -> dict[str, str]:
+    """The source's own names, folded, and the stage each means."""
+    keys = {s.key for p in process.pipelines.values() for s in p.stages}
+    for name, key in source.stages.items():
+        if key not in keys:
+            raise SourceError(
+                f"{source.origin}: [stages] maps {name!r} to {key!r}, which is no stage of the process."
+                f"{suggestion(key, keys)} Its stages: {', '.join(sorted(keys))}."
+            )
+    return {fold_name(k): v for k, v in source.stages.items()}
 
 
 def _resolve_pipelines(deals: Draft, process: Process) -> None:

@@ -145,7 +145,7 @@ def test_history_current_ignores_a_log_that_is_there(tmp_path: Path) -> None:
 
 def test_an_open_deal_that_says_it_is_closed_is_noted(tmp_path: Path) -> None:
     book = book_of(tmp_path, DEALS + "A,Quote,2025-01-01,2025-01-31,,\n")
-    assert [n["check"] for n in book.quality["notes"]] == ["open-with-close-date"]
+    assert [n["check"] for n in book.quality["notes"]] == ["open-with-close-date", "stale-expected-close"]
 
 
 def test_derived_history_does_not_change_its_input() -> None:
@@ -159,3 +159,21 @@ def test_derived_history_does_not_change_its_input() -> None:
     before = deals.copy()
     derive_history(deals, None, process)
     pd.testing.assert_frame_equal(deals, before)
+
+
+def test_the_close_date_of_an_open_deal_is_a_plan_and_never_dates_the_data(tmp_path: Path) -> None:
+    deals = DEALS + "A,Quote,2025-01-01,2031-01-31,,\nB,Won,2025-01-01,2025-02-03,,\n"
+    (tmp_path / "deals.csv").write_text(deals)
+    book = load_book(tmp_path / "deals.csv", now=pd.Timestamp("2025-07-01", tz="UTC"))
+    assert (len(book.quarantine), str(book.as_of_on.date())) == (0, "2025-02-03")
+    deal = book.deals.set_index("deal_id").loc["A"]
+    assert (deal["outcome"], str(deal["expected_close_on"].date())) == ("open", "2031-01-31")
+    assert pd.isna(deal["closed_at"])
+
+
+def test_a_mapped_expected_close_wins_over_the_close_date_of_an_open_deal(tmp_path: Path) -> None:
+    (tmp_path / "deals.csv").write_text(
+        "deal_id,stage,created_at,closed_at,expected_close_on\nA,Quote,2025-01-01,2025-09-30,2025-08-15\n"
+    )
+    book = load_book(tmp_path / "deals.csv", as_of="2025-06-30")
+    assert str(book.deals.iloc[0]["expected_close_on"].date()) == "2025-08-15"

@@ -9,7 +9,15 @@ from pathlib import Path
 import pytest
 
 from salescoach.book import Book
-from salescoach.errors import FileRejected, InputError, QuarantineError, SourceError, StageError, UsageError
+from salescoach.errors import (
+    ColumnError,
+    FileRejected,
+    InputError,
+    QuarantineError,
+    SourceError,
+    StageError,
+    UsageError,
+)
 from salescoach.sources import check_tolerance, detect, find_source, load_book, presets, read_source
 
 LoadBook = Callable[..., Book]
@@ -150,7 +158,7 @@ def test_headers_that_fit_no_preset_are_listed_with_the_nearest(tmp_path: Path) 
         detect([file])
     parts = [
         "export.csv: its columns (Deal ID, Phase, Worth) fit no preset",
-        "Nearest to deal_id: 'Deal ID'",
+        "Nearest for `deal_id`: 'Deal ID'",
         "--source",
     ]
     assert [p for p in parts if p not in str(raised.value)] == []
@@ -258,7 +266,7 @@ def test_data_without_a_date_ask_for_as_of(load: LoadBook) -> None:
 
 
 def test_an_as_of_that_is_no_date_is_named(load: LoadBook) -> None:
-    with pytest.raises(UsageError, match=r"--as-of 'soon' is no date\. Write it as 2026-09-30"):
+    with pytest.raises(UsageError, match=r"--as-of: 'soon' is no day\. Write it as year-month-day, such as 2026-09-30"):
         load("deal_id,stage\nA,Won\n", as_of="soon")
 
 
@@ -276,3 +284,36 @@ def test_a_bad_row_does_not_change_what_kind_of_column_it_is(load: LoadBook) -> 
     # `floor` is numeric in the rows that are used; the row with "top" is set aside for its date
     book = load("deal_id,stage,created_at,floor\nA,Won,2025-01-01,3\nB,Won,2025-02-30,top\n")
     assert book.deals["floor"].tolist() == [3.0]
+
+
+def test_a_misspelt_header_in_a_source_file_of_ones_own_is_refused(load: LoadBook) -> None:
+    source = '[deals]\n[deals.columns]\ndeal_id = "id"\nstage = "step"\namount = "Amout"\n'
+    with pytest.raises(ColumnError, match=r"looked for 'Amout'\)\. Nearest: 'Amount'\. Write `amount = \"Amount\"`"):
+        load("id,step,Amount\n1,Quote,5\n", source=source)
+
+
+def test_a_list_of_headers_may_be_absent(load: LoadBook) -> None:
+    source = '[deals]\n[deals.columns]\ndeal_id = "id"\nstage = "step"\namount = ["Worth", "Value"]\n'
+    assert len(load("id,step,Amount\n1,Quote,5\n", source=source).deals) == 1
+
+
+def test_stages_mapped_to_a_stage_that_is_none_are_named(load: LoadBook) -> None:
+    source = '[stages]\nPhase2 = "quotes"\n[deals]\n[deals.columns]\ndeal_id = "id"\nstage = "step"\n'
+    with pytest.raises(SourceError, match=r"maps 'Phase2' to 'quotes'.* Did you mean 'quote'\?"):
+        load("id,step\n1,Phase2\n", source=source)
+
+
+def test_a_currency_that_is_none_is_refused(load: LoadBook) -> None:
+    with pytest.raises(UsageError, match="'dollars' is no currency"):
+        load("deal_id,stage\nA,Won\n", currency="dollars")
+
+
+def test_amounts_in_ten_thousands_are_read_where_declared(load: LoadBook) -> None:
+    source = '[deals]\n[deals.columns]\ndeal_id = "id"\nstage = "step"\namount = "v"\n[deals.format.amount]\nmyriads = true\n'
+    book = load("id,step,v\n1,Won,3.5万\n2,Won,1.2亿元\n3,Won,¥7\n", source=source)
+    assert list(book.deals["amount"]) == [35000.0, 120000000.0, 7.0]
+
+
+def test_a_negative_amount_is_noted(load: LoadBook) -> None:
+    book = load("deal_id,stage,amount,created_at,closed_at\nA,Won,-5,2025-01-01,2025-02-01\n")
+    assert "negative-amount" in [n["check"] for n in book.quality["notes"]]
