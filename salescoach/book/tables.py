@@ -20,7 +20,12 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Table:
-    """One table of the book: `columns` maps a column to its role; `ties_tell` if rows that tie have a meant order."""
+    """One table of the book.
+
+    columns    column -> role
+    on_the_way columns that a source may give and the load uses up, with their roles
+    ties_tell  rows that tie in `sort` have a meant order
+    """
 
     name: str
     columns: dict[str, str]
@@ -29,6 +34,12 @@ class Table:
     unlocks: str
     sort: tuple[str, ...] = field(default=())
     ties_tell: bool = False
+    on_the_way: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def readable(self) -> dict[str, str]:
+        """Every column that a source may map, with its role."""
+        return {**self.columns, **self.on_the_way}
 
 
 DEALS = Table(
@@ -66,6 +77,7 @@ DEALS = Table(
     key=("deal_id",),
     unlocks="win rate, sales cycle, pipeline, sales per rep",
     sort=("rep_id", "deal_id"),
+    on_the_way={"snapshot_at": "instant"},
 )
 
 STAGE_HISTORY = Table(
@@ -76,6 +88,7 @@ STAGE_HISTORY = Table(
     unlocks="funnel, stage conversion and time, bottleneck",
     sort=("deal_id", "entered_at"),
     ties_tell=True,
+    on_the_way={"from_stage": "stage"},
 )
 
 CHANGES = Table(

@@ -84,10 +84,13 @@ def _assign(source: Source, headers: dict[Path, list[str]]) -> Found:
         fits = [
             (len(match_columns(t, header)), fold_header(file.stem).startswith(name), name)
             for name, t in source.tables.items()
-            if t.signature and {fold_header(s) for s in t.signature} <= folded
+            if t.signature and all(folded & {fold_header(s) for s in spellings} for spellings in t.signature)
         ]
         if fits:
-            files.setdefault(max(fits)[2], []).append(file)
+            best = max(fits)[2]
+            shared = [name for _, _, name in fits if source.tables[name].where and name != best]
+            for name in (best, *(shared if source.tables[best].where else ())):
+                files.setdefault(name, []).append(file)
         else:
             ignored.append(file.name)
     return Found(source, files, ignored)

@@ -32,13 +32,9 @@ class Draft:
     text     as read; `headers` maps our columns to theirs
     table    as parsed, row for row like `text`
     alive    which rows are still used; `reject` moves a row to quarantine, once, for the first fault found
-
-    `promised` says that a column named by one header has to be there, as in a source file of one's own; of a list of
-    headers none need be there. Raises ColumnError where a mandatory or promised column is missing.
     """
 
-    def __init__(self, name: str, source: TableSource, paths: Sequence[Path], promised: bool = False) -> None:
-        raws = [_read(name, source, p, promised) for p in paths]
+    def __init__(self, name: str, source: TableSource, raws: Sequence[RawTable]) -> None:
         columns = raws[0].columns
         for raw in raws[1:]:
             if set(raw.columns) != set(columns):
@@ -110,7 +106,11 @@ class Draft:
         return parse.Place(names, self.name, column, self.headers.get(column, column))
 
 
-def _read(name: str, source: TableSource, path: Path, promised: bool) -> RawTable:
+def read_file(name: str, source: TableSource, path: Path, promised: bool) -> RawTable:
+    """One file of a table, as text. Raises ColumnError where a mandatory or promised column is missing.
+
+    A column named by one header is `promised` in a source file of one's own; of a list of headers none need be there.
+    """
     written = source.format
     raw = read_raw(path, name, written.skip, written.skip_footer, written.sheet, written.delimiter, written.encoding)
     headers = match_columns(source, raw.columns)
@@ -246,7 +246,7 @@ def reject_conflicts(draft: Draft) -> None:
 
 def parse_table(draft: Draft, timezone: str, currency: str) -> tuple[dict[str, str], list[dict[str, Any]]]:
     """Fill `draft.table` with typed columns. Returns precision by column, and notes."""
-    roles = TABLES[draft.name].columns
+    roles = TABLES[draft.name].readable
     texts = {
         ours: parse.blank_to_null(
             draft.text[theirs].where(draft.alive, ""), draft.source.format.for_column(ours).null or ()
@@ -291,7 +291,7 @@ def parse_table(draft: Draft, timezone: str, currency: str) -> tuple[dict[str, s
 
 def _reserved(table: str) -> set[str]:
     """Names that mean something to us: an unmapped column of the source's own may not pass for one of them."""
-    columns = TABLES[table].columns
+    columns = TABLES[table].readable
     minor = {f"{c}_minor" for c, role in columns.items() if role == "money"}
     return {*columns, *minor, "stage_raw", "evidence", "amount_loaded_minor", "_owner"}
 

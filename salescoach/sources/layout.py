@@ -28,6 +28,7 @@ class ColumnFormat(_Strict):
     unit: int | None = Field(default=None, gt=0)
     percent: bool | None = None
     myriads: bool | None = None
+    array: bool | None = None
     null: Texts | None = None
 
 
@@ -54,17 +55,36 @@ class TableFormat(_Strict):
             unit=own.unit or self.unit,
             percent=own.percent,
             myriads=own.myriads if own.myriads is not None else self.myriads,
+            array=own.array,
             null=own.null if own.null is not None else self.null,
         )
 
 
+class Unpivot(_Strict):
+    """A wide table of targets: one column for each month of the year that stands in `year`."""
+
+    year: str
+    months: Annotated[tuple[str, ...], Field(min_length=12, max_length=12)]
+
+
 class TableSource(_Strict):
-    """One table: the file it comes from, its columns (ours = theirs or alternatives), how it is written."""
+    """One table: the file it comes from, its columns (ours = theirs or alternatives), how it is written.
+
+    signature  headers that tell this table from others; an inner list holds spellings of which one must be there
+    where      header -> values: only these rows are of this table; the others belong elsewhere
+    values     ours -> {theirs: ours}: words of the source that mean values of ours ("" means nothing)
+    unpivot    the months of a wide table become rows
+    entered    headers of a wide stage history on the deals, such as `Date entered "{stage} ({pipeline})"`
+    """
 
     from_: str | None = Field(default=None, alias="from")
     columns: dict[str, Texts]
     format: TableFormat = TableFormat()
-    signature: Texts = ()
+    signature: tuple[Texts, ...] = ()
+    where: dict[str, Texts] = {}
+    values: dict[str, dict[str, str]] = {}
+    unpivot: Unpivot | None = None
+    entered: Texts = ()
 
 
 class Preset(_Strict):
@@ -73,21 +93,41 @@ class Preset(_Strict):
     carries: str = ""
 
 
+class Connection(_Strict):
+    """Where the address of a database stands: never the address itself where it holds a password.
+
+    env      the environment variable that holds the SQLAlchemy URL
+    keyring  service and user of the keyring entry that holds it
+    url      a URL without a password, such as sqlite:///crm.db or duckdb:///crm.duckdb
+    """
+
+    env: str | None = None
+    keyring: tuple[str, str] | None = None
+    url: str | None = None
+
+
 class Source(_Strict):
-    """A source file, checked. `tables` maps our table names to where they come from."""
+    """A source file, checked. `tables` maps our table names to where they come from.
+
+    history    how stage history is told: `log` (entries), `pairs` (old and new stage), `wide` (a date per stage on the
+               deal), `snapshots` (the deals of several days), `current` (only where each deal stands now)
+    stages     the source's stage names -> stages of the process; `pipelines` likewise
+    """
 
     origin: str
     preset: Preset | None = None
     process: str | None = None
     currency: str | None = Field(default=None, pattern=r"^[A-Z]{3}$")
     as_of: dt.date | None = None
-    history: Literal["log", "current"] | None = None
+    history: Literal["log", "pairs", "wide", "snapshots", "current"] | None = None
+    connection: Connection | None = None
     tolerate: dict[Literal["unknown_stage", "quarantined"], Annotated[float, Field(ge=0, le=1)]] = {}
     stages: dict[str, str] = {}
+    pipelines: dict[str, str] = {}
     tables: dict[str, TableSource]
 
 
-HEAD = ("preset", "process", "currency", "as_of", "history", "tolerate", "stages")
+HEAD = ("preset", "process", "currency", "as_of", "history", "connection", "tolerate", "stages", "pipelines")
 
 
 def read_source(path: Path) -> Source:
@@ -123,8 +163,8 @@ def _check_block(file: str, name: str, block: dict[str, Any]) -> None:
     if not isinstance(columns, dict):
         raise SourceError(f"{file}: write [{name}] and [{name}.columns] as blocks, with one line for each column.")
     for ours in columns:
-        close = nearest(ours, table.columns)
-        if ours not in table.columns and close is not None and close not in columns:
+        close = nearest(ours, table.readable)
+        if ours not in table.readable and close is not None and close not in columns:
             raise SourceError(
                 f"{file}: [{name}.columns] has {ours!r}, which is no column of ours. Did you mean {close!r}?"
             )
@@ -133,14 +173,14 @@ def _check_block(file: str, name: str, block: dict[str, Any]) -> None:
             raise SourceError(f'{file}: [{name}.columns] must say which column is `{ours}`: add `{ours} = "…"`.')
     written = block.get("format")
     if isinstance(written, dict):
-        own = {k: v for k, v in written.items() if k in columns or k in table.columns}
+        own = {k: v for k, v in written.items() if k in columns or k in table.readable}
         block["format"] = {**{k: v for k, v in written.items() if k not in own}, "columns": own}
 
 
 def _explain(file: str, error: Any) -> str:
     place = ".".join(str(p) for p in error["loc"] if p not in ("tables",))
     what = {"extra_forbidden": "is no key of a source file", "missing": "is missing"}.get(error["type"], error["msg"])
-    known = [*ColumnFormat.model_fields, *TableFormat.model_fields, "from", "signature", *HEAD]
+    known = [*ColumnFormat.model_fields, *TableFormat.model_fields, *TableSource.model_fields, "from", *HEAD]
     hint = suggestion(str(error["loc"][-1]), known) if error["type"] == "extra_forbidden" else ""
     value = "" if error["type"] in ("missing", "extra_forbidden") else f" (found {error['input']!r})"
     return f"{file}: {place} {what}{value}.{hint}"

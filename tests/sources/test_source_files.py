@@ -309,7 +309,10 @@ def test_a_currency_that_is_none_is_refused(load: LoadBook) -> None:
 
 
 def test_amounts_in_ten_thousands_are_read_where_declared(load: LoadBook) -> None:
-    source = '[deals]\n[deals.columns]\ndeal_id = "id"\nstage = "step"\namount = "v"\n[deals.format.amount]\nmyriads = true\n'
+    source = (
+        "[deals]\n[deals.columns]\ndeal_id = \"id\"\nstage = \"step\"\namount = \"v\"\n"
+        "[deals.format.amount]\nmyriads = true\n"
+    )
     book = load("id,step,v\n1,Won,3.5万\n2,Won,1.2亿元\n3,Won,¥7\n", source=source)
     assert list(book.deals["amount"]) == [35000.0, 120000000.0, 7.0]
 
