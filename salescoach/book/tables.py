@@ -96,7 +96,7 @@ CHANGES = Table(
     {"deal_id": "id", "at": "instant", "field": "text", "old": "text", "new": "text"},
     mandatory=("deal_id", "at", "field"),
     key=("deal_id", "at", "field"),
-    unlocks="credit on transfer, pushed deals, amount over time",
+    unlocks="credit on transfer; owner, amount and expected close on a past day",
     sort=("deal_id", "at", "field"),
 )
 
@@ -137,7 +137,7 @@ ACTIVITIES = Table(
     },
     mandatory=("rep_id", "at", "activity_type"),
     key=("activity_id",),
-    unlocks="first contact, gaps, forgotten follow-ups, missed quotes",
+    unlocks="first contact, first answer to a lead",
     sort=("rep_id", "at", "activity_id"),
 )
 
@@ -190,7 +190,7 @@ ACCOUNTS = Table(
     },
     mandatory=("account_id",),
     key=("account_id",),
-    unlocks="new customers by segment",
+    unlocks="nothing yet: customers are counted from the deals",
     sort=("account_id",),
 )
 
@@ -199,7 +199,7 @@ PRODUCTS = Table(
     {"product": "id", "family": "text", "list_price": "money", "currency": "text"},
     mandatory=("product",),
     key=("product",),
-    unlocks="list prices, discount",
+    unlocks="nothing yet: no report asks for list prices",
     sort=("product",),
 )
 

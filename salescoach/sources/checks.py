@@ -9,7 +9,7 @@ import pandas as pd
 
 from salescoach.book import REFERENCES
 from salescoach.errors import LawBroken
-from salescoach.process import fold_name
+from salescoach.process import Process, fold_name
 from salescoach.sources.draft import Draft
 
 EXAMPLES = 5
@@ -33,15 +33,23 @@ def quality(
 ) -> dict[str, Any]:
     """Rows read, used, quarantined and blank per table; money in and out of the deals; notes; reasons with counts."""
     rows = {
-        n: {"read": d.read, "used": int(d.alive.sum()), "quarantined": d.quarantined, "blank": d.blank}
+        n: {
+            "read": d.read,
+            "used": int(d.alive.sum()),
+            "quarantined": d.quarantined,
+            "blank": d.blank,
+            "other": d.other,
+        }
         for n, d in drafts.items()
     }
     deals = drafts["deals"]
-    out = deals.table[~deals.alive]
+    out = deals.table[deals.rejected]
+    earlier = deals.table[~deals.alive & ~deals.rejected]
     money = {
         "in": money_by_currency(deals.table, currency),
         "used": money_by_currency(tables["deals"], currency, "amount_loaded_minor"),
         "quarantined": money_by_currency(out, currency),
+        "other": money_by_currency(earlier, currency),
     }
     reasons = pd.concat([d.quarantine() for d in drafts.values()])["reason"].value_counts()
     return {
@@ -54,16 +62,16 @@ def quality(
 
 
 def check_laws(found: Mapping[str, Any]) -> None:
-    """Rows in = used + quarantined + blank; money in = used + quarantined. Raises LawBroken."""
+    """Rows in = used + quarantined + blank + other; money in = used + quarantined + other. Raises LawBroken."""
     for name, n in found["rows"].items():
-        if n["read"] != n["used"] + n["quarantined"] + n["blank"]:
+        if n["read"] != n["used"] + n["quarantined"] + n["blank"] + n["other"]:
             raise LawBroken(
                 f"{name}: {n['read']:,} records read, but {n['used']:,} used + {n['quarantined']:,} quarantined + "
                 f"{n['blank']:,} blank. This is a fault of salescoach; please report it with this line."
             )
     money = found["money_minor"]
     for currency, total in money["in"].items():
-        parts = money["used"].get(currency, 0) + money["quarantined"].get(currency, 0)
+        parts = sum(money[part].get(currency, 0) for part in ("used", "quarantined", "other"))
         if total != parts:
             raise LawBroken(
                 f"deals: {currency} {total:,} minor units read, but {parts:,} used and quarantined. "
@@ -99,12 +107,23 @@ def alike_ids(tables: Mapping[str, pd.DataFrame]) -> list[dict[str, Any]]:
 def contradictions(deals: pd.DataFrame, by_stage: pd.Series) -> list[dict[str, Any]]:
     """Where a deal's outcome or close does not fit its stage; the outcome that the source gives counts."""
     ids = deals["deal_id"]
-    against = ids[deals["outcome"] != by_stage]
+    against = ids[(deals["outcome"] != by_stage) & (by_stage != "open")]
     notes = note("outcome-contradicts-stage", "deals", "outcome", against, against)
     if "closed_at" in deals:
         early = ids[(deals["outcome"] == "open") & deals["closed_at"].notna()]
         notes += note("open-with-close-date", "deals", "closed_at", early, early)
     return notes
+
+
+def against_order(log: pd.DataFrame, deals: pd.DataFrame, process: Process) -> list[dict[str, Any]]:
+    """Deals whose stage dates run against the order of the process: they went back, and only the last entry is kept."""
+    pipeline = log["deal_id"].map(deals.set_index("deal_id")["pipeline"])
+    order = {(key, s.key): i for key, p in process.pipelines.items() for i, s in enumerate(p.stages)}
+    steps = log.assign(_step=[order[pair] for pair in zip(pipeline, log["stage"], strict=True)])
+    steps = steps.sort_values(["deal_id", "entered_at", "_step"], kind="stable")
+    back = (steps["deal_id"] == steps["deal_id"].shift()) & (steps["_step"] < steps["_step"].shift())
+    ids = steps["deal_id"][back].drop_duplicates()
+    return note("stage-dates-against-order", "deals", "stage", ids, ids)
 
 
 def unmatched_keys(tables: Mapping[str, pd.DataFrame]) -> list[dict[str, Any]]:

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-import fnmatch
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from salescoach.book import TABLES
-from salescoach.errors import FileRejected, SourceError, UsageError, nearest
+from salescoach.errors import SourceError, nearest
 from salescoach.sources.layout import Source, TableSource, presets
+from salescoach.sources.place import Place, beside, data_files, fits, name_of, title
 from salescoach.sources.read import read_header
 
-DATA_SUFFIXES = (".csv", ".tsv", ".txt", ".xlsx", ".xlsm", ".xls", ".parquet", ".pq")
+if TYPE_CHECKING:
+    from salescoach.sources.database import Database
 
 
 @dataclass(frozen=True)
 class Found:
-    """A source with the files each of its tables comes from, and the files that nothing claims."""
+    """A source with the files each of its tables comes from, or the database, and the files that nothing claims."""
 
     source: Source
-    files: dict[str, list[Path]]
+    files: dict[str, list[Place]]
     ignored: list[str]
+    database: Database | None = None
 
 
 def fold_header(text: str) -> str:
@@ -40,49 +43,50 @@ def match_columns(table: TableSource, header: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def data_files(paths: Iterable[Path]) -> list[Path]:
-    """The files given, folders opened one level deep. Raises UsageError where there is none."""
-    files: list[Path] = []
-    for path in paths:
-        if path.is_dir():
-            files += sorted(f for f in path.iterdir() if f.suffix.casefold() in DATA_SUFFIXES)
-        elif path.is_file():
-            files.append(path)
-        else:
-            raise FileRejected(f"{path} does not exist. Check the path.")
-    if not files:
-        raise UsageError(f"No data files in {', '.join(str(p) for p in paths)}. Give CSV, Excel or Parquet files.")
-    return list(dict.fromkeys(files))
-
-
-def detect(paths: Sequence[Path]) -> Found:
+def detect(paths: Sequence[Place]) -> Found:
     """The one preset whose signatures fit the files. Raises SourceError where none or several fit."""
     files = data_files(paths)
     headers = {f: read_header(f) for f in files}
-    scored: list[tuple[int, int, Found]] = []
+    scored: list[tuple[tuple[int, int, int], Found]] = []
     for source in presets().values():
         found = _assign(source, headers)
         if "deals" in found.files:
             matched = sum(len(match_columns(source.tables[t], headers[f])) for t, fs in found.files.items() for f in fs)
-            scored.append((len(found.files), matched, found))
+            marks = sum(len(source.tables[t].signature) for t in found.files)
+            scored.append(((len(found.files), matched, marks), found))
     if not scored:
         raise SourceError(_nothing_fits(headers))
-    scored.sort(key=lambda s: s[:2], reverse=True)
-    best = [s for s in scored if s[:2] == scored[0][:2]]
+    highest = max(score for score, _ in scored)
+    best = [found for score, found in scored if score == highest]
     if len(best) > 1:
-        names = " or ".join(f"--source {s[2].source.preset.name}" for s in best if s[2].source.preset)
-        raise SourceError(f"{files[0].name} fits several presets. Say which: {names}.")
-    return scored[0][2]
+        names = " or ".join(f"--source {f.source.preset.name}" for f in best if f.source.preset)
+        raise SourceError(f"{name_of(files[0])} fits several presets. Say which: {names}.")
+    return _with_our_own(best[0], headers)
 
 
-def _assign(source: Source, headers: dict[Path, list[str]]) -> Found:
+def _with_our_own(found: Found, headers: dict[Place, list[str]]) -> Found:
+    """The files that no table of the preset claims, where they are written in our own column names.
+
+    No CRM exports teams and targets as we need them: people put a reps.csv and a targets.csv of ours beside its export.
+    """
+    ours = presets()["generic"]
+    unclaimed = {f: h for f, h in headers.items() if name_of(f) in found.ignored}
+    more = {t: fs for t, fs in _assign(ours, unclaimed).files.items() if t not in found.files and t != "deals"}
+    if not more:
+        return found
+    source = found.source.model_copy(update={"tables": found.source.tables | {t: ours.tables[t] for t in more}})
+    claimed = {name_of(f) for fs in more.values() for f in fs}
+    return Found(source, found.files | more, [f for f in found.ignored if f not in claimed])
+
+
+def _assign(source: Source, headers: dict[Place, list[str]]) -> Found:
     """Each file to the table whose signature it bears; a tie goes to the table that knows more of its columns."""
-    files: dict[str, list[Path]] = {}
+    files: dict[str, list[Place]] = {}
     ignored: list[str] = []
     for file, header in headers.items():
         folded = {fold_header(h) for h in header}
         fits = [
-            (len(match_columns(t, header)), fold_header(file.stem).startswith(name), name)
+            (len(match_columns(t, header)), fold_header(title(file)).startswith(name), name)
             for name, t in source.tables.items()
             if t.signature and all(folded & {fold_header(s) for s in spellings} for spellings in t.signature)
         ]
@@ -92,11 +96,11 @@ def _assign(source: Source, headers: dict[Path, list[str]]) -> Found:
             for name in (best, *(shared if source.tables[best].where else ())):
                 files.setdefault(name, []).append(file)
         else:
-            ignored.append(file.name)
+            ignored.append(name_of(file))
     return Found(source, files, ignored)
 
 
-def _nothing_fits(headers: dict[Path, list[str]]) -> str:
+def _nothing_fits(headers: dict[Place, list[str]]) -> str:
     known: dict[str, set[str]] = {}
     for source in presets().values():
         for ours, theirs in source.tables["deals"].columns.items():
@@ -107,7 +111,7 @@ def _nothing_fits(headers: dict[Path, list[str]]) -> str:
     hits = "; ".join(f"for `{ours}`: {hit!r}" for ours, hit in near.items() if hit)
     hint = f" Nearest {hits}." if hits else ""
     return (
-        f"{file.name}: its columns ({', '.join(header[:12])}{', …' if len(header) > 12 else ''}) fit no preset.{hint} "
+        f"{name_of(file)}: its columns ({', '.join(header[:12])}{', …' if len(header) > 12 else ''}) fit no preset.{hint} "
         "Write a source file that maps them (see templates/sources/generic.toml) and give it with --source."
     )
 
@@ -120,23 +124,23 @@ def _nearest_of(header: Sequence[str], wanted: Iterable[str]) -> str | None:
     return same or next((hit for n in names if (hit := nearest(n, header)) is not None), None)
 
 
-def locate(source: Source, paths: Sequence[Path], folder: Path | None) -> Found:
+def locate(source: Source, paths: Sequence[Place], folder: Path | None) -> Found:
     """The files of a declared source: `from` patterns looked up among the files given, else beside the source file."""
     named = {n: t.from_ for n, t in source.tables.items() if t.from_}
     if not named:
         files = data_files(paths or [folder or Path()])
-        if len(source.tables) == 1 and paths and all(p.is_file() for p in paths):
+        if len(source.tables) == 1 and paths and not any(p.is_dir() for p in paths):
             return Found(source, {"deals": files}, [])
         found = _assign(source, {f: _declared_header(source, f) for f in files})
         if "deals" not in found.files and len(files) == 1:
             found = Found(source, {"deals": files}, [])
     elif paths:
         files = data_files(paths)
-        hits = {n: [f for f in files if fnmatch.fnmatch(f.name, Path(p).name)] for n, p in named.items()}
+        hits = {n: [f for f in files if fits(f, p)] for n, p in named.items()}
         claimed = {f for fs in hits.values() for f in fs}
-        found = Found(source, hits, [f.name for f in files if f not in claimed])
+        found = Found(source, hits, [name_of(f) for f in files if f not in claimed])
     else:
-        found = Found(source, {n: _beside(folder or Path(), p) for n, p in named.items()}, [])
+        found = Found(source, {n: beside(folder or Path(), p) for n, p in named.items()}, [])
     for name, hits_of in found.files.items():
         if not hits_of:
             seen = ", ".join(p.name for p in paths) or str(folder or Path())
@@ -152,14 +156,7 @@ def locate(source: Source, paths: Sequence[Path], folder: Path | None) -> Found:
     return found
 
 
-def _declared_header(source: Source, file: Path) -> list[str]:
+def _declared_header(source: Source, file: Place) -> list[str]:
     """The header, in a file written as the source says its deals are."""
     written = source.tables["deals"].format
     return read_header(file, written.skip, written.sheet, written.delimiter, written.encoding)
-
-
-def _beside(folder: Path, pattern: str) -> list[Path]:
-    """Files of a pattern that is relative to the folder of the source file."""
-    path = Path(pattern)
-    root = Path(path.anchor) if path.is_absolute() else folder
-    return sorted(root.glob(str(path.relative_to(path.anchor))))

@@ -12,11 +12,13 @@ import pandas as pd
 
 from salescoach.book import TABLES
 from salescoach.errors import ColumnError, SourceError, nearest
+from salescoach.process import fold_name
 from salescoach.sources import parse
 from salescoach.sources.detect import fold_header, match_columns
 from salescoach.sources.layout import TableSource
 from salescoach.sources.quarantine import Rejects, empty_quarantine
 from salescoach.sources.read import RawTable, read_raw
+from salescoach.sources.reshape import as_rows
 
 SUMMARY_WORDS = ("total", "grand total", "sum", "合计", "总计", "小计")
 EXCEL_ERRORS = r"^#(N/A|REF!|VALUE!|DIV/0!|NAME\?|NUM!|NULL!|SPILL!)$"
@@ -32,9 +34,11 @@ class Draft:
     text     as read; `headers` maps our columns to theirs
     table    as parsed, row for row like `text`
     alive    which rows are still used; `reject` moves a row to quarantine, once, for the first fault found
+    other    how many records belong elsewhere: rows of another table by `where`, earlier snapshots
+    entered  headers of a wide stage history -> the names of stage and pipeline in them; `entered_at` their instants
     """
 
-    def __init__(self, name: str, source: TableSource, raws: Sequence[RawTable]) -> None:
+    def __init__(self, name: str, source: TableSource, raws: Sequence[RawTable], promised: bool = True) -> None:
         columns = raws[0].columns
         for raw in raws[1:]:
             if set(raw.columns) != set(columns):
@@ -45,17 +49,26 @@ class Draft:
                 )
         self.name = name
         self.source = source
-        self.text = pd.concat([r.frame[columns] for r in raws], ignore_index=True)
+        self.files = [(r.file, r.sha256, r.encoding) for r in raws]
+        rows = as_rows(
+            name, source, pd.concat([r.frame[columns] for r in raws], ignore_index=True), raws[0].file, promised
+        )
+        kept = rows.kept.to_numpy()
+        self.text = rows.text
+        self._file = np.concatenate([np.full(len(r.frame), i) for i, r in enumerate(raws)])[kept]
+        self._line = np.concatenate([r.lines for r in raws])[kept]
+        self._number = np.concatenate([r.numbers for r in raws])[kept]
+        self._rejects = [r.rejects for r in raws]
+        self.blank = sum(r.blank for r in raws)
+        self.other = rows.other
+        self.read = len(self.text) + self.blank + self.other + sum(len(r.rejects) for r in raws)
         self.table = pd.DataFrame(index=self.text.index)
         self.extras: list[str] = []
         self.alive = pd.Series(True, self.text.index)
-        self.headers = match_columns(source, columns)
-        self.files = [(r.file, r.sha256, r.encoding) for r in raws]
-        self.read = sum(r.records for r in raws)
-        self.blank = sum(r.blank for r in raws)
-        self._file = np.concatenate([np.full(len(r.frame), i) for i, r in enumerate(raws)])
-        self._line = np.concatenate([r.lines for r in raws])
-        self._rejects = [r.rejects for r in raws]
+        self.rejected = pd.Series(False, self.text.index)
+        self.headers = rows.headers
+        self.entered = {h: names for h in self.text.columns if (names := source.stage_entered(h)) is not None}
+        self.entered_at: dict[str, pd.Series] = {}
         self.cut = [r.file for r in raws if r.cut]
 
     def reject(self, bad: pd.Series, column: str, reason: str, hint: str) -> None:
@@ -66,11 +79,12 @@ class Draft:
         theirs = self.headers.get(column, column)
         shown = self.text[theirs] if theirs in self.text else pd.Series("", self.text.index, dtype="str")
         owner = self.text[self.headers["rep_id"]].str.strip() if "rep_id" in self.headers else None
-        for number, (file, _, _) in enumerate(self.files):
-            here = rows & (self._file == number)
-            rejects = Rejects(self.name, file)
+        for position, (file, sha256, _) in enumerate(self.files):
+            here = rows & (self._file == position)
+            rejects = Rejects(self.name, file, sha256)
             rejects.add(
                 self.text[here],
+                self._number[here],
                 self._line[here],
                 theirs,
                 shown[here],
@@ -79,6 +93,12 @@ class Draft:
                 owner[here] if owner is not None else None,
             )
             self._rejects.append(rejects)
+        self.alive &= ~rows
+        self.rejected |= rows
+
+    def set_aside(self, rows: pd.Series) -> None:
+        """Take rows out that are no faults: they are told by other rows, as earlier snapshots of a deal are."""
+        self.other += int((rows & self.alive).sum())
         self.alive &= ~rows
 
     @property
@@ -106,8 +126,15 @@ class Draft:
         return parse.Place(names, self.name, column, self.headers.get(column, column))
 
 
-def read_file(name: str, source: TableSource, path: Path, promised: bool) -> RawTable:
-    """One file of a table, as text. Raises ColumnError where a mandatory or promised column is missing.
+def read_file(name: str, source: TableSource, path: Place, promised: bool) -> RawTable:
+    """One file of a table, as text. Raises ColumnError where a mandatory or promised column is missing."""
+    written = source.format
+    raw = read_raw(path, name, written.skip, written.skip_footer, written.sheet, written.delimiter, written.encoding)
+    return check_columns(name, source, raw, promised)
+
+
+def check_columns(name: str, source: TableSource, raw: RawTable, promised: bool) -> RawTable:
+    """Raises ColumnError where a mandatory or promised column is missing.
 
     A column named by one header is `promised` in a source file of one's own; of a list of headers none need be there.
     """
@@ -115,7 +142,7 @@ def read_file(name: str, source: TableSource, path: Path, promised: bool) -> Raw
     raw = read_raw(path, name, written.skip, written.skip_footer, written.sheet, written.delimiter, written.encoding)
     headers = match_columns(source, raw.columns)
     for ours in TABLES[name].mandatory:
-        if ours not in headers:
+        if ours not in headers and ours in source.columns:
             theirs = source.columns.get(ours, (ours,))
             raise ColumnError(_header_moved(name, ours, theirs, raw) or _no_column(name, ours, theirs, raw))
     for ours, theirs in source.columns.items():
@@ -214,7 +241,7 @@ def _reject_damaged(draft: Draft) -> None:
 
 def reject_conflicts(draft: Draft) -> None:
     """One id with different contents: the latest by `updated_at` stays; where nothing decides, none does."""
-    keys = [k for k in TABLES[draft.name].key if k in draft.table]
+    keys = [k for k in (*TABLES[draft.name].key, "snapshot_at") if k in draft.table]
     if draft.name not in UNIQUE or not keys:
         return
     again = draft.table[draft.alive].duplicated().reindex(draft.table.index, fill_value=False)
@@ -247,12 +274,7 @@ def reject_conflicts(draft: Draft) -> None:
 def parse_table(draft: Draft, timezone: str, currency: str) -> tuple[dict[str, str], list[dict[str, Any]]]:
     """Fill `draft.table` with typed columns. Returns precision by column, and notes."""
     roles = TABLES[draft.name].readable
-    texts = {
-        ours: parse.blank_to_null(
-            draft.text[theirs].where(draft.alive, ""), draft.source.format.for_column(ours).null or ()
-        )
-        for ours, theirs in draft.headers.items()
-    }
+    texts = {ours: _text_of(draft, ours, theirs) for ours, theirs in draft.headers.items()}
     columns: dict[str, pd.Series] = {}
     precision: dict[str, str] = {}
     notes: list[dict[str, Any]] = []
@@ -280,13 +302,34 @@ def parse_table(draft: Draft, timezone: str, currency: str) -> tuple[dict[str, s
             {"check": f"amount-{what}", "table": draft.name, "column": ours, "count": n}
             for what, n in result.notes.items()
         ]
+    for theirs in draft.entered:
+        text = parse.blank_to_null(draft.text[theirs].where(draft.alive, ""), draft.source.format.null)
+        written = draft.source.format.for_column("entered_at")
+        result = parse.parse_instants(text, draft.place(theirs), written, timezone)
+        draft.reject(result.bad, theirs, result.reason, result.hint)
+        draft.entered_at[theirs] = result.values
+        if result.day_only:
+            precision["stage_history.entered_at"] = "day"
     for theirs in draft.text.columns:
-        if theirs not in draft.headers.values():
+        if theirs not in draft.headers.values() and theirs not in draft.entered:
             name = f"{theirs} (source)" if theirs in columns or theirs in _reserved(draft.name) else theirs
             columns[name] = parse.blank_to_null(draft.text[theirs].where(draft.alive, ""))
             draft.extras.append(name)
     draft.table = pd.DataFrame(columns)
     return precision, notes
+
+
+def _text_of(draft: Draft, ours: str, theirs: str) -> pd.Series:
+    """One column as text: blanks and declared null words are null, and the source's words become ours."""
+    written = draft.source.format.for_column(ours)
+    text = parse.blank_to_null(draft.text[theirs].where(draft.alive, ""), written.null or ())
+    if written.array:
+        text = parse.only_element(text)
+    words = {fold_name(k): v for k, v in draft.source.values.get(ours, {}).items()}
+    if not words:
+        return text
+    meant = text.dropna().drop_duplicates().map(lambda v: (v, words.get(fold_name(v), v)))
+    return parse.blank_to_null(text.map(dict(meant.tolist())))
 
 
 def _reserved(table: str) -> set[str]:
@@ -301,12 +344,11 @@ def _parse_column(
 ) -> parse.Parsed:
     written = draft.source.format.for_column(ours)
     place = draft.place(ours)
-    declared = list(written.date) if written.date else None
     match role:
         case "instant":
-            return parse.parse_instants(text, place, declared, timezone)
+            return parse.parse_instants(text, place, written, timezone)
         case "date":
-            return parse.parse_dates(text, place, declared, timezone)
+            return parse.parse_dates(text, place, written, timezone)
         case "money":
             return parse.parse_money(text, place, written, currency)
         case "number":
@@ -317,6 +359,8 @@ def _parse_column(
             return parse.parse_flags(text)
         case "outcome":
             return parse.parse_outcomes(text)
+        case "id" if written.array:
+            return parse.Parsed(text, parse.fits(text, r"^\["), "several-values", "name one: a record has one of these")
         case _:
             return parse.Parsed(text, pd.Series(False, text.index))
 

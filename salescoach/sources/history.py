@@ -1,7 +1,10 @@
 """Stage history in one shape, whatever the CRM keeps of it.
 
-`log`      the CRM logs each stage entry
-`current`  only the current stage is known
+`log`        the CRM logs each stage entry
+`pairs`      the CRM logs old and new stage of each change
+`wide`       one date per stage stands on the deal: the last entry into it
+`snapshots`  the deals as they stood on several days
+`current`    only the current stage is known
 
 Result: deal_id, entered_at, stage, evidence (observed, inferred, assumed), and rep_id, amount where the log has them.
 """
@@ -16,21 +19,76 @@ from salescoach.book.replay import of_deals
 from salescoach.process import Process
 
 CORRECTION = pd.Timedelta("1min")
+TRACKED = ("rep_id", "amount", "expected_close_on", "probability", "forecast_category")
 
 
 def derive_history(deals: pd.DataFrame, log: pd.DataFrame | None, process: Process) -> pd.DataFrame:
     """One row per entry of a deal into a stage, sorted by deal and time.
 
     deals   deal_id, stage, pipeline, created_at, closed_at (the last three may be missing)
-    log     deal_id, entered_at, stage, in the order of the source; None where only the current stage is known
+    log     deal_id, entered_at, stage, in the order of the source (and evidence, observed where it is not said;
+            and from_stage, the stage left); None where only the current stage is known
     """
     if log is None:
         return from_current(deals, process)
+    if "from_stage" in log:
+        log = from_pairs(log, deals)
     logged = from_log(log, deals, process)
     silent = deals[~deals["deal_id"].isin(logged["deal_id"])]
     return pd.concat(
         [logged, from_current(silent, process), _unlogged_last(deals, logged)], ignore_index=True
     ).sort_values(["deal_id", "entered_at"], kind="stable", ignore_index=True)
+
+
+def from_pairs(log: pd.DataFrame, deals: pd.DataFrame) -> pd.DataFrame:
+    """The log with the stage that each deal left first, entered when the deal was created (inferred)."""
+    first = log.sort_values("entered_at", kind="stable").drop_duplicates("deal_id")
+    known = deals.set_index("deal_id")
+    created = known["created_at"] if "created_at" in known else pd.Series(pd.NaT, known.index)
+    at = first["deal_id"].map(created)
+    rows = first["from_stage"].notna() & at.notna() & ~(at > first["entered_at"])
+    start = pd.DataFrame({"deal_id": first["deal_id"], "entered_at": at, "stage": first["from_stage"]})[rows]
+    marked = [
+        part.assign(evidence=pd.Series(word, part.index, dtype="str"))
+        for part, word in ((start, "inferred"), (log.drop(columns="from_stage"), "observed"))
+    ]
+    return pd.concat(marked, ignore_index=True)
+
+
+def from_snapshots(snapshots: pd.DataFrame, process: Process) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Stage entries and changes told by the deals of several days.
+
+    snapshots   as deals, with snapshot_at; one row per deal and day
+    Returns the log (deal_id, entered_at, stage, evidence) and the changes (deal_id, at, field, old, new). A change is
+    known to the day of the snapshot that first shows it; what was before the first snapshot is told as `current` does.
+    """
+    rows = snapshots.sort_values(["deal_id", "snapshot_at"], kind="stable", ignore_index=True)
+    later = rows["deal_id"] == rows["deal_id"].shift()
+    moved = later & (rows["stage"] != rows["stage"].shift())
+    log = pd.concat(
+        [from_current(rows[~later], process), _rows(rows, rows["snapshot_at"], rows["stage"], "observed", moved)],
+        ignore_index=True,
+    )
+    parts = []
+    for field in TRACKED:
+        if field in rows:
+            old, new = _as_text(rows[field].shift()), _as_text(rows[field])
+            changed = later & (old.fillna("") != new.fillna(""))
+            change = {"deal_id": rows["deal_id"], "at": rows["snapshot_at"], "old": old, "new": new}
+            parts.append(pd.DataFrame(change)[changed].assign(field=field))
+    columns = ["deal_id", "at", "field", "old", "new"]
+    changes = pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
+    return log, changes.astype({"field": "str"})
+
+
+def _as_text(values: pd.Series) -> pd.Series:
+    """Days as 2026-09-30, numbers with as many digits as they need."""
+    if pd.api.types.is_datetime64_any_dtype(values):
+        days: pd.Series = values.dt.strftime("%Y-%m-%d").astype("str")
+        return days
+    if pd.api.types.is_numeric_dtype(values):
+        return values.map(lambda v: None if pd.isna(v) else f"{v:.15g}").astype("str")
+    return values.astype("str")
 
 
 def from_log(log: pd.DataFrame, deals: pd.DataFrame, process: Process) -> pd.DataFrame:
@@ -46,7 +104,8 @@ def from_log(log: pd.DataFrame, deals: pd.DataFrame, process: Process) -> pd.Dat
     rest = [c for c in sorted(log.columns) if c not in keys]
     ordered = ordered.sort_values([*keys, *rest], kind="stable").drop(columns="_position")
     same = (ordered["deal_id"] == ordered["deal_id"].shift()) & (ordered["stage"] == ordered["stage"].shift())
-    return without_corrections(ordered[~same].assign(evidence="observed"))
+    evidence = ordered["evidence"] if "evidence" in ordered else pd.Series("observed", ordered.index, dtype="str")
+    return without_corrections(ordered.assign(evidence=evidence)[~same])
 
 
 def without_corrections(history: pd.DataFrame) -> pd.DataFrame:

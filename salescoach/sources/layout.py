@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 import tomllib
+import zoneinfo
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from salescoach.book import TABLES
 from salescoach.errors import SourceError, UsageError, nearest, suggestion
@@ -20,12 +23,26 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
+def _known_zone(name: str) -> str:
+    if name not in zoneinfo.available_timezones():
+        raise ValueError("this is no time zone: write it as UTC or Asia/Shanghai")
+    return name
+
+
+TimeZone = Annotated[str, AfterValidator(_known_zone)]
+
+
 class ColumnFormat(_Strict):
-    """How one column is written; what is not said here comes from the table's format."""
+    """How one column is written; what is not said here comes from the table's format.
+
+    timezone   of stamps that name none; the book's if not given. A column without times of day holds calendar days,
+               which no zone shifts.
+    """
 
     date: Texts | None = None
     decimal: Literal[".", ","] | None = None
     unit: int | None = Field(default=None, gt=0)
+    timezone: TimeZone | None = None
     percent: bool | None = None
     myriads: bool | None = None
     array: bool | None = None
@@ -38,6 +55,7 @@ class TableFormat(_Strict):
     date: Texts | None = None
     decimal: Literal[".", ","] | None = None
     unit: int = Field(default=1, gt=0)
+    timezone: TimeZone | None = None
     myriads: bool = False
     null: Texts = ()
     skip: int = Field(default=0, ge=0)
@@ -53,6 +71,7 @@ class TableFormat(_Strict):
             date=own.date or self.date,
             decimal=own.decimal or self.decimal,
             unit=own.unit or self.unit,
+            timezone=own.timezone or self.timezone,
             percent=own.percent,
             myriads=own.myriads if own.myriads is not None else self.myriads,
             array=own.array,
@@ -61,10 +80,15 @@ class TableFormat(_Strict):
 
 
 class Unpivot(_Strict):
-    """A wide table of targets: one column for each month of the year that stands in `year`."""
+    """A wide table: one column for each month of the year that stands in `year`.
+
+    Each filled cell becomes a row of its own: `value`, `start_on` and `end_on`.
+    """
 
     year: str
     months: Annotated[tuple[str, ...], Field(min_length=12, max_length=12)]
+
+    makes: ClassVar[tuple[str, ...]] = ("value", "start_on", "end_on")
 
 
 class TableSource(_Strict):
@@ -73,6 +97,7 @@ class TableSource(_Strict):
     signature  headers that tell this table from others; an inner list holds spellings of which one must be there
     where      header -> values: only these rows are of this table; the others belong elsewhere
     values     ours -> {theirs: ours}: words of the source that mean values of ours ("" means nothing)
+    fixed      ours -> value: the same in every row
     unpivot    the months of a wide table become rows
     entered    headers of a wide stage history on the deals, such as `Date entered "{stage} ({pipeline})"`
     """
@@ -83,8 +108,19 @@ class TableSource(_Strict):
     signature: tuple[Texts, ...] = ()
     where: dict[str, Texts] = {}
     values: dict[str, dict[str, str]] = {}
+    fixed: dict[str, str] = {}
     unpivot: Unpivot | None = None
     entered: Texts = ()
+
+    def stage_entered(self, header: str) -> tuple[str, str | None] | None:
+        """The names of stage and pipeline in a header of a wide stage history, or None for any other header."""
+        for pattern in self.entered:
+            parts = re.split(r"(\{stage\}|\{pipeline\})", pattern)
+            groups = {"{stage}": r"(?P<stage>.+?)", "{pipeline}": r"(?P<pipeline>[^()]+)"}
+            found = re.fullmatch("".join(groups.get(p, re.escape(p)) for p in parts), header, re.IGNORECASE)
+            if found is not None:
+                return found["stage"], found.groupdict().get("pipeline")
+        return None
 
 
 class Preset(_Strict):
@@ -99,6 +135,8 @@ class Connection(_Strict):
     env      the environment variable that holds the SQLAlchemy URL
     keyring  service and user of the keyring entry that holds it
     url      a URL without a password, such as sqlite:///crm.db or duckdb:///crm.duckdb
+
+    With it, `from` of a table is the name of a table or view, or a SELECT; without `from`, the table has our name.
     """
 
     env: str | None = None
@@ -127,6 +165,7 @@ class Source(_Strict):
     tables: dict[str, TableSource]
 
 
+SECRET = re.compile(r"pass|pwd|token|secret|credential|api_?key|access_?key", re.IGNORECASE)
 HEAD = ("preset", "process", "currency", "as_of", "history", "connection", "tolerate", "stages", "pipelines")
 
 
@@ -148,6 +187,8 @@ def read_source(path: Path) -> Source:
                 f"Tables: {', '.join(TABLES)}."
             )
         _check_block(path.name, name, block)
+    if "connection" in head:
+        _check_connection(path.name, head["connection"])
     if "deals" not in content:
         raise SourceError(f"{path.name} has no [deals] block, the one table that is mandatory.")
     try:
@@ -168,8 +209,9 @@ def _check_block(file: str, name: str, block: dict[str, Any]) -> None:
             raise SourceError(
                 f"{file}: [{name}.columns] has {ours!r}, which is no column of ours. Did you mean {close!r}?"
             )
+    made = (*block.get("fixed", ()), *(Unpivot.makes if "unpivot" in block else ()))
     for ours in table.mandatory:
-        if ours not in columns:
+        if ours not in columns and ours not in made:
             raise SourceError(f'{file}: [{name}.columns] must say which column is `{ours}`: add `{ours} = "…"`.')
     written = block.get("format")
     if isinstance(written, dict):
@@ -177,12 +219,35 @@ def _check_block(file: str, name: str, block: dict[str, Any]) -> None:
         block["format"] = {**{k: v for k, v in written.items() if k not in own}, "columns": own}
 
 
+def _check_connection(file: str, connection: object) -> None:
+    """One way to the address, and no secret in the file. Raises SourceError that repeats none."""
+    ways = [*Connection.model_fields]
+    if not isinstance(connection, dict) or len(connection) != 1 or next(iter(connection)) not in ways:
+        raise SourceError(
+            f'{file}: write connection = {{ env = "CRM_DATABASE_URL" }}, {{ keyring = ["service", "user"] }} or '
+            '{ url = "sqlite:///crm.db" }: one of them.'
+        )
+    if "url" in connection:
+        check_no_secret(file, str(connection["url"]))
+
+
+def check_no_secret(where: str, url: str) -> None:
+    """Raise SourceError where a URL holds a password, without repeating it."""
+    parts = urlsplit(url)
+    if "@" in parts.netloc and ":" in parts.netloc.rpartition("@")[0] or SECRET.search(parts.query):
+        raise SourceError(
+            f"{where}: the URL of the database has a password in it, which would stay in files and logs. Put the URL "
+            'into an environment variable or the keyring, and write connection = { env = "CRM_DATABASE_URL" } or '
+            '{ keyring = ["service", "user"] }.'
+        )
+
+
 def _explain(file: str, error: Any) -> str:
     place = ".".join(str(p) for p in error["loc"] if p not in ("tables",))
     what = {"extra_forbidden": "is no key of a source file", "missing": "is missing"}.get(error["type"], error["msg"])
     known = [*ColumnFormat.model_fields, *TableFormat.model_fields, *TableSource.model_fields, "from", *HEAD]
     hint = suggestion(str(error["loc"][-1]), known) if error["type"] == "extra_forbidden" else ""
-    value = "" if error["type"] in ("missing", "extra_forbidden") else f" (found {error['input']!r})"
+    value = "" if error["type"] in ("missing", "extra_forbidden") or place.startswith("connection") else f" (found {error['input']!r})"
     return f"{file}: {place} {what}{value}.{hint}"
 
 

@@ -18,16 +18,21 @@ from salescoach.process import Process, parse_day, read_process
 from salescoach.sources import checks
 from salescoach.sources.detect import Found, detect, locate
 from salescoach.sources.draft import Draft, parse_table, read_file, reject_conflicts, reject_structure
-from salescoach.sources.history import derive_history
+from salescoach.sources.history import derive_history, from_snapshots
 from salescoach.sources.layout import Source, find_source
 from salescoach.sources.read import RawTable
-from salescoach.sources.stages import refuse_unknown_stages, resolve_deal_stages, resolve_log_stages
+from salescoach.sources.stages import (
+    refuse_unknown_stages,
+    resolve_deal_stages,
+    resolve_log_stages,
+    resolve_wide_stages,
+)
 
 DEFAULT_CURRENCY = "CNY"
 QUARANTINED_TOLERATED = 0.02
 ONE_DAY = pd.Timedelta(days=1)
 STAMPS = {
-    "deals": ("created_at", "closed_at", "stage_changed_at"),
+    "deals": ("created_at", "closed_at", "stage_changed_at", "snapshot_at"),
     "stage_history": ("entered_at",),
     "changes": ("at",),
     "leads": ("created_at", "first_response_at", "converted_at"),
@@ -58,7 +63,9 @@ def load_book(
     rules = process_of(found.source, process)
     money = _book_currency(currency or found.source.currency or DEFAULT_CURRENCY)
     zone = rules.calendar.timezone
-    drafts = {name: Draft(name, found.source.tables[name], _read(found, name)) for name in found.files}
+    drafts = {
+        name: Draft(name, found.source.tables[name], _read(found, name), _promised(found)) for name in found.files
+    }
     precision: dict[str, str] = {}
     notes: list[dict[str, Any]] = []
     for draft in drafts.values():
@@ -71,13 +78,26 @@ def load_book(
     unknown = resolve_deal_stages(drafts["deals"], found.source, rules)
     notes += _settle_outcomes(drafts["deals"], rules, precision)
     _reject_impossible(drafts, declared, now, precision, zone)
-    unknown = pd.concat([unknown, resolve_log_stages(drafts, found.source, rules)], ignore_index=True)
+    told = derivation(drafts, found.source)
+    wide, unknown_dates = resolve_wide_stages(drafts["deals"], found.source, rules)
+    unknown = pd.concat([unknown, resolve_log_stages(drafts, found.source, rules), unknown_dates], ignore_index=True)
+    notes += checks.note("unknown-stage-date", "deals", "stage", unknown_dates, unknown_dates["name"])
     refuse_unknown_stages(unknown, drafts["deals"], found.source, rules)
     _refuse_nothing_left(drafts["deals"])
     end = declared if declared is not None else _latest_day(drafts, zone)
+    snapshots = drafts["deals"].used if told == "snapshots" else None
+    if snapshots is not None:
+        drafts["deals"].set_aside(_earlier_snapshots(drafts["deals"]))
     tables = {name: draft.used for name, draft in drafts.items()}
     notes += checks.file_notes(drafts) + checks.alike_ids(tables)
-    tables["deals"], tables["stage_history"], remarks = _finish_deals(tables, found.source, rules)
+    if told == "wide":
+        tables["stage_history"] = wide[wide["deal_id"].isin(tables["deals"]["deal_id"])]
+        notes += checks.against_order(tables["stage_history"], tables["deals"], rules)
+    elif told == "current":
+        tables.pop("stage_history", None)
+    elif snapshots is not None:
+        notes += _unfold_snapshots(tables, snapshots, precision, rules)
+    tables["deals"], tables["stage_history"], remarks = _finish_deals(tables, rules)
     notes += remarks
     if "stage_history" not in drafts and "day" in (precision.get("deals.created_at"), precision.get("deals.closed_at")):
         precision["stage_history.entered_at"] = "day"
@@ -94,7 +114,7 @@ def load_book(
         process=rules,
         as_of=end,
         currency=money,
-        origin=_origin(found, drafts),
+        origin=_origin(found, drafts, told),
         quality=quality,
         quarantine=quarantine,
         precision=precision,
@@ -144,8 +164,13 @@ def find_files(files: str | Path | Sequence[str | Path], source: str | None) -> 
 
 
 def _read(found: Found, name: str) -> list[RawTable]:
-    promised = found.source.preset is None
+    promised = _promised(found)
     return [read_file(name, found.source.tables[name], path, promised) for path in found.files[name]]
+
+
+def _promised(found: Found) -> bool:
+    """Whether the source says what is in these very files, as one's own does, or what may be, as a preset does."""
+    return found.source.preset is None
 
 
 def process_of(source: Source, process: str | Path | None) -> Process:
@@ -232,12 +257,15 @@ def _refuse_nothing_left(deals: Draft) -> None:
 def _settle_outcomes(deals: Draft, process: Process, precision: dict[str, str]) -> list[dict[str, Any]]:
     """The outcome of each deal: the source's own, else its stage's. The close date of an open deal is only a plan.
 
-    Where no expected close is mapped, the plan is kept as that; it never dates the data and is never in the future.
+    A CRM that decides a deal by a status leaves it in the stage it was decided in: the deal goes to the stage of its
+    outcome, and the one it was lost from is kept. Where no expected close is mapped, the plan of an open deal is kept
+    as that; it never dates the data and is never in the future.
     """
     table = deals.table
     by_stage = outcomes_of(table["pipeline"], table["stage"], process)
     table["outcome"] = table["outcome"].fillna(by_stage) if "outcome" in table else by_stage
     notes = checks.contradictions(table[deals.alive], by_stage[deals.alive])
+    _close_by_status(table, by_stage, process)
     planned = (table["outcome"] == "open") & (table["closed_at"].notna() if "closed_at" in table else False)
     if planned.any():
         if "expected_close_on" not in table:
@@ -247,15 +275,64 @@ def _settle_outcomes(deals: Draft, process: Process, precision: dict[str, str]) 
     return notes
 
 
+def _close_by_status(table: pd.DataFrame, by_stage: pd.Series, process: Process) -> None:
+    decided = (by_stage == "open") & table["outcome"].isin(["won", "lost", "void"])
+    if not decided.any():
+        return
+    lost = decided & (table["outcome"] == "lost")
+    if lost.any():
+        known = table["lost_stage"] if "lost_stage" in table else pd.Series(None, table.index, dtype="str")
+        table["lost_stage"] = known.where(known.notna() | ~lost, table["stage"])
+    for pipeline, rules in process.pipelines.items():
+        closing: dict[str, str] = {}
+        for stage in rules.stages:
+            if stage.outcome:
+                closing.setdefault(stage.outcome, stage.key)
+        moved = decided & (table["pipeline"] == pipeline) & table["outcome"].isin(closing)
+        table["stage"] = table["stage"].mask(moved, table["outcome"].map(closing))
+
+
 # --- deals and their history -----------------------------------------------------------------------
 
 
+def derivation(drafts: Mapping[str, Draft], source: Source) -> str:
+    """How the stage history is told: as the source declares, else by what is there."""
+    if source.history is not None:
+        return source.history
+    if "stage_history" in drafts:
+        return "pairs" if "from_stage" in drafts["stage_history"].headers else "log"
+    if "snapshot_at" in drafts["deals"].headers:
+        return "snapshots"
+    return "wide" if drafts["deals"].entered else "current"
+
+
+def _earlier_snapshots(deals: Draft) -> pd.Series:
+    """Rows of a deal that a later snapshot of it follows."""
+    latest = deals.table["snapshot_at"].where(deals.alive).groupby(deals.table["deal_id"]).transform("max")
+    return deals.alive & (deals.table["snapshot_at"] < latest)
+
+
+def _unfold_snapshots(
+    tables: dict[str, pd.DataFrame], snapshots: pd.DataFrame, precision: dict[str, str], process: Process
+) -> list[dict[str, Any]]:
+    """Stage history and changes from the snapshots, and notes of deals that later ones no longer hold."""
+    tables["stage_history"], changes = from_snapshots(snapshots, process)
+    if "changes" not in tables:
+        tables["changes"] = changes
+    if precision.get("deals.snapshot_at") == "day":
+        precision |= {"stage_history.entered_at": "day", "changes.at": "day"}
+    deals = tables["deals"]
+    gone = deals[deals["snapshot_at"] < deals["snapshot_at"].max()]
+    tables["deals"] = deals.drop(columns="snapshot_at")
+    return checks.note("vanished-deal", "deals", "deal_id", gone, gone["deal_id"])
+
+
 def _finish_deals(
-    tables: Mapping[str, pd.DataFrame], source: Source, process: Process
+    tables: Mapping[str, pd.DataFrame], process: Process
 ) -> tuple[pd.DataFrame, pd.DataFrame, list[dict[str, Any]]]:
     """Outcome, close and amount of each deal, the stage history in its one shape, and notes of contradictions."""
     deals = tables["deals"].copy()
-    log = tables.get("stage_history") if source.history != "current" else None
+    log = tables.get("stage_history")
     history = derive_history(deals, log, process)
     notes: list[dict[str, Any]] = []
     if log is not None or "closed_at" in deals:
@@ -309,8 +386,14 @@ def _ids_of_names(owner: pd.Series, tables: Mapping[str, pd.DataFrame]) -> pd.Se
     return owner.mask(by_name, owner.map(ids))
 
 
-def _origin(found: Found, drafts: Mapping[str, Draft]) -> dict[str, Any]:
+def _origin(found: Found, drafts: Mapping[str, Draft], told: str) -> dict[str, Any]:
     preset = found.source.preset.name if found.source.preset else found.source.origin
     files = [{"table": n, "file": f, "sha256": h, "encoding": e} for n, d in drafts.items() for f, h, e in d.files]
     carried = {n: sorted(d.headers) for n, d in drafts.items()}
-    return {"source": preset, "files": files, "columns": carried, "missing_tables": sorted(set(TABLES) - set(drafts))}
+    return {
+        "source": preset,
+        "history": told,
+        "files": files,
+        "columns": carried,
+        "missing_tables": sorted(set(TABLES) - set(drafts)),
+    }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -27,11 +27,9 @@ UNREADABLE_SHARE = 0.5
 UNREADABLE_ROWS = 3
 NOT_A_DATE = f"not a date between {EARLIEST.year} and {LATEST.year} in this column's spelling: correct it"
 NOT_A_NUMBER = "not a number in this column's spelling: correct it"
-COUNTED_FROM = {  # declared as `date = "excel_serial"`: the instant of 0, and how many make a day
-    "excel_serial": (pd.Timestamp("1899-12-30"), 1),
-    "unix_s": (pd.Timestamp("1970-01-01"), 86_400),
-    "unix_ms": (pd.Timestamp("1970-01-01"), 86_400_000),
-}
+# Counts, declared as `date = "excel_serial"`, "unix_s" or "unix_ms": a serial counts local days, an epoch is UTC.
+EXCEL_ORIGIN, UNIX_ORIGIN = pd.Timestamp("1899-12-30"), pd.Timestamp("1970-01-01")
+EPOCHS = {"unix_s": 86_400, "unix_ms": 86_400_000}  # how many make a day
 
 
 @dataclass
@@ -68,33 +66,41 @@ def blank_to_null(text: pd.Series, nulls: tuple[str, ...] = ()) -> pd.Series:
     return trimmed.mask((trimmed == "") | trimmed.isin(nulls))
 
 
+def only_element(text: pd.Series) -> pd.Series:
+    """["1001"] -> 1001; a list of several stays as it is, and [] is null."""
+    inner = text.str.extract(r"^\[\s*\"?([^\",\[\]]*?)\"?\s*\]$")[0]
+    return blank_to_null(text.where(inner.isna(), inner))
+
+
 # --- dates -----------------------------------------------------------------------------------------
 
 
-def parse_instants(text: pd.Series, place: Place, declared: list[str] | None, timezone: str) -> Parsed:
-    """Text -> UTC instants. Naive stamps and dates are read in `timezone`.
+def parse_instants(text: pd.Series, place: Place, written: ColumnFormat, timezone: str) -> Parsed:
+    """Text -> UTC instants. Naive stamps are read in the zone they are written in, days in `timezone`.
 
     Year-first spellings (ISO, 2025/3/1, 2025年3月1日) need no declaration. Day-first and month-first are told apart
     by the whole column; if both fit, ColumnError asks for a declaration.
     """
     uniques, codes = _uniques(text)
+    declared = written.date
     local, zoned, day_only = _read_declared(uniques, declared) if declared else _read_inferred(uniques, place)
     local = local.mask((local < EARLIEST) | (local >= LATEST))
     zoned = zoned.mask((zoned < EARLIEST.tz_localize("UTC")) | (zoned >= LATEST.tz_localize("UTC")))
     earlier = np.ones(len(local), dtype=bool)  # of an hour that the clock shows twice, the first
-    instants = local.dt.tz_localize(timezone, ambiguous=earlier, nonexistent="shift_forward").dt.tz_convert("UTC")
+    bad = local.isna() & zoned.isna()
+    only_days = bool(day_only[~bad.to_numpy()].all()) and bool((~bad).any())
+    zone = timezone if only_days else written.timezone or timezone
+    instants = local.dt.tz_localize(zone, ambiguous=earlier, nonexistent="shift_forward").dt.tz_convert("UTC")
     instants = instants.where(zoned.isna(), zoned)
-    bad = instants.isna()
     values = _spread(instants, codes, text.index)
     bad_rows = _spread_mask(bad, codes, text.index)
     _refuse_unreadable(text, bad_rows, place, "date", _date_to_declare(uniques[bad]))
-    only_days = bool(day_only[~bad.to_numpy()].all()) and bool((~bad).any())
     return Parsed(values, bad_rows, "bad-date", NOT_A_DATE, only_days)
 
 
-def parse_dates(text: pd.Series, place: Place, declared: list[str] | None, timezone: str) -> Parsed:
+def parse_dates(text: pd.Series, place: Place, written: ColumnFormat, timezone: str) -> Parsed:
     """Text -> naive calendar days. A stamp with a zone is taken to `timezone` first."""
-    parsed = parse_instants(text, place, declared, timezone)
+    parsed = parse_instants(text, place, written, timezone)
     days = parsed.values.dt.tz_convert(timezone).dt.tz_localize(None).dt.normalize()
     return Parsed(days, parsed.bad, parsed.reason, parsed.hint, True)
 
@@ -102,13 +108,15 @@ def parse_dates(text: pd.Series, place: Place, declared: list[str] | None, timez
 Dates = tuple["pd.Series", "pd.Series", np.ndarray[Any, np.dtype[np.bool_]]]
 
 
-def _read_declared(uniques: pd.Series, declared: list[str]) -> Dates:
+def _read_declared(uniques: pd.Series, declared: Sequence[str]) -> Dates:
     """Local stamps, zoned stamps, and which have no time of day; by the first declared spelling that fits."""
     local, zoned = _nothing(uniques), _nothing(uniques, "datetime64[us, UTC]")
     for spelling in declared:
         todo = uniques.where(local.isna() & zoned.isna())
-        if spelling in COUNTED_FROM:
-            local = local.fillna(_read_counted(todo, *COUNTED_FROM[spelling]))
+        if spelling == "excel_serial":
+            local = local.fillna(_read_counted(todo, EXCEL_ORIGIN, 1))
+        elif spelling in EPOCHS:
+            zoned = zoned.fillna(_read_counted(todo, UNIX_ORIGIN, EPOCHS[spelling]).dt.tz_localize("UTC"))
         elif "%z" in spelling:
             zoned = zoned.fillna(pd.to_datetime(todo, format=spelling, errors="coerce", utc=True).dt.as_unit("us"))
         else:

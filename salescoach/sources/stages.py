@@ -18,7 +18,7 @@ UNKNOWN_STAGE_TOLERATED = 0.005
 
 def resolve_deal_stages(deals: Draft, source: Source, process: Process) -> pd.DataFrame:
     """Pipelines and stages of the deals become the process's keys. Returns deal_id, name, pipeline of unknown names."""
-    _resolve_pipelines(deals, process)
+    _resolve_pipelines(deals, source, process)
     mapped = _mapped_names(source, process)
     unknown = _resolve_column(deals, "stage", deals.table["pipeline"], None, mapped, process)
     if "lost_stage" in deals.table:
@@ -35,7 +35,34 @@ def resolve_log_stages(drafts: Mapping[str, Draft], source: Source, process: Pro
     pipeline = log.table["deal_id"].map(known)
     log.reject(pipeline.isna(), "deal_id", "unknown-deal", "no used deal has this id: it is missing or quarantined")
     at = log.table["entered_at"].dt.tz_convert(process.calendar.timezone)
-    return _resolve_column(log, "stage", pipeline, at, _mapped_names(source, process), process)
+    mapped = _mapped_names(source, process)
+    if "from_stage" in log.table:
+        _resolve_column(log, "from_stage", pipeline, at, mapped, process)
+    return _resolve_column(log, "stage", pipeline, at, mapped, process)
+
+
+def resolve_wide_stages(deals: Draft, source: Source, process: Process) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The stage dates that stand side by side on the deals, as a log: deal_id, entered_at, stage, evidence (inferred).
+
+    The second value holds deal_id, name, pipeline of dates in stages that the process does not know.
+    """
+    mapped = _mapped_names(source, process)
+    known, unknown = [], []
+    for header, (name, pipeline_name) in deals.entered.items():
+        own = None if pipeline_name is None else _pipeline_key(pipeline_name, source, process)
+        for pipeline in process.pipelines:
+            rows = deals.alive & (deals.table["pipeline"] == pipeline) & deals.entered_at[header].notna()
+            if not rows.any() or (pipeline_name is not None and own != pipeline):
+                continue
+            stage = _resolve_name(pipeline, name, "", mapped, process)
+            dated = pd.DataFrame({"deal_id": deals.table["deal_id"][rows]})
+            if stage is None:
+                unknown.append(dated.assign(name=name, pipeline=pipeline))
+            else:
+                known.append(dated.assign(entered_at=deals.entered_at[header][rows], stage=stage))
+    log = pd.concat(known, ignore_index=True) if known else pd.DataFrame(columns=["deal_id", "entered_at", "stage"])
+    lost = pd.concat(unknown, ignore_index=True) if unknown else pd.DataFrame(columns=["deal_id", "name", "pipeline"])
+    return log.assign(evidence="inferred").astype({"stage": "str", "evidence": "str"}), lost.astype("str")
 
 
 def refuse_unknown_stages(names: pd.DataFrame, deals: Draft, source: Source, process: Process) -> None:
@@ -57,9 +84,21 @@ def _mapped_names(source: Source, process: Process) -> dict[str, str]:
     return {fold_name(k): v for k, v in source.stages.items()}
 
 
-def _resolve_pipelines(deals: Draft, process: Process) -> None:
+def _pipeline_key(name: str | None, source: Source, process: Process) -> str | None:
+    mapped = {fold_name(k): v for k, v in source.pipelines.items()}
+    return process.pipeline_of(name if name is None else mapped.get(fold_name(name), name))
+
+
+def _resolve_pipelines(deals: Draft, source: Source, process: Process) -> None:
+    for name, key in source.pipelines.items():
+        if key not in process.pipelines:
+            raise SourceError(
+                f"{source.origin}: [pipelines] maps {name!r} to {key!r}, which is no pipeline of the process."
+                f"{suggestion(key, process.pipelines)} Its pipelines: {', '.join(process.pipelines)}."
+            )
     raw = deals.table["pipeline"] if "pipeline" in deals.table else pd.Series(None, deals.table.index, dtype="str")
-    keys = {None if pd.isna(v) else v: process.pipeline_of(None if pd.isna(v) else v) for v in raw.unique()}
+    names = [None if pd.isna(v) else v for v in raw.unique()]
+    keys = {name: _pipeline_key(name, source, process) for name in names}
     resolved = (
         raw.map({k: v for k, v in keys.items() if k is not None}).where(raw.notna(), keys.get(None)).astype("str")
     )
