@@ -90,6 +90,12 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     return folded[close[0]] if close else None
 
 
+def listed(names: Iterable[str], most: int = 10) -> str:
+    """The names in order, at most `most` of them, then how many there are."""
+    known = sorted(names)
+    return ", ".join(known) if len(known) <= most else f"{', '.join(known[:most])}, … ({len(known)})"
+
+
 def suggestion(name: str, known: Iterable[str]) -> str:
     """The sentence "Did you mean …?", or an empty text."""
     found = nearest(name, known)

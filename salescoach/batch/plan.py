@@ -17,10 +17,14 @@ from salescoach.errors import InputError, UsageError, suggestion
 from salescoach.kit import kit_path
 from salescoach.process import parse_period
 from salescoach.reports import find_story
-from salescoach.wording import words
+from salescoach.wording import N_, words
 
 Per = Literal["rep", "team", "company"]
 FOLDERS = {"rep": "reps", "team": "teams", "company": "company"}
+NOBODY = {
+    "rep": N_("No reports per rep: the book names no rep."),
+    "team": N_("No reports per team: the book names no team."),
+}
 SHORT_NAME = 40
 
 
@@ -114,6 +118,12 @@ def make_jobs(book: Book, plan: PlanFile) -> list[Job]:
     if not jobs:
         raise UsageError("The plan makes no report: the book has no rep or team that it asks for.")
     return jobs
+
+
+def gaps(jobs: Sequence[Job], plan: PlanFile) -> tuple[str, ...]:
+    """One sentence for each kind of reader that a plan asks for and the book does not have."""
+    served = {job.per for job in jobs}
+    return tuple(NOBODY[per] for per in dict.fromkeys(order.per for order in plan.reports) if per not in served)
 
 
 def _jobs_of(book: Book, plan: PlanFile, order: Order) -> Iterator[Job]:

@@ -6,18 +6,21 @@ import datetime as dt
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor, as_completed
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import quote
 
 import salescoach
 from salescoach.batch.job import Outcome, Task, run_task, write_atomically
-from salescoach.batch.plan import Job, PlanFile, make_jobs, one_report
+from salescoach.batch.kernel import end_kernels
+from salescoach.batch.plan import Job, PlanFile, gaps, make_jobs, one_report
 from salescoach.book import Book, write_folder
 from salescoach.errors import StorageError
 from salescoach.metrics.peers import peer_table
@@ -31,11 +34,12 @@ MANIFEST = "manifest.json"
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run: its folder, what was to be made and how each report went."""
+    """A finished run: its folder, what was to be made, how each report went, and whom the book has none of."""
 
     folder: Path
     jobs: tuple[Job, ...]
     outcomes: tuple[Outcome, ...]
+    gaps: tuple[str, ...]
 
     @property
     def index(self) -> Path:
@@ -66,25 +70,28 @@ def run_batch(
     progress   called after each report: (outcome, finished, all)
     executor   any concurrent.futures.Executor instead of local processes
 
-    One report that fails does not stop the others. Raises UsageError, before anything runs, where the plan names
-    what is not there.
+    One report that fails does not stop the others. A run that is stopped (Ctrl-C) ends its workers and leaves
+    nothing behind: OUT/current and OUT/runs are what they were. Raises UsageError, before anything runs, where the
+    plan names what is not there, and StorageError where OUT cannot be used.
     """
     jobs = make_jobs(book, plan)
     out = Path(out)
-    folder = _new_folder(out)
+    _refuse_in_the_way(out / "current")
     peers = {
         period: peer_table(book, parse_period(period, book.process, book.as_of_on.date()))
         for period in {j.period for j in jobs}
     }
-    _write_json(folder / "plan.json", {"plan": plan.model_dump(), "jobs": [j.to_dict() for j in jobs]})
-    _write_peers(folder, peers)
-    with tempfile.TemporaryDirectory(prefix="salescoach-slices-") as private:
-        tasks = [_task(job, _slice(book, job, peers, Path(private)), folder) for job in jobs]
-        outcomes = _in_order(jobs, _execute(tasks, workers, progress, executor))
-    _write_json(folder / MANIFEST, manifest(book, jobs, outcomes))
-    write_atomically(folder / "index.html", index_page(book, jobs, outcomes, words(plan.language)).encode("utf-8"))
-    _publish(out, folder)
-    return Run(out / "current", tuple(jobs), tuple(outcomes))
+    with _new_run(out) as folder:
+        _write_json(folder / "plan.json", {"plan": plan.model_dump(), "jobs": [j.to_dict() for j in jobs]})
+        _write_peers(folder, peers)
+        with tempfile.TemporaryDirectory(prefix="salescoach-slices-") as private:
+            tasks = [_task(job, _slice(book, job, peers, Path(private)), folder) for job in jobs]
+            outcomes = _execute(tasks, workers, progress, executor)
+        missing = gaps(jobs, plan)
+        _write_json(folder / MANIFEST, {**manifest(book, jobs, outcomes), "gaps": missing})
+        index = index_page(book, jobs, outcomes, missing, words(plan.language))
+        write_atomically(folder / "index.html", index.encode("utf-8"))
+    return Run(out / "current", tuple(jobs), tuple(outcomes), missing)
 
 
 def run_report(
@@ -98,13 +105,13 @@ def run_report(
 ) -> tuple[Path, Outcome]:
     """Make one report as a file in `out`. Returns its path and how it went."""
     job = one_report(book, notebook, rep, team, period, language)
+    out = _writable(Path(out))
     peers = {job.period: peer_table(book, parse_period(job.period, book.process, book.as_of_on.date()))}
     with tempfile.TemporaryDirectory(prefix="salescoach-slices-") as private:
         name = job.notebook if job.per == "company" else f"{job.slug}-{job.notebook}"
-        task = replace(
-            _task(job, _slice(book, job, peers, Path(private)), Path(out)), target=str(Path(out) / f"{name}.html")
-        )
-        return Path(task.target), run_task(task)
+        task = replace(_task(job, _slice(book, job, peers, Path(private)), out), target=str(out / f"{name}.html"))
+        [outcome] = _execute([task], workers=1, progress=None, executor=None)
+    return Path(task.target), outcome
 
 
 # --- slices ----------------------------------------------------------------------------------------
@@ -137,37 +144,60 @@ def _write_peers(folder: Path, peers: dict[str, Any]) -> None:
 
 def _execute(
     tasks: Sequence[Task], workers: int | None, progress: Progress | None, executor: Executor | None
-) -> Iterator[Outcome]:
-    """Outcomes as they come; each is announced to `progress`."""
+) -> list[Outcome]:
+    """Outcomes in the order of the tasks; each is announced to `progress` as it comes."""
     count = max(1, min(workers or os.cpu_count() or 1, len(tasks)))
-    outcomes = _collect(executor, tasks) if executor is not None else _in_processes(tasks, count)
-    for number, outcome in enumerate(outcomes, start=1):
-        if progress is not None:
-            progress(outcome, number, len(tasks))
-        yield outcome
+    coming = _in_processes(tasks, count) if executor is None else _collect(executor, tasks)
+    by_file = {}
+    with closing(coming):
+        for number, outcome in enumerate(coming, start=1):
+            if progress is not None:
+                progress(outcome, number, len(tasks))
+            by_file[outcome.file] = outcome
+    return [by_file[t.file] for t in tasks]
 
 
-def _in_processes(tasks: Sequence[Task], count: int) -> Iterator[Outcome]:
+def _in_processes(tasks: Sequence[Task], count: int) -> Generator[Outcome]:
     """In local worker processes. One that dies breaks its pool: what it left is made in a process of its own, each."""
     left: list[Task] = []
-    with _pool(count) as pool:
-        try:
+    with tempfile.TemporaryDirectory(prefix="salescoach-work-") as scratch:
+        with _pool(count, scratch) as pool:
             yield from _collect(pool, tasks, left)
+        for task in left:
+            with _pool(1, scratch) as pool:
+                yield from _collect(pool, [task])
+
+
+@contextmanager
+def _pool(count: int, scratch: str) -> Iterator[Executor]:
+    """Worker processes that keep their temporary files in `scratch`. Where the run is stopped, so are they."""
+    others = multiprocessing.active_children()
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(count, spawn, initializer=_start_worker, initargs=(scratch,)) as pool:
+        try:
+            yield pool
         except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
+            pool.shutdown(wait=False, cancel_futures=True)
+            for worker in multiprocessing.active_children():
+                if worker not in others:
+                    worker.terminate()
             raise
-    for task in left:
-        with _pool(1) as pool:
-            yield from _collect(pool, [task])
 
 
-def _pool(count: int) -> ProcessPoolExecutor:
-    """Workers that leave Ctrl-C to this process: it starts no more reports and ends when the running ones are done."""
-    ignore = (signal.SIGINT, signal.SIG_IGN)
-    return ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), initializer=signal.signal, initargs=ignore)
+def _start_worker(scratch: str) -> None:
+    """Ctrl-C is for the process that started this one, which then sends SIGTERM."""
+    tempfile.tempdir = scratch
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _leave)
 
 
-def _collect(executor: Executor, tasks: Sequence[Task], left: list[Task] | None = None) -> Iterator[Outcome]:
+def _leave(number: int, _: object) -> NoReturn:
+    """End at once: to unwind a report whose kernel is just starting could wait forever."""
+    end_kernels()
+    os._exit(128 + number)
+
+
+def _collect(executor: Executor, tasks: Sequence[Task], left: list[Task] | None = None) -> Generator[Outcome]:
     """Outcomes of one executor. Tasks of a broken pool go to `left`; where there is no such list, they failed."""
     waiting = {executor.submit(run_task, task): task for task in tasks}
     for future in as_completed(waiting):
@@ -178,11 +208,6 @@ def _collect(executor: Executor, tasks: Sequence[Task], left: list[Task] | None 
             left.append(waiting[future])
         else:
             yield Outcome(waiting[future].file, "failed", 0.0, error=f"the worker died: {error}")
-
-
-def _in_order(jobs: Sequence[Job], outcomes: Iterator[Outcome]) -> list[Outcome]:
-    by_file = {o.file: o for o in outcomes}
-    return [by_file[j.file] for j in jobs]
 
 
 # --- publishing ------------------------------------------------------------------------------------
@@ -212,8 +237,8 @@ SECTIONS = (
 )
 
 
-def index_page(book: Book, jobs: Sequence[Job], outcomes: Sequence[Outcome], say: Words) -> str:
-    """The page to open first: what was made, for whom, and what failed."""
+def index_page(book: Book, jobs: Sequence[Job], outcomes: Sequence[Outcome], missing: Sequence[str], say: Words) -> str:
+    """The page to open first: what was made, for whom, what failed, and whom the book has none of."""
     sections = []
     for per, title, note, who in SECTIONS:
         rows = _index_rows([(j, o) for j, o in zip(jobs, outcomes, strict=True) if j.per == per], say)
@@ -225,6 +250,7 @@ def index_page(book: Book, jobs: Sequence[Job], outcomes: Sequence[Outcome], say
     facts = [say("Data as of {day}", day=say.date(book.as_of_on)), say("{n} reports made", n=len(outcomes) - failed)]
     if failed:
         facts.append(say("{n} reports failed", n=failed))
+    facts += [say(gap) for gap in missing]
     purpose = [
         say("Numbers are prompts for a conversation, not a verdict: n and range stand beside each of them."),
         say("salescoach {version} · data {hash}", version=salescoach.__version__, hash=book.content_hash[:12]),
@@ -245,25 +271,40 @@ def _index_rows(pairs: Sequence[tuple[Job, Outcome]], say: Words) -> list[dict[s
     return list(rows.values())
 
 
-def _new_folder(out: Path) -> Path:
-    """A fresh folder for this run below OUT/runs."""
-    stamp = dt.datetime.now(dt.UTC).strftime("%Y%m%dT%H%M%S")
-    try:
-        (out / "runs").mkdir(parents=True, exist_ok=True)
-        return Path(tempfile.mkdtemp(prefix=f"{stamp}-", dir=out / "runs"))
-    except OSError as error:
-        raise StorageError(f"Cannot write to {out}: {error.strerror}. Choose another folder with --out.") from error
-
-
-def _publish(out: Path, folder: Path) -> None:
-    """Let OUT/current point to the finished run, in one step."""
-    current, fresh = out / "current", out / f".current-{folder.name}"
+def _refuse_in_the_way(current: Path) -> None:
     if current.exists() and not current.is_symlink():
         raise StorageError(
             f"{current} is in the way: salescoach keeps a link of that name there. Move it, or choose another --out."
         )
-    fresh.symlink_to(Path("runs") / folder.name, target_is_directory=True)
-    fresh.replace(current)
+
+
+def _writable(folder: Path) -> Path:
+    """The folder, made if need be. Raises StorageError where nothing can be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise StorageError(f"Cannot write to {folder}: {error.strerror}. Choose another folder with --out.") from error
+    return folder
+
+
+@contextmanager
+def _new_run(out: Path) -> Iterator[Path]:
+    """A hidden folder to make the reports in; at the end it stands below OUT/runs and is OUT/current.
+
+    A run that does not come to its end leaves nothing.
+    """
+    runs = _writable(out / "runs")
+    stamp = dt.datetime.now(dt.UTC).strftime("%Y%m%dT%H%M%S")
+    unfinished = Path(tempfile.mkdtemp(prefix=f".{stamp}-", dir=runs))
+    try:
+        yield unfinished
+        finished = unfinished.rename(runs / unfinished.name.removeprefix("."))
+        fresh = out / f".current-{finished.name}"
+        fresh.symlink_to(Path("runs") / finished.name, target_is_directory=True)
+        fresh.replace(out / "current")
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def _write_json(file: Path, content: dict[str, Any]) -> None:

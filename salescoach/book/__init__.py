@@ -1,7 +1,7 @@
 """The deal book: frozen tables, as-of, provenance, slices and storage."""
 
 from salescoach.book.book import OTHER_REP, Book
-from salescoach.book.store import open_book, save_book, write_folder
+from salescoach.book.store import open_book, quarantine_as_loaded, save_book, write_folder
 from salescoach.book.tables import EVIDENCE, OUTCOMES, REFERENCES, TABLES, Table
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "Book",
     "Table",
     "open_book",
+    "quarantine_as_loaded",
     "save_book",
     "write_folder",
 ]

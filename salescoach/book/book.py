@@ -11,11 +11,13 @@ from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from salescoach.book.privacy import OTHER_REP, hide_colleagues, own_quarantine
 from salescoach.book.replay import replay
 from salescoach.book.tables import TABLES
-from salescoach.errors import Unavailable, UsageError, suggestion
+from salescoach.errors import Unavailable, UsageError, listed, suggestion
 from salescoach.process import Process, parse_day, process_to_dict
 
 __all__ = ["OTHER_REP", "Book", "in_order"]
@@ -117,8 +119,7 @@ class Book:
             return str(named.iloc[0])
         known = [*people["rep_id"], *people["rep"]]
         raise UsageError(
-            f"There is no rep {rep!r} in this book.{suggestion(rep, known)} "
-            "`salescoach metrics --by rep` lists everybody."
+            f"There is no rep {rep!r} in this book.{suggestion(rep, known)} Reps: {listed(people['rep']) or 'none'}."
         )
 
     @property
@@ -130,7 +131,7 @@ class Book:
             return team
         raise UsageError(
             f"There is no team {team!r} in this book.{suggestion(team, self.teams)} "
-            f"Teams: {', '.join(self.teams) or 'none'}."
+            f"Teams: {listed(self.teams) or 'none'}."
         )
 
     # --- slices -------------------------------------------------------------------------------
@@ -229,4 +230,8 @@ def in_order(frame: pd.DataFrame, name: str) -> pd.DataFrame:
         keys = [c for c in table.sort if c in frame]
     elif bool(frame.duplicated(keys).any()):
         keys += [c for c in sorted(frame.columns) if c not in keys]
-    return frame.sort_values(keys, kind="stable", na_position="last").reset_index(drop=True)
+    columns = {str(i): pa.array(frame[k], from_pandas=True) for i, k in enumerate(keys)}
+    order = pc.sort_indices(pa.table(columns), sort_keys=[(i, "ascending") for i in columns]).to_numpy()
+    if bool((order[1:] > order[:-1]).all()):
+        return frame.reset_index(drop=True)
+    return frame.take(order).reset_index(drop=True)

@@ -129,10 +129,17 @@ def _write_quarantine(quarantine: pd.DataFrame, file: Path) -> None:
 def _read_quarantine(file: Path) -> pd.DataFrame:
     if file.stat().st_size <= 1:
         return pd.DataFrame()
-    frame = pd.read_csv(file, dtype="str", keep_default_na=False, na_values=[""])
+    return quarantine_as_loaded(pd.read_csv(file, dtype="str", keep_default_na=False, na_values=[""]))
+
+
+def quarantine_as_loaded(frame: pd.DataFrame) -> pd.DataFrame:
+    """The text of a quarantine.csv as it was in the book: numbers, and no apostrophes before values."""
+    frame = frame.copy()
     for column in (c for c in FROM_OUTSIDE if c in frame):
         frame[column] = frame[column].str.replace(r"^'(?=[=+\-@'\t])", "", regex=True)
-    return frame.assign(line=pd.to_numeric(frame["line"]).astype("Int64")) if "line" in frame else frame
+    for column in (c for c in ("record", "line") if c in frame):
+        frame[column] = pd.to_numeric(frame[column], errors="coerce").astype("Int64")
+    return frame
 
 
 def _read_peers(folder: Path) -> dict[str, pd.DataFrame]:

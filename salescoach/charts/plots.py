@@ -25,7 +25,7 @@ def plot_intervals(
     axis: str,
     reference: float | None = None,
     reference_label: str = "",
-    percent: bool = True,
+    unit: str = "share",
     ax: Axes | None = None,
 ) -> Axes:
     """A dot with its interval per row, n at the right, in the order of the table.
@@ -33,6 +33,7 @@ def plot_intervals(
     table       columns `label`, value, low, high, n; rows without a value show their n only, and an interval without
                 an upper end runs into an arrow at the edge
     reference   a vertical line (peers, target), named by `reference_label`
+    unit        of the values: a share has an axis in percent, a count one of whole numbers
     """
     named = reference is not None and reference == reference
     ax = _rows(ax, table[label], [f"n={n:,}" for n in table["n"]], title, axis, legend=named)
@@ -42,8 +43,8 @@ def plot_intervals(
         ax.axvline(float(reference or 0), color=ORANGE, lw=1.8, ls="--", zorder=1, label=reference_label)
     ax.hlines(y, low, high, color=BLUE, lw=2.6, alpha=0.55, zorder=2)
     seaborn.scatterplot(x=value, y=y, color=BLUE, s=46, ax=ax, zorder=3, legend=False)
-    _whole_numbers(ax)
-    if percent:
+    _round_steps(ax, whole=unit == "count")
+    if unit == "share":
         ax.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     ax.set_xlim(0, ax.get_xlim()[1])
     _open_ended(ax, y, low, high)
@@ -61,7 +62,7 @@ def plot_funnel(
     ax = _rows(ax, table[label], table["text"].tolist(), title, axis, legend=True)
     _bars(ax, table["reached"], BLUE)
     _hatched(ax, table["open"], table["reached"] - table["open"], open_label)
-    _whole_numbers(ax)
+    _round_steps(ax, whole=True)
     _legend(ax)
     return ax
 
@@ -116,12 +117,14 @@ def plot_pipeline(
 ) -> Axes:
     """Open deals per stage; those that wait longer than typical hatched.
 
-    table   columns `label`, n, older_than_typical, text
+    table   columns `label`, n, older_than_typical (null: nobody knows), text
     """
-    ax = _rows(ax, table[label], table["text"].tolist(), title, axis, legend=True)
+    judged = bool(table["older_than_typical"].notna().any())
+    ax = _rows(ax, table[label], table["text"].tolist(), title, axis, legend=judged)
     _bars(ax, table["n"], BLUE)
-    _hatched(ax, table["older_than_typical"], 0, late_label)
-    _whole_numbers(ax)
+    if judged:
+        _hatched(ax, table["older_than_typical"], 0, late_label)
+    _round_steps(ax, whole=True)
     _legend(ax)
     return ax
 
@@ -167,8 +170,9 @@ def _hatched(ax: Axes, lengths: pd.Series, left: pd.Series | int, label: str) ->
     ax.barh(y, lengths, left=left, height=BAR, label=label, **look)
 
 
-def _whole_numbers(ax: Axes) -> None:
-    ax.xaxis.set_major_locator(MaxNLocator(6, min_n_ticks=2, steps=[1, 2, 2.5, 5, 10]))
+def _round_steps(ax: Axes, whole: bool) -> None:
+    """Ticks at round numbers; at whole ones where things are counted."""
+    ax.xaxis.set_major_locator(MaxNLocator(6, min_n_ticks=2, steps=[1, 2, 2.5, 5, 10], integer=whole))
 
 
 def _open_ended(ax: Axes, y: np.ndarray[Any, Any], low: np.ndarray[Any, Any], high: np.ndarray[Any, Any]) -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from salescoach.errors import UsageError
+
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\x00")
 
 
@@ -15,17 +17,18 @@ def as_text(value: object) -> object:
 
 
 def plain(table: pd.DataFrame) -> pd.DataFrame:
-    """Instants as ISO text, and no text that is a formula."""
-    result = table.copy()
+    """The table without a text that is a formula."""
+    result = table.rename(columns=as_text)
     for column in result:
-        if isinstance(result[column].dtype, pd.DatetimeTZDtype):
-            result[column] = result[column].dt.strftime("%Y-%m-%dT%H:%M:%SZ")
         if result[column].dtype == "str" or result[column].dtype == object:
             result[column] = result[column].map(as_text)
     return result
 
 
-def write_csv(table: pd.DataFrame, file: Path) -> None:
+def write_csv(tables: dict[str, pd.DataFrame], file: Path) -> None:
+    if len(tables) != 1:
+        raise UsageError("A CSV file holds one table: give one NAME, or use --xlsx.")
+    [table] = tables.values()
     plain(table).to_csv(file, index=False, encoding="utf-8-sig", lineterminator="\n")
 
 

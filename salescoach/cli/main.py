@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NoReturn, Unpack
 
 import click
 
 from salescoach import __version__
-from salescoach.errors import SalescoachError, UsageError
+from salescoach.cli.options import (
+    LoadSettings,
+    as_of_option,
+    book_option,
+    file_option,
+    json_option,
+    language_option,
+    load_options,
+    period_option,
+)
+from salescoach.errors import QuarantineError, SalescoachError, Unavailable, UsageError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from salescoach.batch import Order, Outcome, Run
+    from salescoach.batch import Order, Outcome, PlanFile, Run
     from salescoach.book import Book
+    from salescoach.metrics.registry import Measure
 
 DEMO_OUT = "salescoach-demo"
 DEMO_TEAM = "Harbour"
@@ -45,37 +57,38 @@ def cli() -> None:
     """From a CRM export to one honest page per one-to-one."""
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: everything ends as with Ctrl-C, but for the exit code."""
+
+
+def _terminate(*_: object) -> NoReturn:
+    raise Terminated
+
+
 def main() -> None:
     """Run the command; an error of ours is one message and its exit code, never a traceback."""
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         cli(standalone_mode=False)
+    except Unavailable as reason:
+        _end(f"unavailable, because {reason}.", 2)
     except SalescoachError as error:
-        click.echo(f"salescoach: {error}", err=True)
-        sys.exit(error.exit_code)
+        _end(str(error), error.exit_code)
     except click.ClickException as error:
         error.show()
         sys.exit(2)
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("salescoach: stopped.", err=True)
-        sys.exit(130)
+    except (click.Abort, KeyboardInterrupt) as stop:
+        by_sigterm = isinstance(stop, Terminated) or isinstance(stop.__cause__, Terminated)
+        _end("stopped.", 128 + (signal.SIGTERM if by_sigterm else signal.SIGINT))
     except click.exceptions.Exit as done:
         sys.exit(done.exit_code)
     except OSError as error:
-        click.echo(f"salescoach: {error.strerror or error} ({error.filename}).", err=True)
-        sys.exit(74)
+        _end(f"{error.strerror or error}{f' ({error.filename})' if error.filename else ''}.", 74)
 
 
-book_option = click.option(
-    "--book", required=True, metavar="DIR", help='Folder of a book, or "demo" for the bundled demo data.'
-)
-language_option = click.option(
-    "--language", type=click.Choice(["en", "zh"]), default="en", show_default=True, help="Language of the pages."
-)
-period_option = click.option(
-    "--period", metavar="P", default=None, help="2026Q3, 2026-09, 2026-01..2026-06, last 90 days, FY2026Q3."
-)
-json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-FILES = click.argument("files", nargs=-1, type=click.Path(path_type=Path), metavar="FILE…")
+def _end(message: str, code: int) -> NoReturn:
+    click.echo(f"salescoach: {message}", err=True)
+    sys.exit(code)
 
 
 def open_any(book: str) -> Book:
@@ -94,7 +107,7 @@ def open_any(book: str) -> Book:
 @click.option("--workers", type=click.IntRange(1), default=None, help="Reports at a time (default: one per core).")
 def demo(out: str, book_only: bool, language: str, workers: int | None) -> None:
     """Build the book of the bundled demo data and make every report for one team and each of its reps."""
-    from salescoach.batch import Order, PlanFile, run_batch
+    from salescoach.batch import Order, PlanFile
     from salescoach.book import save_book
     from salescoach.sources import sample_book
 
@@ -117,13 +130,15 @@ def demo(out: str, book_only: bool, language: str, workers: int | None) -> None:
             Order(notebook="rep_review", per="rep", only=tuple(reps)),
         ),
     )
-    finish(run_with_progress(run_batch, book, plan, out, workers))
+    make_reports(book, plan, out, workers)
 
 
-def run_with_progress(run_batch: Any, book: Book, plan: Any, out: str, workers: int | None) -> Run:
+def make_reports(book: Book, plan: PlanFile, out: str, workers: int | None) -> None:
     """Run a batch with a progress bar, or one line per report where the output is no terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from salescoach.batch import run_batch
 
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -136,14 +151,20 @@ def run_with_progress(run_batch: Any, book: Book, plan: Any, out: str, workers: 
                 words = f"{outcome.seconds:.0f} s" if outcome.status == "done" else f"failed: {outcome.error}"
                 click.echo(f"[{finished}/{total}] {outcome.file} ({words})", err=True)
 
-        run: Run = run_batch(book, plan, out, workers=workers, progress=show)
-    return run
+        try:
+            run = run_batch(book, plan, out, workers=workers, progress=show)
+        except KeyboardInterrupt:
+            click.echo("Nothing is published of a run that is stopped; its reports are removed.", err=True)
+            raise
+    finish(run)
 
 
 def finish(run: Run) -> None:
     """Say what was made and what to open; exit 3 if a report is missing."""
     done = len(run.outcomes) - len(run.failed)
     click.echo(f"{done} of {len(run.outcomes)} reports made.")
+    for gap in run.gaps:
+        click.echo(f"  {gap}")
     for outcome in run.failed:
         click.echo(f"  failed: {outcome.file}: {outcome.error}", err=True)
     click.echo(f"Open {run.index}")
@@ -160,59 +181,26 @@ def summary(book: Book) -> str:
 # --- check and load --------------------------------------------------------------------------------
 
 
-def load_options(command: Any) -> Any:
-    for option in (
-        click.option(
-            "--source",
-            metavar="S",
-            default=None,
-            help="Preset or source file (.toml); detected from the headers if not given.",
-        ),
-        click.option(
-            "--process", metavar="P", default=None, help="Process file (.toml); default: the standard five stages."
-        ),
-        click.option(
-            "--as-of", metavar="DATE", default=None, help="The day the data speak of; default: their latest stamp."
-        ),
-        click.option(
-            "--currency", metavar="CUR", default=None, help="Currency of amounts that name none, such as CNY."
-        ),
-    ):
-        command = option(command)
-    return FILES(command)
-
-
 @cli.command(cls=Command)
 @load_options
 @json_option
-def check(
-    files: tuple[Path, ...],
-    source: str | None,
-    process: str | None,
-    as_of: str | None,
-    currency: str | None,
-    as_json: bool,
-) -> None:
+def check(files: tuple[Path, ...], as_json: bool, **settings: Unpack[LoadSettings]) -> None:
     """Say what the files hold, what is set aside and why, and what each table unlocks. Writes nothing."""
     from salescoach.book import TABLES
     from salescoach.metrics import METRICS, measure
     from salescoach.sources import check_tolerance, load_book
 
-    book = load_book(files, source=source, process=process, as_of=as_of, currency=currency)
+    book = load_book(files, **settings)
     found = {name: measure(book, name, by=()) for name in METRICS}
     if as_json:
-        click.echo(
-            json.dumps(
-                {
-                    "origin": dict(book.origin),
-                    "as_of": book.as_of_on.date().isoformat(),
-                    "quality": dict(book.quality),
-                    "quarantine": json.loads(book.quarantine.to_json(orient="records", force_ascii=False)),
-                    "metrics": {n: {"available": m.available, "because": m.because} for n, m in found.items()},
-                },
-                ensure_ascii=False,
-                default=str,
-            )
+        print_json(
+            {
+                "origin": dict(book.origin),
+                "as_of": book.as_of_on.date().isoformat(),
+                "quality": dict(book.quality),
+                "quarantine": json.loads(book.quarantine.to_json(orient="records", force_ascii=False)),
+                "metrics": {n: {"available": m.available, "because": m.because} for n, m in found.items()},
+            }
         )
     else:
         click.echo(f"Source: {book.origin['source']}. As of {book.as_of_on.date()}. Hash {book.content_hash[:12]}.\n")
@@ -226,8 +214,16 @@ def check(
         say_notes(book)
         click.echo("\nMetrics")
         for name, m in found.items():
-            click.echo(f"  {name:18} " + ("available" if m.available else f"unavailable, because {m.because}"))
-    check_tolerance(book)
+            click.echo(f"  {name:18} {availability(m)}")
+    check_tolerance(book, "`salescoach load` into a new folder lists each in quarantine.csv, with its line and reason.")
+
+
+def availability(found: Measure) -> str:
+    return "available" if found.available else f"unavailable, because {found.because}"
+
+
+def print_json(content: object) -> None:
+    click.echo(json.dumps(content, ensure_ascii=False, default=str))
 
 
 def say_quarantine(book: Book, most: int = 15) -> None:
@@ -240,7 +236,7 @@ def say_quarantine(book: Book, most: int = 15) -> None:
         value = f"{row.column} = {row.value!r}: " if isinstance(row.column, str) and row.column else ""
         click.echo(f"  {row.file}, line {row.line}: {row.reason}: {value}{row.hint}")
     if len(out) > most:
-        click.echo(f"  … and {len(out) - most:,} more; `salescoach load` writes them all to quarantine.csv.")
+        click.echo(f"  … and {len(out) - most:,} more: quarantine.csv of a loaded book lists them all.")
 
 
 def say_notes(book: Book) -> None:
@@ -255,40 +251,50 @@ def say_notes(book: Book) -> None:
 @load_options
 @click.option("--book", "folder", required=True, metavar="DIR", help="Where the book goes.")
 @json_option
-def load(
-    files: tuple[Path, ...],
-    source: str | None,
-    process: str | None,
-    as_of: str | None,
-    currency: str | None,
-    folder: str,
-    as_json: bool,
-) -> None:
+def load(files: tuple[Path, ...], folder: str, as_json: bool, **settings: Unpack[LoadSettings]) -> None:
     """Build a book from CSV, Excel or Parquet files."""
     from salescoach.book import save_book
     from salescoach.sources import check_tolerance, load_book
 
-    book = load_book(files, source=source, process=process, as_of=as_of, currency=currency)
-    save_book(book, folder)
-    if as_json:
-        click.echo(
-            json.dumps(
-                {
-                    "book": folder,
-                    "content_hash": book.content_hash,
-                    "as_of": book.as_of_on.date().isoformat(),
-                    "quality": dict(book.quality),
-                },
-                ensure_ascii=False,
-                default=str,
-            )
-        )
-    else:
+    book = load_book(files, **settings)
+    if not as_json:
         click.echo(summary(book))
         say_quarantine(book)
         say_notes(book)
+    keep_good_book(folder, book)
+    save_book(book, folder)
+    if as_json:
+        print_json(
+            {
+                "book": folder,
+                "content_hash": book.content_hash,
+                "as_of": book.as_of_on.date().isoformat(),
+                "quality": dict(book.quality),
+            }
+        )
+    else:
         click.echo(f"Book: {folder}. Next: salescoach metrics --book {folder}")
-    check_tolerance(book)
+    listed = Path(folder) / "quarantine.csv"
+    check_tolerance(book, f"The book was written all the same, and {listed} lists each with its line and reason.")
+
+
+def keep_good_book(folder: str, fresh: Book) -> None:
+    """Raise QuarantineError where a book over its tolerance would replace one that is not."""
+    from salescoach.book import open_book
+    from salescoach.sources import check_tolerance
+
+    try:
+        check_tolerance(
+            fresh,
+            f"Nothing was written: {folder} holds an earlier book within the limit, and it stays. "
+            "Load into a new folder to read each row's line and reason in quarantine.csv.",
+        )
+    except QuarantineError as over:
+        try:
+            check_tolerance(open_book(folder))
+        except SalescoachError:
+            return  # what stands there, if anything, is no better
+        raise over
 
 
 # --- metrics ---------------------------------------------------------------------------------------
@@ -301,18 +307,17 @@ def load(
     "--by",
     default=None,
     metavar="COL,…",
-    help="rep, team, manager, quarter, month, lead_source, product, segment, any column.",
+    help="rep, team, manager, quarter, month, lead_source, product, segment, any column; '' for the total alone. "
+    "Default: the metric's own groups, most often rep. What reads (all), above them, is the total.",
 )
 @period_option
 @click.option("--rep", default=None, metavar="R", help="Only this rep (id or name).")
 @click.option("--team", default=None, metavar="T", help="Only this team.")
-@click.option("--as-of", default=None, metavar="DATE", help="As it would have been on a past day.")
+@as_of_option("As it would have been on a past day, such as 2026-06-30.")
 @click.option("--rows", is_flag=True, help="List the records that are counted.")
 @json_option
-@click.option("--csv", "csv_file", default=None, metavar="F", help="Write the table of one metric to a CSV file.")
-@click.option(
-    "--xlsx", "xlsx_file", default=None, metavar="F", help="Write the tables to an Excel workbook, a sheet each."
-)
+@file_option("csv", "Write the table of one metric to a CSV file.")
+@file_option("xlsx", "Write the tables to an Excel workbook, a sheet each.")
 def metrics(
     names: tuple[str, ...],
     book: str,
@@ -323,45 +328,67 @@ def metrics(
     as_of: str | None,
     rows: bool,
     as_json: bool,
-    csv_file: str | None,
-    xlsx_file: str | None,
+    csv_file: Path | None,
+    xlsx_file: Path | None,
 ) -> None:
     """Print metrics with their n and interval; without a NAME, list them with definition and availability."""
-    from salescoach.metrics import METRICS, counted_rows, find_metric, measure
+    from salescoach.cli.tables import under_total
+    from salescoach.metrics import METRICS, currency_of, find_metric, measure
 
+    to_file = csv_file is not None or xlsx_file is not None
+    if as_json and to_file:
+        raise UsageError("--json prints, --csv and --xlsx write: give one or the other.")
     scope = scoped(open_any(book), rep, team, as_of)
     for name in names:
         find_metric(name)
     if rows:
-        if len(names) != 1:
-            raise UsageError("--rows lists the records of one metric: give one NAME.")
-        emit_table(counted_rows(scope, names[0], period), as_json, csv_file)
+        list_records(scope, names, period, as_json, csv_file, xlsx_file)
         return
     found = {n: measure(scope, n, by=by if by is not None or names else (), period=period) for n in names or METRICS}
     if as_json:
-        from salescoach.metrics import currency_of
-
-        click.echo(
-            json.dumps(
-                {
-                    "as_of": scope.as_of_on.date().isoformat(),
-                    "currency": currency_of(scope),
-                    "metrics": {n: m.to_dict() for n, m in found.items()},
-                },
-                ensure_ascii=False,
-            )
+        print_json(
+            {
+                "as_of": scope.as_of_on.date().isoformat(),
+                "currency": currency_of(scope),
+                "metrics": {n: m.to_dict() for n, m in found.items()},
+            }
         )
-    elif csv_file or xlsx_file:
+    elif to_file:
         write_tables({n: m.table for n, m in found.items() if m.table is not None}, csv_file, xlsx_file)
+        for name, m in found.items():
+            if not m.available:
+                click.echo(f"Left out {name}: {availability(m)}", err=True)
     else:
         for name, m in found.items():
             click.echo(f"{name}: {m.metric.definition}\n  by {m.metric.basis}; {m.metric.interval}")
-            if not names:
-                click.echo("  available" if m.available else f"  unavailable, because {m.because}")
-            elif m.table is None:
-                click.echo(f"  unavailable, because {m.because}")
+            if not names or m.table is None:
+                click.echo(f"  {availability(m)}")
             else:
-                emit_table(m.table, False, None)
+                total = measure(scope, name, by=(), period=period).table
+                print_table(m.table if total is None else under_total(m.table, total, m.by))
+
+
+def list_records(
+    scope: Book,
+    names: tuple[str, ...],
+    period: str | None,
+    as_json: bool,
+    csv_file: Path | None,
+    xlsx_file: Path | None,
+) -> None:
+    """The records that one metric counts: printed or written."""
+    from salescoach.cli.tables import for_reader, written_out
+    from salescoach.metrics import counted_rows
+
+    if len(names) != 1:
+        raise UsageError("--rows lists the records of one metric: give one NAME.")
+    records = for_reader(scope, counted_rows(scope, names[0], period))
+    if as_json:
+        click.echo(written_out(records).to_json(orient="records", force_ascii=False))
+    elif csv_file or xlsx_file:
+        write_tables({names[0]: records}, csv_file, xlsx_file)
+    else:
+        print_table(written_out(records))
 
 
 def scoped(book: Book, rep: str | None, team: str | None, as_of: str | None) -> Book:
@@ -373,20 +400,13 @@ def scoped(book: Book, rep: str | None, team: str | None, as_of: str | None) -> 
     return book.for_rep(rep) if rep else book.for_team(team) if team else book
 
 
-def emit_table(table: pd.DataFrame, as_json: bool, csv_file: str | None) -> None:
-    if as_json:
-        click.echo(table.to_json(orient="records", force_ascii=False, date_format="iso"))
-    elif csv_file:
-        write_tables({"rows": table}, csv_file, None)
-    else:
-        click.echo(
-            table.to_string(
-                index=False, na_rep="–", float_format=lambda v: f"{v:,.4g}" if abs(v) < 1000 else f"{v:,.0f}"
-            )
-        )
+def print_table(table: pd.DataFrame) -> None:
+    click.echo(
+        table.to_string(index=False, na_rep="–", float_format=lambda v: f"{v:,.4g}" if abs(v) < 1000 else f"{v:,.0f}")
+    )
 
 
-def write_tables(tables: dict[str, pd.DataFrame], csv_file: str | None, xlsx_file: str | None) -> None:
+def write_tables(tables: dict[str, pd.DataFrame], csv_file: Path | None, xlsx_file: Path | None) -> None:
     """Tables as files; text that a spreadsheet would take for a formula is written as text."""
     from salescoach.cli.export import write_csv, write_xlsx
 
@@ -394,14 +414,10 @@ def write_tables(tables: dict[str, pd.DataFrame], csv_file: str | None, xlsx_fil
         raise UsageError(
             "None of these metrics is available, so there is nothing to write. Leave out --csv and --xlsx to read why."
         )
-    if csv_file:
-        if len(tables) != 1:
-            raise UsageError("A CSV file holds one table: give one NAME, or use --xlsx.")
-        write_csv(next(iter(tables.values())), Path(csv_file))
-        click.echo(f"Wrote {csv_file}")
-    if xlsx_file:
-        write_xlsx(tables, Path(xlsx_file))
-        click.echo(f"Wrote {xlsx_file}")
+    for file, write in ((csv_file, write_csv), (xlsx_file, write_xlsx)):
+        if file is not None:
+            write(tables, file)
+            click.echo(f"Wrote {file}")
 
 
 # --- reports ---------------------------------------------------------------------------------------
@@ -466,10 +482,10 @@ def batch(
     workers: int | None,
 ) -> None:
     """Make many reports: a plan, or one notebook per rep or team."""
-    from salescoach.batch import PlanFile, read_plan, run_batch
+    from salescoach.batch import PlanFile, read_plan
 
     if (plan is None) == (notebook is None) or (notebook is None) != (per is None):
         raise UsageError("Give --plan P, or --notebook N with --per rep, team or company.")
     wanted = read_plan(plan) if plan is not None else PlanFile(reports=(_order(notebook, per),))
     changes = {k: v for k, v in (("language", language), ("period", period)) if v is not None}
-    finish(run_with_progress(run_batch, open_any(book), wanted.model_copy(update=changes), out, workers))
+    make_reports(open_any(book), wanted.model_copy(update=changes), out, workers)

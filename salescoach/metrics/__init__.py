@@ -4,6 +4,7 @@ from salescoach.metrics.counts import add_up, count_table
 from salescoach.metrics.cycle import sales_cycle
 from salescoach.metrics.estimate import Curve, count_interval, kaplan_meier, mean_interval, sum_interval, wilson
 from salescoach.metrics.flow import funnel, mean_days_in, pipeline, stage_flow, visit_counts
+from salescoach.metrics.laws import check_numbers
 from salescoach.metrics.leads import lead_conversion, response_time
 from salescoach.metrics.outcomes import decisions, new_customers, win_rate
 from salescoach.metrics.quota import currency_of, quota_attainment
@@ -16,6 +17,7 @@ __all__ = [
     "Measure",
     "Metric",
     "add_up",
+    "check_numbers",
     "count_interval",
     "count_table",
     "counted_rows",

@@ -18,11 +18,15 @@ ENOUGH = 10
 FALSE_DISCOVERY = 0.10
 
 
+def mix_of(book: Book) -> tuple[str, ...]:
+    """The columns of the deal mix that the data know."""
+    return tuple(c for c in MIX if book.has("deals", c))
+
+
 def like_for_like(book: Book, period: str | Period | None = None) -> pd.DataFrame:
     """Each rep's wins beside the wins expected from the rep's own mix of deals.
 
-    Expected: every decided deal counts with the win rate of its cell (segment × deal type, as far as known) over all
-    reps of the book.
+    Expected: every decided deal counts with the win rate of its cell (`mix_of` the book) over all reps of the book.
     z = (won - expected) / sqrt(Σ p (1 - p)); names are given by Benjamini-Hochberg at a false-discovery rate of 10 %.
 
     Returns rep_id, n, won, expected, z, p, signal: above, below, none, or few (under 10 decided deals).
@@ -31,7 +35,7 @@ def like_for_like(book: Book, period: str | Period | None = None) -> pd.DataFram
     deals = deals[deals["outcome"].isin(["won", "lost"])].copy()
     deals["rep_id"] = deals["rep_id"].fillna(UNASSIGNED)
     deals["is_won"] = (deals["outcome"] == "won").astype("float64")
-    cells = [c for c in MIX if c in deals]
+    cells = list(mix_of(book))
     whole = pd.Series(deals["is_won"].mean(), deals.index)
     usual = deals.groupby(cells, dropna=False)["is_won"].transform("mean") if cells else whole
     deals["expected"], deals["spread"] = usual, usual * (1 - usual)

@@ -42,12 +42,18 @@ def stage_at_close_unknown(book: Book) -> float:
 def need_stages(book: Book) -> None:
     """Raise Unavailable where the stage at loss is unknown for too many deals: it is never assumed."""
     unknown = stage_at_close_unknown(book)
-    if unknown > UNKNOWN_TOLERATED:
+    if unknown <= UNKNOWN_TOLERATED:
+        return
+    if (book.deals["outcome"] == "lost").any():
         raise Unavailable(
-            "the stage from which a deal was lost is unknown for {share} of lost deals: the export has no stage "
-            "history. Export the stage history too",
+            "the stage from which a deal was lost is unknown for {share} of lost deals. Export the stage history with "
+            "every stage that these deals went through",
             share=f"{unknown:.0%}",
         )
+    raise Unavailable(
+        "the stages that a deal went through are unknown for {share} of deals. Export the stage history of all of them",
+        share=f"{unknown:.0%}",
+    )
 
 
 def joined(book: Book, rows: pd.DataFrame) -> pd.DataFrame:
@@ -88,7 +94,7 @@ def ended_passages(
     basis="day the deal went deeper or was lost, or had stood there for 90 days",
     interval="95 % Wilson interval of the share; Brookmeyer-Crowley for days",
     unit="share",
-    needs=[("stage_history", "entered_at")],
+    needs=[("deals", "outcome"), ("stage_history", "entered_at")],
     rows=ended_passages,
     caveat="A skipped stage counts as reached and has no time. Void deals are left out. Deals that go on quickly are "
     "counted earlier than those that are lost slowly, so a growing book looks up to one or two points too good.",
@@ -196,9 +202,9 @@ def created_deals(book: Book, period: str | Period | None = None) -> pd.DataFram
     basis="day of creation",
     interval="95 % Wilson interval of the share",
     unit="share",
-    needs=[("stage_history", "entered_at")],
+    needs=[("deals", "outcome"), ("stage_history", "entered_at")],
     rows=created_deals,
-    caveat="Open deals may still go further: a young cohort looks worse than it will be.",
+    caveat="Open deals may still go further: deals created lately look worse than they will.",
 )
 def funnel(book: Book, by: str | Sequence[str] = (), period: str | Period | None = None) -> pd.DataFrame:
     """Deals by furthest stage reached, with a last row for won deals; it never rises from one stage to the next.
@@ -265,8 +271,9 @@ def _reached(book: Book, deals: pd.DataFrame) -> pd.DataFrame:
 
 
 def open_deals(book: Book, period: str | Period | None = None) -> pd.DataFrame:
-    """Deals open at as_of with the age of their stay: age_days, order (of the stage), today.
+    """Deals open at as_of with the age of their stay: age_days, typical_days, order (of the stage), today.
 
+    age_days is null where nobody recorded when the deal entered its stage: its creation says nothing of that.
     A period selects by expected close; a deal without one lies in no period.
     """
     deals = deals_of(book)
@@ -276,17 +283,24 @@ def open_deals(book: Book, period: str | Period | None = None) -> pd.DataFrame:
         if "expected_close_on" not in deals:
             raise Unavailable("`expected_close_on` is missing in `deals`, so open deals cannot be placed in a period")
         deals = deals[span.contains(deals["expected_close_on"])]
-    since = deals["created_at"]
+    by_day = book.by_day_only("stage_history", "entered_at")
+    age = ladder_codes(_in_stage_since(book, deals), pd.Series(book.as_of, deals.index), book.timezone, by_day)
+    deals["age_days"] = np.where(age == NO_AGE, np.nan, ladder_days(age))
+    typical = typical_days(book)
+    at = pd.MultiIndex.from_frame(deals[["pipeline", "stage"]])
+    deals["typical_days"] = typical.reindex(at).to_numpy() if len(typical) else np.nan
+    order = {(key, s.key): i for key, p in book.process.pipelines.items() for i, s in enumerate(p.stages)}
+    return deals.assign(order=pd.Series(order).reindex(at).to_numpy(), today=book.as_of_on)
+
+
+def _in_stage_since(book: Book, deals: pd.DataFrame) -> pd.Series:
+    """When each open deal entered its stage, as observed in the history or noted with the deal; null: unknown."""
+    since = pd.Series(pd.NaT, deals.index, dtype="datetime64[us, UTC]")
     if book.has("stage_history", "entered_at"):
         here = visits(book)
-        entered = here[here["exit"] == "still"].drop_duplicates("deal", keep="last").set_index("deal")["entered_at"]
-        since = entered.reindex(deals.index).fillna(since)
-    by_day = book.by_day_only("stage_history", "entered_at")
-    age = ladder_codes(since, pd.Series(book.as_of, deals.index), book.timezone, by_day)
-    deals["age_days"] = np.where(age == NO_AGE, np.nan, ladder_days(age))
-    order = {(key, s.key): i for key, p in book.process.pipelines.items() for i, s in enumerate(p.stages)}
-    places = pd.Series(order).reindex(pd.MultiIndex.from_frame(deals[["pipeline", "stage"]]))
-    return deals.assign(order=places.to_numpy(), today=book.as_of_on)
+        here = here[(here["exit"] == "still") & here["timed"]].drop_duplicates("deal", keep="last")
+        since = here.set_index("deal")["entered_at"].reindex(deals.index)
+    return since.fillna(deals["stage_changed_at"]) if "stage_changed_at" in deals else since
 
 
 def typical_days(book: Book, share: float = 0.8) -> pd.Series:
@@ -316,7 +330,7 @@ def pipeline(book: Book, by: str | Sequence[str] = (), period: str | Period | No
 
     Returns one row per pipeline, stage and group: n, value (= amount of the deals that have one; null if none has),
     low, high (null), without_amount, median_age_days (age of the present stay), typical_days (time within which 80 %
-    of those that went deeper did so), older_than_typical.
+    of those that went deeper did so), older_than_typical (null where not one deal's age and typical time are known).
     """
     groups = parse_by(by)
     deals = open_deals(book, period)
@@ -328,12 +342,11 @@ def pipeline(book: Book, by: str | Sequence[str] = (), period: str | Period | No
     if "expected_close_on" not in deals and any(g in UNITS for g in groups):
         raise Unavailable("`expected_close_on` is missing in `deals`, so open deals cannot be placed in time")
     deals = with_groups(book, deals, groups, "expected_close_on", people_on="today")
-    typical = typical_days(book)
-    at = pd.MultiIndex.from_frame(deals[["pipeline", "stage"]])
-    deals["typical_days"] = typical.reindex(at).to_numpy() if len(typical) else np.nan
     older = deals["age_days"] > deals["typical_days"]
+    judged = deals[["age_days", "typical_days"]].notna().all(axis=1)
     keys = list(dict.fromkeys([*group_keys(groups), *money_keys(deals), *STAGE]))
-    table = count_table(deals, keys, money="amount_minor", sums={"older_than_typical": older})
+    table = count_table(deals, keys, money="amount_minor", sums={"older_than_typical": older, "judged": judged})
+    table["older_than_typical"] = table["older_than_typical"].where(table["judged"] > 0)
     ages = deals.groupby(keys)[["age_days", "typical_days"]].median().reset_index()
     table = table.merge(ages.rename(columns={"age_days": "median_age_days"}), on=keys, how="left", validate="1:1")
     table = name_reps(book, in_order(table, [*group_keys(groups), *money_keys(deals), "pipeline", "order"]))

@@ -7,8 +7,8 @@ from typing import Any, get_args
 
 import pandas as pd
 
-from salescoach.book import Book
-from salescoach.errors import UsageError, suggestion
+from salescoach.book import TABLES, Book
+from salescoach.errors import Unavailable, UsageError, suggestion
 from salescoach.process import UNDATED, period_of
 from salescoach.process.periods import Unit
 
@@ -45,7 +45,7 @@ def with_groups(
     on          the column with the metric's date
     people_on   the column with the day on which teams are looked up; default: `on`
 
-    Raises UsageError for a group that neither the units, the people nor the calendar know.
+    Raises Unavailable for a column of ours that these units do not have, UsageError for a group that nobody knows.
     """
     result = units.copy()
     for name in by:
@@ -57,6 +57,8 @@ def with_groups(
             result["rep_id"] = result["rep_id"].fillna(UNASSIGNED)
         elif name in result:
             result[name] = result[name].astype("str").fillna(NONE)
+        elif any(name in table.columns for table in TABLES.values()):
+            raise Unavailable("what is counted here has no `{column}` to split by", column=name)
         else:
             known = [*PEOPLE, *UNITS, *(c for c in result.columns if result[c].dtype == "str")]
             raise UsageError(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from salescoach.book import Book
+from salescoach.errors import Unavailable
 from salescoach.metrics.counts import count_table
 from salescoach.metrics.estimate import count_interval, mean_interval, wilson
 from salescoach.metrics.groups import complete, group_columns, group_keys, parse_by, with_groups
@@ -16,6 +17,7 @@ from salescoach.metrics.visits import deals_of, owner_at
 from salescoach.process import Period
 
 AMOUNTS_KNOWN = 0.8
+WINS_WITHOUT_LOSS = 10  # at even odds one export in a thousand has so many by chance
 RETURNING_AFTER = pd.DateOffset(months=24)
 
 
@@ -36,7 +38,23 @@ def decisions(book: Book, by: Sequence[str] = (), period: str | Period | None = 
     return count_table(deals, [*group_keys(by), "outcome", "currency"], money="amount_minor")
 
 
+def only_wins(book: Book) -> bool:
+    """Whether so many deals are won, and none lost, that the lost ones were more likely not exported."""
+    outcomes = book.deals["outcome"]
+    return bool((outcomes == "won").sum() >= WINS_WITHOUT_LOSS and not (outcomes == "lost").any())
+
+
+def need_losses(book: Book) -> None:
+    """Raise Unavailable where the export has wins only. The deals of one rep or team may well be such by themselves."""
+    if only_wins(book) and not book.origin.get("slice"):
+        raise Unavailable(
+            "not one deal in the data is lost: an export of won deals only cannot give a win rate. Export the lost "
+            "deals too"
+        )
+
+
 def _counted(book: Book, period: Period) -> pd.DataFrame:
+    need_losses(book)
     deals = decided_deals(book, period)
     return deals[deals["outcome"].isin(["won", "lost"])]
 
@@ -50,18 +68,20 @@ def _counted(book: Book, period: Period) -> pd.DataFrame:
     needs=[("deals", "outcome")],
     by=("rep",),
     rows=_counted,
-    caveat="Deals that nobody closes never enter it. Void deals are shown beside it.",
+    caveat="Deals that nobody closes never enter it. Void deals are shown beside it. Where none is lost, ask whether "
+    "the export leaves lost deals out.",
 )
 def win_rate(book: Book, by: str | Sequence[str] = "rep", period: str | Period | None = None) -> pd.DataFrame:
     """Share of decided deals that were won.
 
     value = won / (won + lost), by the day of the decision. Open and void deals count on neither side. Credit goes to
-    the owner at the close.
+    the owner at the close. Raises Unavailable where the export has won deals only.
 
     Returns one row per group: n, won, lost, void, value, low, high (95 % Wilson), and with amounts won_amount,
     lost_amount (null where none of the deals has one) and value_by_amount (null unless 80 % of the won and of the lost
     deals have one); in units of the currency, with one row per currency if there are several.
     """
+    need_losses(book)
     groups = parse_by(by)
     deals = with_groups(book, decided_deals(book, period), groups, "closed_on")
     keys = list(dict.fromkeys([*group_keys(groups), *money_keys(deals)]))

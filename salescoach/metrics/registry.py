@@ -50,10 +50,20 @@ class Metric:
         for table, *columns in self.needs:
             if table not in book.tables:
                 return Unavailable("the book has no table `{table}`", table=table)
+            if book.tables[table].empty:
+                return _nothing_in(book, table)
             for column in columns:
                 if not book.has(table, column):
                     return Unavailable("`{column}` is missing or empty in `{table}`", column=column, table=table)
         return None
+
+
+def _nothing_in(book: Book, table: str) -> Unavailable:
+    """Why a table that the export has holds no row: a slice may be of people, of a past day, or both."""
+    day = book.as_of_on.date()
+    if book.origin.get("slice"):
+        return Unavailable("up to {day} there is no row in `{table}` of the chosen people", table=table, day=day)
+    return Unavailable("up to {day} there is no row in `{table}`", table=table, day=day)
 
 
 METRICS: dict[str, Metric] = {}

@@ -126,6 +126,11 @@ def _range(ends: Sequence[str]) -> str:
     return f"({low} – {high})" if low.startswith("−") else f"({low}–{high})"
 
 
+def row_currencies(book: Book, table: pd.DataFrame) -> list[str]:
+    """The currency of each row's amounts."""
+    return table["currency"].tolist() if "currency" in table else [currency_of(book)] * len(table)
+
+
 def table_block(
     say: Words,
     book: Book,
@@ -136,14 +141,11 @@ def table_block(
     notes: Sequence[str] = (),
 ) -> Block:
     """A result as a table: its groups as text at the left, then the fields."""
-    several = "currency" in table
     columns = [Column(say(GROUP_LABELS.get(g, g)), False) for g in groups] + [
         Column(say(f.label), f.kind != "text") for f in fields
     ]
-    currency = currency_of(book)
     rows = []
-    for row in table.to_dict("records"):
-        money = str(row["currency"]) if several else currency
+    for row, money in zip(table.to_dict("records"), row_currencies(book, table), strict=True):
         rows.append(
             [Cell(written(say, row[g], "text", money)) for g in groups] + [cell(say, row, f, money) for f in fields]
         )

@@ -19,6 +19,11 @@ class Field:
     low: str | None = None
     high: str | None = None
 
+    def of(self, metric: str) -> Field:
+        """The same field where the columns of several metrics stand side by side, each under its metric's name."""
+        low, high = (None if end is None else f"{metric}_{end}" for end in (self.low, self.high))
+        return Field(self.label, f"{metric}_{self.column}", self.kind, low, high)
+
 
 def interval(label: str, kind: str) -> Field:
     return Field(label, "value", kind, "low", "high")
@@ -26,6 +31,7 @@ def interval(label: str, kind: str) -> Field:
 
 GROUP_LABELS = {
     "rep": N_("Rep"),
+    "deal": N_("Deal"),
     "team": N_("Team"),
     "manager": N_("Manager"),
     "stage": N_("Stage"),
@@ -122,20 +128,28 @@ SIGNALS = {
 }
 
 CHECKS = {
+    "twin-deals": N_("Deals that look like one under several ids: same owner, customer, amount and day"),
+    "bulk-update-day": N_("Stage changes and closes on a day with unusually many; probably a bulk update"),
+    "migration-day": N_("Deals created on a day with unusually many; probably the day of an import"),
     "unmatched-key": N_("Key that the other table does not know; the rows are used"),
     "owner-by-name": N_("Owner written by name instead of id; resolved"),
     "no-rep": N_("Deals without a rep; shown as (unassigned)"),
     "no-created-date": N_("Deals without a creation date; left out of times"),
     "decided-without-close-date": N_("Decided deals without a close date; shown as (undated)"),
+    "vanished-deal": N_("Deals that the latest snapshot no longer holds; they stand as they were last seen"),
+    "stage-dates-against-order": N_("Deals whose stage dates run against the process; only the last entry is known"),
+    "unknown-stage-date": N_("Dates in stages that the process does not know; left out"),
+    "vanished-since": N_("Deals of the book before that the data no longer hold"),
     "closed-on-month-end": N_("Deals closed on the last day of a month"),
     "open-without-amount": N_("Open deals without an amount"),
+    "negative-amount": N_("Deals with a negative amount; counted as they are"),
     "won-without-amount": N_("Won deals without an amount"),
     "amount-zero-at-loss": N_("Lost deals with amount 0; taken as unknown"),
     "lost-without-reason": N_("Lost deals without a reason"),
     "stale-expected-close": N_("Open deals whose expected close has passed"),
     "alike-ids": N_("Owners whose ids differ only in case or blanks; left as two people"),
     "no-final-newline": N_("The file's last line has no end; its last record may be cut"),
-    "open-with-close-date": N_("Open deals with a close date; counted as open"),
+    "open-with-close-date": N_("Open deals with a close date; counted as open, the date as expected close"),
     "outcome-contradicts-stage": N_("Deals whose outcome does not fit their stage; the outcome counts"),
     "amount-rounded": N_("Amounts finer than the currency's smallest unit; rounded"),
 }

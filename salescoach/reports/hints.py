@@ -25,6 +25,8 @@ SENTENCES = (
     N_("not a date between {first} and {last} in this column's spelling: correct it"),
     N_("not a number in this column's spelling: correct it"),
     N_("not a number in this column's spelling: correct it, and without the sign of another currency"),
+    N_("name one: a record has one of these"),
+    N_("amounts such as 3.5万 are read where `myriads = true` is declared: declare it, or write whole numbers"),
     N_("several rows have this id and differ: keep the right one, or export a last-modified column"),
     N_("the formula was saved without its result: open the workbook in Excel and save it"),
     N_("the header has {n} columns: name the column, or clear the cells right of it"),
@@ -41,6 +43,8 @@ SENTENCES = (
     N_("write the three-letter code, such as CNY or EUR"),
     N_("write true or false"),
     N_("{n} fields, the header has {width}: quote a field that holds a {separator}"),
+    N_("{n} fields, the header has {width}: remove the {separator} at the end of the row"),
+    N_("{n} of {width} fields: the row was cut, or a line end stands inside it"),
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from functools import cache
 from typing import Any
 
@@ -13,8 +14,20 @@ from salescoach.reports.blocks import environment
 def page_html(notebook: Any, title: str, language: str) -> str:
     """One HTML file: no code, no scripts, nothing fetched from anywhere."""
     page = {"title": title, "language": language, "css": stylesheet()}
-    html, _ = _exporter().from_notebook_node(notebook, resources={"salescoach": page})
+    html, _ = _exporter().from_notebook_node(_without_repeats(notebook), resources={"salescoach": page})
     return str(html)
+
+
+def _without_repeats(notebook: Any) -> Any:
+    """Without the cells that show again what the one before has just shown: a chart and a table may both be missing."""
+    shorter, before = copy(notebook), None
+    shorter.cells = []
+    for cell in notebook.cells:
+        shown = [output.get("data") for output in cell.get("outputs", [])]
+        if not shown or shown != before:
+            shorter.cells.append(cell)
+        before = shown
+    return shorter
 
 
 @cache

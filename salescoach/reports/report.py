@@ -6,24 +6,25 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 import salescoach
-from salescoach import charts
 from salescoach.book import TABLES, Book, open_book
 from salescoach.charts import Drawing
-from salescoach.errors import UsageError
+from salescoach.errors import UsageError, listed
 from salescoach.metrics import METRICS, Measure, currency_of, measure
-from salescoach.metrics.compare import like_for_like
-from salescoach.metrics.flow import open_deals, typical_days
+from salescoach.metrics.compare import like_for_like, mix_of
+from salescoach.metrics.flow import open_deals
+from salescoach.metrics.groups import UNASSIGNED, name_reps, parse_by
+from salescoach.metrics.outcomes import only_wins
 from salescoach.metrics.peers import OTHERS, peer_table
 from salescoach.process import Period, parse_period
-from salescoach.reports.blocks import Block, Cell, Column, cell, render, table_block, text_table, written
+from salescoach.reports.blocks import Block, cell, render, row_currencies, table_block, text_table, written
 from salescoach.reports.fields import CHECKS, FIELDS, SIGNALS, TEXT_GROUPS, Field, interval
 from salescoach.reports.hints import in_language
+from salescoach.reports.pictures import Painter
 from salescoach.sources import sample_book
-from salescoach.wording import N_, NOTHING, Words, words
+from salescoach.wording import N_, NOTHING, Words, is_known, words
 
 COUNTED = ("win_rate", "new_customers")  # a figure of these is a number of deals, not of money
 KEY_FIGURES = (
@@ -37,8 +38,21 @@ KEY_FIGURES = (
 )
 DEMO = "demo"
 LISTED = 10
-_EXPECTED = N_("Expected")
-_SIGNAL = N_("Signal")
+_FAIR = (Field(N_("Expected"), "expected", "number"), Field(N_("Signal"), "signal", "text"))
+_EXPECTED = {
+    ("segment", "deal_type"): N_(
+        "Expected: the wins that the team's usual rates give for each rep's own mix of segments and deal types."
+    ),
+    ("segment",): N_("Expected: the wins that the team's usual rates give for each rep's own mix of segments."),
+    ("deal_type",): N_("Expected: the wins that the team's usual rates give for each rep's own mix of deal types."),
+    (): N_("Expected: the wins that the team's usual rate gives for each rep's number of decided deals."),
+}
+_WAITING = (
+    Field(N_("Amount"), "amount", "money"),
+    Field(N_("Days in the stage"), "age_days", "days"),
+    Field(N_("Typical, at most"), "typical_days", "days"),
+    Field(N_("Expected close"), "expected_close_on", "date"),
+)
 _ROSTER: dict[str, tuple[Field, ...]] = {
     "win_rate": (interval(N_("Win rate"), "share"), Field(N_("Decided (n)"), "n"), Field(N_("Won"), "won")),
     "quota_attainment": (interval(N_("Of target"), "ratio"),),
@@ -52,10 +66,17 @@ def _last_groups_last(names: pd.Series) -> pd.Series:
 
 
 def find_book(book: str | Path | Book) -> Book:
-    """A book object, a folder of a saved book, or "demo" for the bundled demo data."""
+    """A book object, a folder of a saved book, or "demo" for the bundled demo data.
+
+    A folder that is not here is looked for one folder up: Jupyter runs a notebook in the notebook's own folder.
+    """
     if isinstance(book, Book):
         return book
-    return sample_book() if str(book) == DEMO else open_book(book)
+    if str(book) == DEMO:
+        return sample_book()
+    here = Path(book).absolute()
+    above = Path.cwd().parent / book
+    return open_book(above if above.is_dir() and not here.exists() else here)
 
 
 def open_report(
@@ -68,7 +89,7 @@ def open_report(
     """A report on a whole book, on one team or on one rep.
 
     book      folder of a saved book, "demo", or a Book
-    rep, team id or name; at most one of them
+    rep, team id or name; at most one of them; rep="": a page about one rep on which none is chosen yet
     period    "2026Q3", "2026-01..2026-06", "last 90 days"; nothing: everything up to as_of
     language  "en" or "zh"
 
@@ -85,7 +106,7 @@ def open_report(
         whole = whole.for_rep(rep)
     elif team:
         whole = whole.for_team(team)
-    return Report(whole, say, span, rep=whole.people["rep"].iloc[0] if rep else None, team=team, peers=peers)
+    return Report(whole, say, span, rep=whole.people["rep"].iloc[0] if rep else rep, team=team, peers=peers)
 
 
 class Report:
@@ -136,18 +157,30 @@ class Report:
                 "instead.",
                 who=self.who,
             )
+        if self.rep == "":
+            return say(
+                "No rep is chosen, so the page counts everybody. Set `rep` to an id or a name: {reps}.",
+                reps=listed(self.book.people["rep"]),
+            )
+        if only_wins(self.book):
+            return say(
+                "No deal of {who} in the data is lost. If the export leaves lost deals out, the win rate says nothing.",
+                who=self.who,
+            )
         decided = self.measure("win_rate").table
         if decided is not None and not decided["n"].sum():
             return say("No deal of {who} was won or lost in this period: rates stay empty.", who=self.who)
         return ""
 
     def _trust(self) -> str:
-        rows = self.book.quality.get("rows", {}).get("deals", {})
-        used, out = rows.get("used", len(self.book.deals)), rows.get("quarantined", len(self.book.quarantine))
-        return self.say(
-            "{used} deals used, {out} rows set aside",
-            used=self.say.number(used),
-            out=self.say.number(out if "quarantined" in rows else len(self.book.quarantine)),
+        say, out, used = self.say, self.book.quarantine, self.say.number(len(self.book.deals))
+        if out.empty:
+            return say("{used} deals used; no row set aside", used=used)
+        return say(
+            "{used} deals used; {out} rows set aside, {deals} of them deals",
+            used=used,
+            out=say.number(len(out)),
+            deals=say.number((out["table"] == "deals").sum()),
         )
 
     def provenance(self) -> Block:
@@ -179,26 +212,20 @@ class Report:
     def table(self, name: str, by: str | Sequence[str] = (), period: str | None = None) -> Block:
         """A metric as a table, with its definition below; or the reason why it is unavailable."""
         found = self.measure(name, by, period)
-        caption = self.say(found.metric.title)
-        if found.table is None:
-            return self._unavailable(found)
+        if found.table is None or found.table.empty:
+            return self._nothing(found)
         table, groups = self._labelled(found.table, list(found.by))
-        return table_block(self.say, self.book, caption, table, groups, FIELDS[name], [self._definition(found)])
+        caption, notes = self.say(found.metric.title), [self._definition(found)]
+        return table_block(self.say, self.book, caption, table, groups, FIELDS[name], notes)
 
     def chart(self, name: str, by: str | Sequence[str] = (), period: str | None = None) -> Drawing | Block:
         """A metric as a picture whose title is the question it answers."""
         found = self.measure(name, by, period)
-        if found.table is None:
-            return self._unavailable(found)
-        table, groups = self._labelled(found.table, list(found.by))
-        draw = {
-            "funnel": self._draw_funnel,
-            "stage_flow": self._draw_stage_flow,
-            "pipeline": self._draw_pipeline,
-            "quota_attainment": self._draw_targets,
-        }.get(name, self._draw_intervals)
-        with charts.style():
-            return draw(found, table, groups)
+        if found.table is None or found.table.empty:
+            return self._nothing(found)
+        return Painter(self.say, self.book, self.who, self._usual).draw(
+            found, *self._labelled(found.table, list(found.by))
+        )
 
     def _labelled(self, table: pd.DataFrame, groups: list[str]) -> tuple[pd.DataFrame, list[str]]:
         """Stage keys and pipelines by their labels; the columns that tell the rows apart."""
@@ -233,101 +260,15 @@ class Report:
     def _because(self, found: Measure) -> str:
         return "" if found.reason is None else self.say(found.reason.text, **found.reason.values)
 
-    def _unavailable(self, found: Measure) -> Block:
-        text = self.say(
-            "{metric}: unavailable, because {because}.",
-            metric=self.say(found.metric.title),
-            because=self._because(found),
+    def _nothing(self, found: Measure) -> Block:
+        """Said in place of a table or picture: why there is none."""
+        say, title = self.say, self.say(found.metric.title)
+        text = (
+            say("{metric}: there is nothing to count in the period.", metric=title)
+            if found.reason is None
+            else say("{metric}: unavailable, because {because}.", metric=title, because=self._because(found))
         )
         return render("empty", text, text)
-
-    # --- pictures -----------------------------------------------------------------------------
-
-    def _names(self, table: pd.DataFrame, groups: Sequence[str]) -> pd.Series:
-        if not groups:
-            return pd.Series(self.who, table.index)
-        shown = [table[g].map(lambda v: written(self.say, v, "text", "")) for g in groups]
-        return pd.Series([" · ".join(parts) for parts in zip(*shown, strict=True)], table.index)
-
-    def _currencies(self, table: pd.DataFrame) -> list[str]:
-        """The currency of each row's amounts."""
-        return table["currency"].tolist() if "currency" in table else [currency_of(self.book)] * len(table)
-
-    def _draw_intervals(self, found: Measure, table: pd.DataFrame, groups: list[str]) -> Drawing:
-        say, unit = self.say, found.metric.unit
-        table = table.assign(name=self._names(table, groups))
-        questions = {
-            "win_rate": say("How many decided deals are won?"),
-            "sales_cycle": say("How many days until a deal is decided?"),
-            "response_time": say("How many hours until a lead is answered?"),
-            "lead_conversion": say("How many leads become a deal?"),
-            "new_customers": say("How many customers are new?"),
-        }
-        scales = {"share": say("share"), "days": say("days"), "hours": say("hours (h)"), "count": say("count")}
-        title = questions[found.metric.name]
-        usual = self._usual(found.metric.name) if not groups else np.nan
-        axis = f"{scales[unit]} · {say(found.metric.interval)}"
-        axes = charts.plot_intervals(table, "name", title, axis, usual, say("others"), percent=unit == "share")
-        return charts.to_drawing(axes, self._alt(title, table, unit))
-
-    def _alt(self, title: str, table: pd.DataFrame, unit: str) -> str:
-        kind = unit if unit in ("share", "ratio", "days", "hours") else "count"
-        currency = currency_of(self.book)
-        rows = [
-            f"{r['name']}: {written(self.say, r['value'], kind, currency, r['n'])} (n={r['n']})"
-            for r in table.to_dict("records")
-        ]
-        return f"{title} " + "; ".join(rows)
-
-    def _draw_funnel(self, found: Measure, table: pd.DataFrame, groups: list[str]) -> Drawing:
-        say = self.say
-        table = table.assign(name=self._names(table, groups))
-        table["text"] = [
-            f"n={say.number(r)} · {say.percent(v)}" for r, v in zip(table["reached"], table["value"], strict=True)
-        ]
-        title = say("How far do deals get?")
-        axes = charts.plot_funnel(table, "name", title, say("deals that reached the stage"), say("still open there"))
-        return charts.to_drawing(axes, self._alt(title, table.assign(n=table["reached"]), "share"))
-
-    def _draw_stage_flow(self, found: Measure, table: pd.DataFrame, groups: list[str]) -> Drawing:
-        say = self.say
-        table = table.assign(name=self._names(table, groups))
-        assert found.table is not None
-        table["peers"] = [self._usual("stage_flow", s) for s in found.table["stage"]]
-        title = say("Which stage lets deals through, which holds them back?")
-        axes = charts.plot_stage_flow(table, "name", title, say("share that went on · 95 % interval"), say("others"))
-        return charts.to_drawing(axes, self._alt(title, table, "share"))
-
-    def _draw_pipeline(self, found: Measure, table: pd.DataFrame, groups: list[str]) -> Drawing:
-        say = self.say
-        table = table.assign(name=self._names(table, groups))
-        table["text"] = [
-            f"n={say.number(n)} · {written(say, v, 'money', money)}"
-            for n, v, money in zip(table["n"], table["value"], self._currencies(table), strict=True)
-        ]
-        title = say("Where do open deals stand, and which wait too long?")
-        axes = charts.plot_pipeline(table, "name", title, say("open deals"), say("longer in the stage than typical"))
-        return charts.to_drawing(axes, self._alt(title, table.assign(value=table["n"]), "count"))
-
-    def _draw_targets(self, found: Measure, table: pd.DataFrame, groups: list[str]) -> Drawing:
-        say, currency = self.say, currency_of(self.book)
-        table = table.assign(name=self._names(table, groups))
-        for side in ("low", "high"):
-            table[f"{side}_amount"] = table[side] * table["target"]
-        table["text"] = [
-            f"{written(say, v, 'ratio', currency)} · n={say.number(n)}"
-            for v, n in zip(table["value"], table["n"], strict=True)
-        ]
-        title = say("What was won against the target?")
-        axes = charts.plot_targets(
-            table,
-            "name",
-            title,
-            say("won amount · 95 % interval"),
-            say("target"),
-            lambda amount: say.short_money(amount, currency),
-        )
-        return charts.to_drawing(axes, self._alt(title, table, "ratio"))
 
     # --- people -------------------------------------------------------------------------------
 
@@ -360,7 +301,7 @@ class Report:
             return {"name": say(METRICS[name].title), "value": NOTHING, "range": because, "peers": ""}
         currency = currency_of(self.book)
         if name == "pipeline":
-            amounts = found.table.assign(currency=self._currencies(found.table))
+            amounts = found.table.assign(currency=row_currencies(self.book, found.table))
             sums = amounts.groupby("currency")["value"].sum(min_count=1)
             return {
                 "name": say("Open deals"),
@@ -382,90 +323,58 @@ class Report:
     def roster(self) -> Block:
         """Everybody of the team in the order of names: results like for like, and what waits for them."""
         say, book = self.say, self.book
-        people = book.people.sort_values("rep")[["rep_id", "rep"]]
-        table = people.reset_index(drop=True)
+        table = book.people.sort_values("rep")[["rep_id", "rep"]].reset_index(drop=True)
         columns: list[Field] = []
+        notes = [say("In the order of names, not of results.")]
         for name, fields in _ROSTER.items():
             found = self._figure(name, by="rep")
-            if found.table is not None:
-                part = found.table.rename(columns={f.column: f"{name}_{f.column}" for f in fields}).rename(
-                    columns={c: f"{name}_{c}" for f in fields for c in (f.low, f.high) if c}
-                )
-                wanted = [str(c) for c in part if str(c).startswith(f"{name}_")]
-                table = table.merge(part[["rep_id", *wanted]], on="rep_id", how="left", validate="1:1")
-                columns += [
-                    Field(
-                        f.label,
-                        f"{name}_{f.column}",
-                        f.kind,
-                        f.low and f"{name}_{f.low}",
-                        f.high and f"{name}_{f.high}",
-                    )
-                    for f in fields
-                ]
+            if found.table is None:
+                continue
+            part = found.table.drop(columns="rep").add_prefix(f"{name}_")
+            table = table.merge(part, left_on="rep_id", right_on=f"{name}_rep_id", how="left", validate="1:1")
+            columns += [f.of(name) for f in fields]
             if name == "win_rate":
-                columns += [Field(_EXPECTED, "expected", "number"), Field(_SIGNAL, "signal", "text")]
-        fair = like_for_like(book, self.period)
-        table = table.merge(fair[["rep_id", "expected", "signal"]], on="rep_id", how="left", validate="1:1")
-        table["signal"] = table["signal"].fillna("few").map(lambda s: say(SIGNALS[s]))
-        notes = [
-            say(
-                "In the order of names, not of results. Expected: the wins that the team's usual rates give for each "
-                "rep's own mix of segments and deal types. A signal is named only if it survives a control for many "
-                "comparisons (false-discovery rate 10 %)."
-            ),
-            say("Nobody is compared on fewer than ten decided deals."),
-        ]
+                fair = like_for_like(book, self.period)[["rep_id", "expected", "signal"]]
+                table = table.merge(fair, on="rep_id", how="left", validate="1:1")
+                table["signal"] = table["signal"].fillna("few").map(lambda s: say(SIGNALS[s]))
+                columns += _FAIR
+                notes += [
+                    say(_EXPECTED[mix_of(book)]),
+                    say(
+                        "A signal is named only where chance is unlikely to make it even among many people compared "
+                        "(false-discovery rate 10 %). Nobody is compared on fewer than ten decided deals."
+                    ),
+                ]
         return table_block(say, book, say("Each of my people"), table, ["rep"], columns, notes)
 
-    def waiting_deals(self, most: int = LISTED) -> Block:
-        """Open deals that wait longer than typical for their stage, the largest first."""
+    def waiting_deals(self, most: int = LISTED, by: str = "") -> Block:
+        """Open deals that wait longer than typical for their stage, the largest first; by="rep" says whose they are."""
         say, book = self.say, self.book
         deals = open_deals(book)
-        typical = typical_days(book)
-        at = pd.MultiIndex.from_frame(deals[["pipeline", "stage"]])
-        deals["typical_days"] = typical.reindex(at).to_numpy() if len(typical) else np.nan
         late = deals[deals["age_days"] > deals["typical_days"]].sort_values(
             ["amount_minor", "deal_id"], ascending=[False, True]
         )
         caption = say("Open deals that wait longer than is typical")
         if late.empty:
-            return render(
-                "empty",
-                caption,
-                say(
-                    "No open deal waits longer than is typical for its stage, or too few deals went on to say what is "
-                    "typical."
-                ),
-            )
-        shown, _ = self._labelled(late.head(most), [])
-        names = shown["name"].fillna(shown["deal_id"]) if "name" in shown else shown["deal_id"]
-        currency = currency_of(book)
-        rows = [
-            [
-                Cell(str(name)),
-                Cell(r["stage"]),
-                Cell(written(say, r.get("amount"), "money", str(r["currency"] or currency))),
-                Cell(written(say, r["age_days"], "days", currency)),
-                Cell(written(say, r["typical_days"], "days", currency)),
-                Cell(written(say, r.get("expected_close_on"), "date", currency)),
-            ]
-            for name, r in zip(names, shown.to_dict("records"), strict=True)
-        ]
-        columns = [
-            Column(say("Deal"), False),
-            Column(say("Stage"), False),
-            Column(say("Amount")),
-            Column(say("Days in the stage")),
-            Column(say("Typical, at most")),
-            Column(say("Expected close")),
-        ]
+            return render("empty", caption, self._nobody_waits(deals))
+        shown, _ = self._labelled(late.head(most).fillna({"rep_id": UNASSIGNED}), [])
+        shown = name_reps(book, shown)
+        shown["deal"] = shown["name"].fillna(shown["deal_id"]) if "name" in shown else shown["deal_id"]
         note = say(
             "{n} of {all} open deals; typical: the time within which 8 of 10 deals that went on did so.",
             n=say.number(len(late)),
             all=say.number(len(deals)),
         )
-        return render("table", f"[{caption}]", caption, columns, rows, [note])
+        return table_block(say, book, caption, shown, [*parse_by(by), "deal", "stage"], _WAITING, [note])
+
+    def _nobody_waits(self, deals: pd.DataFrame) -> str:
+        if len(deals) and deals["age_days"].isna().all():
+            return self.say(
+                "When open deals entered their stage is not in the data, so which wait too long cannot be known."
+            )
+        return self.say(
+            "No open deal waits longer than is typical for its stage, or too few deals went on to say what is typical."
+        )
 
     def peers_note(self) -> Block:
         """What stands behind the figures of the others."""
@@ -507,8 +416,7 @@ class Report:
         for reason, part in out.groupby("reason", sort=True):
             first = part.sort_values(["table", "file", "line"]).iloc[0]
             where = say("{file}, line {line}", file=first["file"], line=first["line"])
-            value = "" if pd.isna(first["column"]) or not first["column"] else f"{first['column']} = {first['value']!r}"
-            rows.append([reason, len(part), where, value, in_language(say, first["hint"])])
+            rows.append([reason, len(part), where, self._rejected(first), in_language(say, first["hint"])])
         labels = [say("Reason"), say("Rows"), say("First one"), say("Value"), say("What to do")]
         return text_table(
             say,
@@ -519,10 +427,22 @@ class Report:
             [say("quarantine.csv in the book's folder lists every one of them.")],
         )
 
+    def _rejected(self, row: pd.Series) -> str:
+        """The value for which a row was set aside; empty where it is not about one column."""
+        column, value = row["column"], row["value"]
+        if not is_known(column) or not column:
+            return ""
+        if not is_known(value) or not value:
+            return self.say("{column} is blank", column=column)
+        return f"{column} = {value!r}"
+
     def remarks(self) -> Block:
         """What was noticed in the data and used as it is."""
         say = self.say
         notes = self.book.quality.get("notes", [])
+        if not notes:
+            text = say("Nothing else was noticed in the data.")
+            return render("empty", text, text)
         rows = [
             [
                 say(CHECKS.get(n["check"], n["check"])),
@@ -537,11 +457,9 @@ class Report:
         )
 
     def unlocks(self) -> Block:
-        """Which tables the book has and what each unlocks."""
-        say = self.say
-        rows = [
-            [name, say("yes") if name in self.book.tables else say("no"), say(t.unlocks)] for name, t in TABLES.items()
-        ]
+        """Which tables the data came with and what each unlocks."""
+        say, given = self.say, self.book.quality["rows"]
+        rows = [[name, say("yes") if name in given else say("no"), say(t.unlocks)] for name, t in TABLES.items()]
         return text_table(say, say("What each table unlocks"), [say("Table"), say("There?"), say("Unlocks")], rows)
 
     def availability(self) -> Block:

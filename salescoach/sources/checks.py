@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sized
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from salescoach.book import REFERENCES
 from salescoach.errors import LawBroken
@@ -13,6 +15,9 @@ from salescoach.process import Process, fold_name
 from salescoach.sources.draft import Draft
 
 EXAMPLES = 5
+PEAK = 10  # a day is unusual that has more than this many times the rows of the median day …
+PEAK_MOVES, PEAK_CREATED = 0.05, 0.2  # … and more than this share of all
+PEAK_ROWS = 20
 
 
 def money_by_currency(frame: pd.DataFrame, currency: str, column: str = "amount_minor") -> dict[str, int]:
@@ -132,7 +137,9 @@ def unmatched_keys(tables: Mapping[str, pd.DataFrame]) -> list[dict[str, Any]]:
     for child, column, parent in REFERENCES:
         if child in tables and parent in tables and column in tables[child] and column in tables[parent]:
             keys = tables[child][column]
-            known = pd.Index(tables[parent][column].unique()).get_indexer(keys) >= 0
+            texts = (pa.array(k, type=pa.large_string(), from_pandas=True) for k in (keys, tables[parent][column]))
+            child_keys, parent_keys = texts
+            known = pc.is_in(child_keys, value_set=parent_keys).to_numpy(zero_copy_only=False)
             lost = keys[keys.notna() & ~known]
             notes += note("unmatched-key", child, column, lost, lost)
     return notes
@@ -165,3 +172,45 @@ def deal_notes(deals: pd.DataFrame, as_of_on: pd.Timestamp) -> list[dict[str, An
     if "expected_close_on" in deals:
         add("stale-expected-close", "expected_close_on", open_ & (deals["expected_close_on"] < as_of_on))
     return notes
+
+
+def twin_deals(deals: pd.DataFrame, zone: str) -> list[dict[str, Any]]:
+    """Deals of one owner, amount, day of creation and account or name under several ids: probably one deal."""
+    named = [c for c in ("account_id", "name") if c in deals]
+    if not named or not {"rep_id", "created_at", "amount_minor"} <= set(deals.columns):
+        return []
+    known = deals["rep_id"].notna() & deals["created_at"].notna() & (deals["amount_minor"] > 0).fillna(False)
+    known &= deals[named].notna().any(axis=1)
+    keys = ["rep_id", "amount_minor", *named, *(c for c in ("currency", "product", "deal_type") if c in deals)]
+    told = deals.loc[known, keys].assign(_on=_days(deals.loc[known, "created_at"], zone))
+    if "name" in told:
+        told["name"] = told["name"].map(fold_name, na_action="ignore")
+    twins = deals.loc[told.index[told.duplicated(keep=False)], "deal_id"]
+    return note("twin-deals", "deals", "deal_id", twins, twins)
+
+
+def unusual_days(tables: Mapping[str, pd.DataFrame], zone: str) -> list[dict[str, Any]]:
+    """Days on which somebody, or a program, wrote many deals at once: what happened then is dated wrongly."""
+    deals, log = tables["deals"], tables["stage_history"]
+    moves = log.loc[log["evidence"] == "observed", "entered_at"]
+    table, column = "stage_history", "entered_at"
+    if moves.empty and "closed_at" in deals:
+        table, column, moves = "deals", "closed_at", deals["closed_at"]
+    found = _peak_days("bulk-update-day", table, column, _days(moves, zone), PEAK_MOVES)
+    if "created_at" in deals:
+        found += _peak_days("migration-day", "deals", "created_at", _days(deals["created_at"], zone), PEAK_CREATED)
+    return found
+
+
+def _peak_days(check: str, table: str, column: str, days: pd.Series, share: float) -> list[dict[str, Any]]:
+    counts = days.dropna().value_counts()
+    usual = [counts.drop(day).median() if len(counts) > 1 else 0 for day in counts.index[:EXAMPLES]]
+    most = counts.head(EXAMPLES)
+    high = most[(most > PEAK * pd.Series(usual, most.index)) & (most > share * counts.sum()) & (most >= PEAK_ROWS)]
+    rows = days[days.isin(high.index)]
+    return note(check, table, column, rows, rows.dt.strftime("%Y-%m-%d"))
+
+
+def _days(instants: pd.Series, zone: str) -> pd.Series:
+    days: pd.Series = instants.dt.tz_convert(zone).dt.tz_localize(None).dt.normalize()
+    return days

@@ -109,9 +109,10 @@ def _nothing_fits(headers: dict[Place, list[str]]) -> str:
     file, header = max(headers.items(), key=lambda item: sum(nearest(h, names) is not None for h in item[1]))
     near = {ours: _nearest_of(header, known[ours]) for ours in TABLES["deals"].mandatory}
     hits = "; ".join(f"for `{ours}`: {hit!r}" for ours, hit in near.items() if hit)
-    hint = f" Nearest {hits}." if hits else ""
+    near_by = f" Nearest {hits}." if hits else ""
+    more = ", …" if len(header) > 12 else ""
     return (
-        f"{name_of(file)}: its columns ({', '.join(header[:12])}{', …' if len(header) > 12 else ''}) fit no preset.{hint} "
+        f"{name_of(file)}: its columns ({', '.join(header[:12])}{more}) fit no preset.{near_by} "
         "Write a source file that maps them (see templates/sources/generic.toml) and give it with --source."
     )
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from salescoach.book import TABLES
 from salescoach.errors import ColumnError, SourceError, nearest
@@ -16,6 +17,7 @@ from salescoach.process import fold_name
 from salescoach.sources import parse
 from salescoach.sources.detect import fold_header, match_columns
 from salescoach.sources.layout import TableSource
+from salescoach.sources.place import Place
 from salescoach.sources.quarantine import Rejects, empty_quarantine
 from salescoach.sources.read import RawTable, read_raw
 from salescoach.sources.reshape import as_rows
@@ -41,7 +43,9 @@ class Draft:
     def __init__(self, name: str, source: TableSource, raws: Sequence[RawTable], promised: bool = True) -> None:
         columns = raws[0].columns
         for raw in raws[1:]:
-            if set(raw.columns) != set(columns):
+            if "snapshot_at" in source.columns:
+                columns += [c for c in raw.columns if c not in columns]
+            elif set(raw.columns) != set(columns):
                 differ = ", ".join(sorted(set(raw.columns) ^ set(columns)))
                 raise SourceError(
                     f"{raw.file} and {raws[0].file} both hold {name} and differ in columns: {differ}. "
@@ -50,25 +54,27 @@ class Draft:
         self.name = name
         self.source = source
         self.files = [(r.file, r.sha256, r.encoding) for r in raws]
-        rows = as_rows(
-            name, source, pd.concat([r.frame[columns] for r in raws], ignore_index=True), raws[0].file, promised
-        )
+        text = pd.concat([r.frame.reindex(columns=columns, fill_value="") for r in raws], ignore_index=True)
+        rows = as_rows(name, source, text, raws[0].file, promised)
         kept = rows.kept.to_numpy()
         self.text = rows.text
         self._file = np.concatenate([np.full(len(r.frame), i) for i, r in enumerate(raws)])[kept]
         self._line = np.concatenate([r.lines for r in raws])[kept]
         self._number = np.concatenate([r.numbers for r in raws])[kept]
         self._rejects = [r.rejects for r in raws]
-        self.blank = sum(r.blank for r in raws)
+        self.blank = sum(r.blank for r in raws) + rows.blank
         self.other = rows.other
-        self.read = len(self.text) + self.blank + self.other + sum(len(r.rejects) for r in raws)
+        self.read = sum(r.records for r in raws) + rows.made
         self.table = pd.DataFrame(index=self.text.index)
         self.extras: list[str] = []
         self.alive = pd.Series(True, self.text.index)
         self.rejected = pd.Series(False, self.text.index)
         self.headers = rows.headers
-        self.entered = {h: names for h in self.text.columns if (names := source.stage_entered(h)) is not None}
+        own = set(self.headers.values())  # a mapped column may look like a stage date: hs_v2_date_entered_current_stage
+        dated = ((h, source.stage_entered(h)) for h in self.text.columns if h not in own)
+        self.entered = {h: names for h, names in dated if names is not None}
         self.entered_at: dict[str, pd.Series] = {}
+        self._trimmed: dict[str, pd.Series] = {}
         self.cut = [r.file for r in raws if r.cut]
 
     def reject(self, bad: pd.Series, column: str, reason: str, hint: str) -> None:
@@ -95,6 +101,15 @@ class Draft:
             self._rejects.append(rejects)
         self.alive &= ~rows
         self.rejected |= rows
+
+    def trimmed(self, theirs: str) -> pd.Series:
+        """One column as text without blanks around it; mostly that is the column itself."""
+        if theirs not in self._trimmed:
+            raw = pa.array(self.text[theirs], type=pa.large_string())
+            short = pc.utf8_trim_whitespace(raw)
+            same = pc.sum(pc.binary_length(raw)).as_py() == pc.sum(pc.binary_length(short)).as_py()
+            self._trimmed[theirs] = self.text[theirs] if same else self.text[theirs].str.strip()
+        return self._trimmed[theirs]
 
     def set_aside(self, rows: pd.Series) -> None:
         """Take rows out that are no faults: they are told by other rows, as earlier snapshots of a deal are."""
@@ -138,8 +153,6 @@ def check_columns(name: str, source: TableSource, raw: RawTable, promised: bool)
 
     A column named by one header is `promised` in a source file of one's own; of a list of headers none need be there.
     """
-    written = source.format
-    raw = read_raw(path, name, written.skip, written.skip_footer, written.sheet, written.delimiter, written.encoding)
     headers = match_columns(source, raw.columns)
     for ours in TABLES[name].mandatory:
         if ours not in headers and ours in source.columns:
@@ -198,28 +211,40 @@ def _flat(record: dict[str, Any]) -> list[str]:
 def reject_structure(draft: Draft) -> None:
     """Repeated headers, summary rows, rows without their key, damaged cells, and exact repetitions."""
     text, columns = draft.text, list(draft.text.columns)
-    repeated = pd.Series(True, text.index)
-    for column in columns:
-        repeated &= text[column].str.strip() == column
     first = TABLES[draft.name].mandatory[0]
+    key = draft.trimmed(draft.headers[first])
+    repeated = key == draft.headers[first]
+    for column in columns if repeated.any() else ():
+        repeated &= draft.trimmed(column) == column
     draft.reject(repeated, first, "repeated-header", "the header row stands among the data: remove it")
-    key = text[draft.headers[first]].str.strip()
-    total = pd.Series(False, text.index)
-    for column in columns[:3]:
-        total |= text[column].str.strip().str.casefold().isin(SUMMARY_WORDS)
-    total &= (key == "") | key.str.casefold().isin(SUMMARY_WORDS)
+    total = (key == "") | parse.is_one_of(key, SUMMARY_WORDS)
+    if total.any():
+        total &= pd.concat([parse.is_one_of(draft.trimmed(c), SUMMARY_WORDS) for c in columns[:3]], axis=1).any(axis=1)
     draft.reject(total, first, "summary-row", "a total is no record: export without totals")
     _reject_incomplete(draft)
     _reject_damaged(draft)
     if draft.name != "activities" or "activity_id" in draft.headers:  # two equal calls may be two calls
-        again = text[draft.alive].duplicated().reindex(text.index, fill_value=False)
+        again = _repetitions(text[draft.alive]).reindex(text.index, fill_value=False)
         draft.reject(again, first, "duplicate", "the same row stands earlier: remove it")
+
+
+def _repetitions(rows: pd.DataFrame) -> pd.Series:
+    """Rows that stand earlier: looked for column by column, and only among rows that are alike so far."""
+    alike = np.zeros(len(rows), dtype=np.int64)
+    for column in rows.columns:
+        codes, _ = pd.factorize(rows[column])
+        _, alike, counts = np.unique(
+            alike * (codes.max(initial=0) + 1) + codes, return_inverse=True, return_counts=True
+        )
+        if counts.max(initial=0) <= 1:
+            return pd.Series(False, rows.index)
+    return pd.Series(alike, rows.index).duplicated()
 
 
 def _reject_incomplete(draft: Draft) -> None:
     table = TABLES[draft.name]
     for ours in table.mandatory:
-        blank = draft.text[draft.headers[ours]].str.strip() == ""
+        blank = draft.trimmed(draft.headers[ours]) == ""
         reason = (
             "missing-id" if table.columns[ours] == "id" else f"missing-{ours.removesuffix('_at').removesuffix('_on')}"
         )
@@ -230,18 +255,23 @@ def _reject_damaged(draft: Draft) -> None:
     """Cells that Excel could not compute, ids that it rounded, and characters nobody sees in a name."""
     hint = "Excel could not compute this cell: repair it in the workbook"
     for ours, theirs in draft.headers.items():
-        values = draft.text[theirs].str.strip()
-        draft.reject(parse.fits(values, EXCEL_ERRORS), ours, "excel-error", hint)
+        values = draft.trimmed(theirs)
+        if parse.any_holds(values, "#"):
+            draft.reject(parse.fits(values, EXCEL_ERRORS), ours, "excel-error", hint)
         if TABLES[draft.name].columns.get(ours) in ("id", "stage"):
             damaged = "Excel rounded this id: export it as text"
-            draft.reject(parse.fits(values, EXCEL_DAMAGED), ours, "excel-damaged-id", damaged)
+            if parse.any_holds(values, "+"):
+                draft.reject(parse.fits(values, EXCEL_DAMAGED), ours, "excel-damaged-id", damaged)
             unseen = "an invisible character stands inside the name: remove it"
-            draft.reject(parse.fits(values, INVISIBLE), ours, "control-char", unseen)
+            if parse.any_unprintable(values):
+                draft.reject(parse.fits(values, INVISIBLE), ours, "control-char", unseen)
 
 
 def reject_conflicts(draft: Draft) -> None:
     """One id with different contents: the latest by `updated_at` stays; where nothing decides, none does."""
-    keys = [k for k in (*TABLES[draft.name].key, "snapshot_at") if k in draft.table]
+    keys = [k for k in TABLES[draft.name].key if k in draft.table]
+    if "snapshot_at" in draft.table:  # of several stages on one day, the order of the process tells the last
+        keys += ["snapshot_at", "stage"]
     if draft.name not in UNIQUE or not keys:
         return
     again = draft.table[draft.alive].duplicated().reindex(draft.table.index, fill_value=False)
@@ -322,7 +352,9 @@ def parse_table(draft: Draft, timezone: str, currency: str) -> tuple[dict[str, s
 def _text_of(draft: Draft, ours: str, theirs: str) -> pd.Series:
     """One column as text: blanks and declared null words are null, and the source's words become ours."""
     written = draft.source.format.for_column(ours)
-    text = parse.blank_to_null(draft.text[theirs].where(draft.alive, ""), written.null or ())
+    text = draft.trimmed(theirs)
+    text = text if draft.alive.all() else text.where(draft.alive, "")
+    text = text.mask(parse.is_one_of(text, ("", *(written.null or ())), fold=False))
     if written.array:
         text = parse.only_element(text)
     words = {fold_name(k): v for k, v in draft.source.values.get(ours, {}).items()}
@@ -336,7 +368,7 @@ def _reserved(table: str) -> set[str]:
     """Names that mean something to us: an unmapped column of the source's own may not pass for one of them."""
     columns = TABLES[table].readable
     minor = {f"{c}_minor" for c, role in columns.items() if role == "money"}
-    return {*columns, *minor, "stage_raw", "evidence", "amount_loaded_minor", "_owner"}
+    return {*columns, *minor, "stage_raw", "evidence", "amount_loaded_minor", "closed_by_status", "_owner", "_deal"}
 
 
 def _parse_column(

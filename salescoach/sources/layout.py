@@ -6,9 +6,9 @@ import datetime as dt
 import re
 import tomllib
 import zoneinfo
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -180,6 +180,8 @@ def read_source(path: Path) -> Source:
     except tomllib.TOMLDecodeError as error:
         raise SourceError(f"{path.name} is not valid TOML: {error}. Text stands in double quotes.") from error
     head = {k: content.pop(k) for k in HEAD if k in content}
+    if isinstance(head.get("process"), str) and (path.parent / head["process"]).is_file():
+        head["process"] = str(path.parent / head["process"])  # a process file stands beside the source that names it
     for name, block in content.items():
         if name not in TABLES:
             raise SourceError(
@@ -221,20 +223,23 @@ def _check_block(file: str, name: str, block: dict[str, Any]) -> None:
 
 def _check_connection(file: str, connection: object) -> None:
     """One way to the address, and no secret in the file. Raises SourceError that repeats none."""
-    ways = [*Connection.model_fields]
-    if not isinstance(connection, dict) or len(connection) != 1 or next(iter(connection)) not in ways:
+    parts: list[tuple[str, Any]] = list(connection.items()) if isinstance(connection, dict) else []
+    way, value = parts[0] if len(parts) == 1 else ("", None)
+    texts: list[Any] = value if way == "keyring" and isinstance(value, list) else [value]
+    known = way in Connection.model_fields and len(texts) == (2 if way == "keyring" else 1)
+    if not known or not all(isinstance(t, str) for t in texts):
         raise SourceError(
             f'{file}: write connection = {{ env = "CRM_DATABASE_URL" }}, {{ keyring = ["service", "user"] }} or '
             '{ url = "sqlite:///crm.db" }: one of them.'
         )
-    if "url" in connection:
-        check_no_secret(file, str(connection["url"]))
+    if way == "url":
+        check_no_secret(file, texts[0])
 
 
 def check_no_secret(where: str, url: str) -> None:
     """Raise SourceError where a URL holds a password, without repeating it."""
-    parts = urlsplit(url)
-    if "@" in parts.netloc and ":" in parts.netloc.rpartition("@")[0] or SECRET.search(parts.query):
+    user = url.partition("://")[2].rpartition("@")[0]  # a password may hold any sign, also / and ?
+    if ":" in user or SECRET.search(url.partition("?")[2]):
         raise SourceError(
             f"{where}: the URL of the database has a password in it, which would stay in files and logs. Put the URL "
             'into an environment variable or the keyring, and write connection = { env = "CRM_DATABASE_URL" } or '
@@ -247,10 +252,12 @@ def _explain(file: str, error: Any) -> str:
     what = {"extra_forbidden": "is no key of a source file", "missing": "is missing"}.get(error["type"], error["msg"])
     known = [*ColumnFormat.model_fields, *TableFormat.model_fields, *TableSource.model_fields, "from", *HEAD]
     hint = suggestion(str(error["loc"][-1]), known) if error["type"] == "extra_forbidden" else ""
-    value = "" if error["type"] in ("missing", "extra_forbidden") or place.startswith("connection") else f" (found {error['input']!r})"
+    silent = error["type"] in ("missing", "extra_forbidden") or place.startswith("connection")
+    value = "" if silent else f" (found {error['input']!r})"
     return f"{file}: {place} {what}{value}.{hint}"
 
 
+@cache
 def presets() -> dict[str, Source]:
     """All presets that travel with salescoach, by name."""
     files = sorted(kit_path("templates/sources").glob("*.toml"))

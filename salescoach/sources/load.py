@@ -16,10 +16,13 @@ from salescoach.errors import InputError, QuarantineError, UsageError
 from salescoach.kit import kit_path
 from salescoach.process import Process, parse_day, read_process
 from salescoach.sources import checks
+from salescoach.sources.corrections import corrected, read_corrections
+from salescoach.sources.database import Database, Selection
 from salescoach.sources.detect import Found, detect, locate
-from salescoach.sources.draft import Draft, parse_table, read_file, reject_conflicts, reject_structure
-from salescoach.sources.history import derive_history, from_snapshots
+from salescoach.sources.draft import Draft, check_columns, parse_table, read_file, reject_conflicts, reject_structure
+from salescoach.sources.history import derive_history, from_snapshots, in_time, last_entries
 from salescoach.sources.layout import Source, find_source
+from salescoach.sources.place import as_place
 from salescoach.sources.read import RawTable
 from salescoach.sources.stages import (
     refuse_unknown_stages,
@@ -47,25 +50,35 @@ def load_book(
     as_of: str | None = None,
     currency: str | None = None,
     now: pd.Timestamp | None = None,
+    connection: object | None = None,
+    reps: Sequence[str] = (),
+    corrections: str | Path | None = None,
 ) -> Book:
-    """Build a book from exports.
+    """Build a book from exports, or from a database.
 
-    files     CSV, Excel or Parquet files, or folders of them (a folder may hold its own `source.toml`)
+    files     CSV, Excel or Parquet files, folders of them (a folder may hold its own `source.toml`), patterns or URLs
     source    name of a preset or path of a source file; detected from the headers if not given
     process   path of a process file; default: the source's, else the standard five stages
     as_of     the day the data speak of; default: the latest stamp that is not in the future of `now`
     currency  of amounts that name none; default: the source's, else CNY
     now       the instant of the load; default: the clock
+    connection  of SQLAlchemy, ADBC or DB-API, or a URL without a password; default: the one the source file names.
+                Only mapped columns are read, of rows that were there on the day `as_of`
+    reps      from a database, only what these owners (rep_id) have; default: everybody
+    corrections  a quarantine.csv in which a person repaired values: its rows take the place of those in the files
 
     Raises InputError (exit code 5) where the input is refused as a whole.
     """
-    found = find_files(files, source)
+    found = find_files(files, source, connection)
     rules = process_of(found.source, process)
     money = _book_currency(currency or found.source.currency or DEFAULT_CURRENCY)
     zone = rules.calendar.timezone
-    drafts = {
-        name: Draft(name, found.source.tables[name], _read(found, name), _promised(found)) for name in found.files
-    }
+    declared = _declared_end(as_of or found.source.as_of, zone)
+    raws = _read(found, Selection(tuple(reps), declared, timezone=zone))
+    if corrections is not None:
+        repaired = read_corrections(corrections)
+        raws = {name: [corrected(raw, name, repaired) for raw in parts] for name, parts in raws.items()}
+    drafts = {name: Draft(name, found.source.tables[name], raw, _promised(found)) for name, raw in raws.items()}
     precision: dict[str, str] = {}
     notes: list[dict[str, Any]] = []
     for draft in drafts.values():
@@ -74,7 +87,6 @@ def load_book(
         precision |= day_only
         notes += remarks
         reject_conflicts(draft)
-    declared = _declared_end(as_of or found.source.as_of, zone)
     unknown = resolve_deal_stages(drafts["deals"], found.source, rules)
     notes += _settle_outcomes(drafts["deals"], rules, precision)
     _reject_impossible(drafts, declared, now, precision, zone)
@@ -85,9 +97,9 @@ def load_book(
     refuse_unknown_stages(unknown, drafts["deals"], found.source, rules)
     _refuse_nothing_left(drafts["deals"])
     end = declared if declared is not None else _latest_day(drafts, zone)
-    snapshots = drafts["deals"].used if told == "snapshots" else None
+    snapshots = in_time(drafts["deals"].used, rules) if told == "snapshots" else None
     if snapshots is not None:
-        drafts["deals"].set_aside(_earlier_snapshots(drafts["deals"]))
+        drafts["deals"].set_aside(_earlier_snapshots(drafts["deals"], rules))
     tables = {name: draft.used for name, draft in drafts.items()}
     notes += checks.file_notes(drafts) + checks.alike_ids(tables)
     if told == "wide":
@@ -103,6 +115,7 @@ def load_book(
         precision["stage_history.entered_at"] = "day"
     notes += _name_owners(tables) + checks.unmatched_keys(tables)
     notes += checks.deal_notes(tables["deals"], _local_day(end, zone))
+    notes += checks.twin_deals(tables["deals"], zone) + checks.unusual_days(tables, zone)
     quality = checks.quality(drafts, tables, notes, found.ignored, money)
     quality["tolerated"] = found.source.tolerate.get("quarantined", QUARANTINED_TOLERATED)
     checks.check_laws(quality)
@@ -148,24 +161,37 @@ def check_tolerance(
 # --- where the data are ----------------------------------------------------------------------------
 
 
-def find_files(files: str | Path | Sequence[str | Path], source: str | None) -> Found:
-    """The source and the files of each table."""
+def find_files(files: str | Path | Sequence[str | Path], source: str | None, connection: object | None = None) -> Found:
+    """The source, and the files of each table or the database they are in."""
     given = [files] if isinstance(files, str | Path) else list(files)
-    paths = [Path(f) for f in given]
+    paths = [as_place(f) for f in given]
+    if connection is not None and source is None:
+        source = "generic"
     if not paths and source is None:
         raise UsageError("Say what to load: files, a folder, or --source FILE.toml.")
     if source is None:
-        own = [p / "source.toml" for p in paths if (p / "source.toml").is_file()]
+        own = [p / "source.toml" for p in paths if isinstance(p, Path) and (p / "source.toml").is_file()]
         if not own:
             return detect(paths)
         source = str(own[0])
     declared, folder = find_source(source)
-    return locate(declared, paths, folder)
+    if connection is None and declared.connection is None:
+        return locate(declared, paths, folder)
+    if any(p != folder for p in paths):
+        raise UsageError("Give files or a connection, not both: the tables come from one place.")
+    return Found(declared, {}, [], Database(declared, connection, folder))
 
 
-def _read(found: Found, name: str) -> list[RawTable]:
-    promised = _promised(found)
-    return [read_file(name, found.source.tables[name], path, promised) for path in found.files[name]]
+def _read(found: Found, wanted: Selection) -> dict[str, list[RawTable]]:
+    """The files of each table as text, or what is wanted of the database."""
+    tables, promised = found.source.tables, _promised(found)
+    if found.database is not None:
+        raws, empty = found.database.read(wanted)
+        found.ignored.extend(empty)
+        return {n: [check_columns(n, tables[n], raw, promised)] for n, raw in raws.items()}
+    if wanted.reps:
+        raise UsageError("`reps` chooses rows of a database. Load the files whole, then take `book.for_rep(rep)`.")
+    return {n: [read_file(n, tables[n], place, promised) for place in places] for n, places in found.files.items()}
 
 
 def _promised(found: Found) -> bool:
@@ -290,6 +316,7 @@ def _close_by_status(table: pd.DataFrame, by_stage: pd.Series, process: Process)
                 closing.setdefault(stage.outcome, stage.key)
         moved = decided & (table["pipeline"] == pipeline) & table["outcome"].isin(closing)
         table["stage"] = table["stage"].mask(moved, table["outcome"].map(closing))
+    table["closed_by_status"] = decided
 
 
 # --- deals and their history -----------------------------------------------------------------------
@@ -306,10 +333,11 @@ def derivation(drafts: Mapping[str, Draft], source: Source) -> str:
     return "wide" if drafts["deals"].entered else "current"
 
 
-def _earlier_snapshots(deals: Draft) -> pd.Series:
+def _earlier_snapshots(deals: Draft, process: Process) -> pd.Series:
     """Rows of a deal that a later snapshot of it follows."""
-    latest = deals.table["snapshot_at"].where(deals.alive).groupby(deals.table["deal_id"]).transform("max")
-    return deals.alive & (deals.table["snapshot_at"] < latest)
+    rows = in_time(deals.table[deals.alive], process)
+    last = rows.drop_duplicates("deal_id", keep="last").index
+    return deals.alive & ~deals.table.index.isin(last)
 
 
 def _unfold_snapshots(
@@ -334,6 +362,7 @@ def _finish_deals(
     deals = tables["deals"].copy()
     log = tables.get("stage_history")
     history = derive_history(deals, log, process)
+    deals = deals.drop(columns="closed_by_status", errors="ignore")
     notes: list[dict[str, Any]] = []
     if log is not None or "closed_at" in deals:
         notes = _take_close_from_log(deals, history, process.calendar.timezone)
@@ -350,11 +379,10 @@ def _take_close_from_log(deals: pd.DataFrame, history: pd.DataFrame, zone: str) 
 
     Returns a note of the deals whose close date was put on the end of a month, against the log.
     """
-    last = history.drop_duplicates("deal_id", keep="last").set_index("deal_id")
+    last = of_deals(deals, last_entries(history)[["entered_at", "evidence", "stage"]])
     closed = deals["outcome"] != "open"
-    logged = of_deals(deals, last["entered_at"])
-    observed = (of_deals(deals, last["evidence"]) == "observed") & (of_deals(deals, last["stage"]) == deals["stage"])
-    logged = logged.where(observed & closed)
+    observed = (last["evidence"] == "observed") & (last["stage"] == deals["stage"])
+    logged = last["entered_at"].where(observed & closed)
     given = deals["closed_at"] if "closed_at" in deals else pd.Series(pd.NaT, deals.index, dtype="datetime64[us, UTC]")
     deals["closed_at"] = logged.where(logged.notna(), given).where(closed)
     given_on, logged_on = _local(given, zone), _local(logged, zone)
@@ -389,11 +417,12 @@ def _ids_of_names(owner: pd.Series, tables: Mapping[str, pd.DataFrame]) -> pd.Se
 def _origin(found: Found, drafts: Mapping[str, Draft], told: str) -> dict[str, Any]:
     preset = found.source.preset.name if found.source.preset else found.source.origin
     files = [{"table": n, "file": f, "sha256": h, "encoding": e} for n, d in drafts.items() for f, h, e in d.files]
-    carried = {n: sorted(d.headers) for n, d in drafts.items()}
+    carried = {n: dict(sorted(d.headers.items())) for n, d in drafts.items()}
     return {
         "source": preset,
         "history": told,
         "files": files,
         "columns": carried,
+        "own_columns": {n: sorted(d.extras) for n, d in drafts.items() if d.extras},
         "missing_tables": sorted(set(TABLES) - set(drafts)),
     }

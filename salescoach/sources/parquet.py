@@ -4,45 +4,82 @@ from __future__ import annotations
 
 import decimal
 import io
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from salescoach.errors import FileRejected
 from salescoach.sources.records import Records
 from salescoach.sources.workbook import cell_text
 
 
-def read_parquet(name: str, content: bytes) -> Records:
-    """The rows of a Parquet file, counted from 2 like the rows of a sheet below its header."""
+def read_parquet(name: str, content: bytes, partitions: Mapping[str, str] | None = None) -> Records:
+    """The rows of a Parquet file, counted from 2 like the rows of a sheet below its header.
+
+    partitions   columns that the file has by the folder it lies in, and the one value of each
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(io.BytesIO(content))
+        table = pq.ParquetFile(io.BytesIO(content)).read()
     except (pa.ArrowInvalid, OSError) as error:
         raise FileRejected(f"{name} is a damaged Parquet file ({error}). Write it again.") from error
-    columns: list[Sequence[str]] = [_texts(table.column(i)) for i in range(table.num_columns)]
+    columns: list[Sequence[str]] = [column_texts(table.column(i)) for i in range(table.num_columns)]
     header = [str(n) for n in table.column_names]
     rows = range(table.num_rows)
     filled = [i for i in rows if any(c[i] for c in columns)]
     if len(filled) < len(rows):
         columns = [[c[i] for i in filled] for c in columns]
-    return Records(header, columns, [i + 2 for i in filled], len(rows) - len(filled))
+    for key, value in (partitions or {}).items():
+        if key not in header:
+            header.append(key)
+            columns.append([value] * len(filled))
+    return Records(header, columns, [i + 2 for i in filled], len(rows) - len(filled), [i + 1 for i in filled])
 
 
-def parquet_header(name: str, content: bytes) -> list[str]:
+def parquet_header(name: str, content: bytes, partitions: Mapping[str, str] | None = None) -> list[str]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        return [str(n) for n in pq.read_schema(io.BytesIO(content)).names]
+        header = [str(n) for n in pq.read_schema(io.BytesIO(content)).names]
     except (pa.ArrowInvalid, OSError) as error:
         raise FileRejected(f"{name} is a damaged Parquet file ({error}). Write it again.") from error
+    return [*header, *(k for k in partitions or {} if k not in header)]
 
 
-def _texts(column: Any) -> list[str]:
+def column_texts(column: Any) -> list[str]:
+    """A column of an Arrow table as text: decimals digit by digit, stamps with their zone, null as ""."""
     import pyarrow as pa
+    import pyarrow.compute as pc
 
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        column, kind = column.cast(kind.value_type), kind.value_type
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return ["" if v is None else v for v in column.to_pylist()]
-    return [format(v, "f") if isinstance(v, decimal.Decimal) else cell_text(v) for v in column.to_pylist()]
+    if pa.types.is_float32(kind) or pa.types.is_float16(kind):  # 0.1 as it was written, not 0.10000000149011612
+        return [value_text(None if v is None else float(str(np.float32(v)))) for v in column.to_pylist()]
+    if pa.types.is_temporal(kind) or pa.types.is_decimal(kind):
+        uniques = column.unique()
+        words = [value_text(v) for v in uniques.to_pylist()]
+        return [words[i] for i in pc.index_in(column, uniques).to_pylist()]
+    return [value_text(v) for v in column.to_pylist()]
+
+
+def value_text(value: object) -> str:
+    """One value of a database or Parquet file as the text a CSV export would hold."""
+    if isinstance(value, decimal.Decimal):
+        return "" if value.is_nan() else format(value, "f")
+    if isinstance(value, bytes | bytearray | memoryview):
+        content = bytes(value)
+        try:
+            return content.decode("utf-8")
+        except UnicodeDecodeError:
+            return content.hex()
+    if isinstance(value, dict | list | tuple):
+        return json.dumps(value, ensure_ascii=False, default=value_text)
+    return cell_text(value)

@@ -81,14 +81,20 @@ def parse_instants(text: pd.Series, place: Place, written: ColumnFormat, timezon
     Year-first spellings (ISO, 2025/3/1, 2025年3月1日) need no declaration. Day-first and month-first are told apart
     by the whole column; if both fit, ColumnError asks for a declaration.
     """
-    uniques, codes = _uniques(text)
     declared = written.date
-    local, zoned, day_only = _read_declared(uniques, declared) if declared else _read_inferred(uniques, place)
+    plain = None if declared else _read_plain(text)
+    if plain is not None:
+        uniques, codes, read = text, np.where(text.isna(), -1, np.arange(len(text))), plain
+    else:
+        uniques, codes = _uniques(text)
+        read = _read_declared(uniques, declared) if declared else _read_inferred(uniques, place)
+    local, zoned, day_only = read
     local = local.mask((local < EARLIEST) | (local >= LATEST))
     zoned = zoned.mask((zoned < EARLIEST.tz_localize("UTC")) | (zoned >= LATEST.tz_localize("UTC")))
     earlier = np.ones(len(local), dtype=bool)  # of an hour that the clock shows twice, the first
-    bad = local.isna() & zoned.isna()
-    only_days = bool(day_only[~bad.to_numpy()].all()) and bool((~bad).any())
+    bad = local.isna() & zoned.isna() & uniques.notna()
+    read_rows = (local.notna() | zoned.notna()).to_numpy()
+    only_days = bool(day_only[read_rows].all()) and bool(read_rows.any())
     zone = timezone if only_days else written.timezone or timezone
     instants = local.dt.tz_localize(zone, ambiguous=earlier, nonexistent="shift_forward").dt.tz_convert("UTC")
     instants = instants.where(zoned.isna(), zoned)
@@ -103,6 +109,23 @@ def parse_dates(text: pd.Series, place: Place, written: ColumnFormat, timezone: 
     parsed = parse_instants(text, place, written, timezone)
     days = parsed.values.dt.tz_convert(timezone).dt.tz_localize(None).dt.normalize()
     return Parsed(days, parsed.bad, parsed.reason, parsed.hint, True)
+
+
+PLAIN_LENGTHS = (10, 16, 19, *range(21, 27))  # 2026-09-30, with hours and minutes, with seconds, with fractions
+
+
+def _read_plain(text: pd.Series) -> Dates | None:
+    """A column in which every value is a day or stamp as databases write it, read at once; None for any other."""
+    values = pa.array(text, type=pa.large_string(), from_pandas=True)
+    lengths = pc.binary_length(values)
+    if not pc.all(pc.is_in(pc.drop_null(lengths), value_set=pa.array(PLAIN_LENGTHS, lengths.type))).as_py():
+        return None
+    try:
+        stamps = pc.cast(values, pa.timestamp("us"))
+    except pa.ArrowInvalid:
+        return None
+    local = pd.Series(stamps.to_numpy(zero_copy_only=False), text.index).astype("datetime64[us]")
+    return local, _nothing(text, "datetime64[us, UTC]"), (local == local.dt.normalize()).to_numpy()
 
 
 Dates = tuple["pd.Series", "pd.Series", np.ndarray[Any, np.dtype[np.bool_]]]
@@ -238,7 +261,7 @@ def parse_money(text: pd.Series, place: Place, written: ColumnFormat, currency: 
         rounded += cut
     hint = f"{NOT_A_NUMBER}, and without the sign of another currency"
     if _matches(uniques[bad], "[万亿]").any():
-        hint = f"{hint}; amounts such as 3.5万 are read where `myriads = true` is declared"
+        hint = "amounts such as 3.5万 are read where `myriads = true` is declared: declare it, or write whole numbers"
     return Parsed(minor, bad_rows | foreign, "bad-number", hint, notes={"rounded": rounded} if rounded else {})
 
 
@@ -436,6 +459,24 @@ def _spread_mask(bad: pd.Series, codes: np.ndarray[Any, np.dtype[np.intp]], inde
     if bad.empty:
         return pd.Series(False, index)
     return pd.Series(bad.to_numpy()[np.maximum(codes, 0)] & (codes >= 0), index)
+
+
+def is_one_of(text: pd.Series, words: Sequence[str], fold: bool = True) -> pd.Series:
+    """Which values are one of the words; with `fold` whatever their case. Null is none."""
+    values = pa.array(text, type=pa.large_string(), from_pandas=True)
+    found = pc.is_in(pc.utf8_lower(values) if fold else values, value_set=pa.array(words, type=pa.large_string()))
+    return pd.Series(found.to_numpy(zero_copy_only=False), text.index)
+
+
+def any_holds(text: pd.Series, part: str) -> bool:
+    """Whether any value has `part` in it."""
+    return bool(pc.any(pc.match_substring(pa.array(text, type=pa.large_string(), from_pandas=True), part)).as_py())
+
+
+def any_unprintable(text: pd.Series) -> bool:
+    """Whether any value has a character that is not printed, such as a control character or a zero-width blank."""
+    values = pa.array(text, type=pa.large_string(), from_pandas=True)
+    return not pc.all(pc.utf8_is_printable(values)).as_py()
 
 
 def fits(text: pd.Series, pattern: str) -> pd.Series:

@@ -7,7 +7,6 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,13 +16,13 @@ import pyarrow.compute as pc
 
 from salescoach.errors import FileRejected
 from salescoach.sources.parquet import parquet_header, read_parquet
+from salescoach.sources.place import PARQUET, Place, name_of, partitions, read_bytes
 from salescoach.sources.quarantine import Rejects
 from salescoach.sources.records import Records
 from salescoach.sources.text_file import HINTS, decode, first_record, read_text
 from salescoach.sources.workbook import first_row, read_workbook
 
 EXCEL = (".xlsx", ".xlsm")
-PARQUET = (".parquet", ".pq")
 MAX_COLUMNS = 1_000
 HEAD_BYTES = 200_000
 CONTROL = r"[\x00\x1a]|\r([^\n]|$)"
@@ -36,6 +35,7 @@ class RawTable:
 
     frame    one text column per header; blank is ""
     lines    first physical line (CSV) or row (Excel, Parquet: counted from 2, below the header) of each record
+    numbers  place of each record among all below the header, blank and rejected ones counted
     blank    records that were empty and count as structure
     cut      whether the last line has no end, as after a broken download
     """
@@ -44,6 +44,7 @@ class RawTable:
     sha256: str
     frame: pd.DataFrame
     lines: np.ndarray[Any, np.dtype[np.int64]]
+    numbers: np.ndarray[Any, np.dtype[np.int64]]
     blank: int
     rejects: Rejects
     encoding: str
@@ -59,7 +60,7 @@ class RawTable:
 
 
 def read_raw(
-    path: Path,
+    path: Place,
     table: str = "",
     skip: int = 0,
     skip_footer: int = 0,
@@ -72,57 +73,63 @@ def read_raw(
     Raises FileRejected if the file is missing, empty, or not what its name says.
     """
     content = _content(path)
-    suffix = path.suffix.casefold()
-    rejects = Rejects(table, path.name)
+    name, suffix = name_of(path), path.suffix.casefold()
+    digest = hashlib.sha256(content).hexdigest()
+    rejects = Rejects(table, name, digest)
     text = ""
     if suffix in EXCEL:
-        records, used = read_workbook(path.name, content, rejects, sheet, skip), "xlsx"
+        records, used = read_workbook(name, content, rejects, sheet, skip), "xlsx"
     elif suffix in PARQUET:
-        records, used = read_parquet(path.name, content), "parquet"
+        records, used = read_parquet(name, content, partitions(path)), "parquet"
     else:
-        text, used = decode(path.name, content, encoding)
-        records = read_text(path.name, text, rejects, skip, delimiter)
+        text, used = decode(name, content, encoding)
+        records = read_text(name, text, rejects, skip, delimiter)
     if not records.lines and not len(rejects):
-        raise FileRejected(f"{path.name} has a header and no rows. Export it again, or leave the file out.")
-    header = tidy_header(path.name, records.header, records.columns)
+        raise FileRejected(f"{name} has a header and no rows. Export it again, or leave the file out.")
+    return raw_table(records, rejects, used, text, skip_footer)
+
+
+def raw_table(records: Records, rejects: Rejects, used: str, text: str = "", skip_footer: int = 0) -> RawTable:
+    """Records with a tidy header, without declared footer and without rows that hold control characters.
+
+    text   what the records were read from, where they come from a text file
+    """
+    name = rejects.file
+    header = tidy_header(name, records.header, records.columns)
     frame = pd.DataFrame(
-        {name: pd.array(values, dtype="str") for name, values in zip(header, records.columns, strict=True) if name}
+        {h: pd.array(values, dtype="str") for h, values in zip(header, records.columns, strict=True) if h}
     )
-    lines = np.asarray(records.lines, dtype=np.int64)
-    keep = _without_footer(frame, lines, rejects, skip_footer)
+    lines, numbers = np.asarray(records.lines, dtype=np.int64), np.asarray(records.numbers, dtype=np.int64)
+    keep = _without_footer(frame, numbers, lines, rejects, skip_footer)
     if not text or any(c in text for c in "\x00\x1a") or text.count("\r") != text.count("\r\n"):
-        keep &= _without_control_characters(frame, lines, rejects, keep)
-    digest = hashlib.sha256(content).hexdigest()
+        keep &= _without_control_characters(frame, numbers, lines, rejects, keep)
     cut = bool(text) and not text.endswith(("\n", "\r"))
     frame = frame if keep.all() else frame[keep].reset_index(drop=True)
-    return RawTable(path.name, digest, frame, lines[keep], records.blank, rejects, used, cut)
+    return RawTable(name, rejects.sha256, frame, lines[keep], numbers[keep], records.blank, rejects, used, cut)
 
 
 def read_header(
-    path: Path, skip: int = 0, sheet: str | None = None, delimiter: str | None = None, encoding: str | None = None
+    path: Place, skip: int = 0, sheet: str | None = None, delimiter: str | None = None, encoding: str | None = None
 ) -> list[str]:
     """Only the column names of a file, for detection."""
-    suffix = path.suffix.casefold()
+    name, suffix = name_of(path), path.suffix.casefold()
     binary = suffix in EXCEL or suffix in PARQUET
     content = _content(path, None if binary else HEAD_BYTES)
     if suffix in PARQUET:
-        header = parquet_header(path.name, content)
+        header = parquet_header(name, content, partitions(path))
     elif suffix in EXCEL:
-        header = first_row(path.name, content, sheet, skip)
+        header = first_row(name, content, sheet, skip)
     else:
-        text, _ = decode(path.name, content, encoding, complete=len(content) < HEAD_BYTES)
+        text, _ = decode(name, content, encoding, complete=len(content) < HEAD_BYTES)
         header = first_record(text, skip, delimiter)
     return [_tidy(h) for h in header if _tidy(h)]
 
 
-def _content(path: Path, size: int | None = None) -> bytes:
-    if not path.is_file():
-        raise FileRejected(f"{path} does not exist. Check the path.")
-    with path.open("rb") as handle:
-        content = handle.read() if size is None else handle.read(size)
+def _content(path: Place, size: int | None = None) -> bytes:
+    content = read_bytes(path, size)
     if not content.strip(b" \t\r\n\xef\xbb\xbf"):
-        raise FileRejected(f"{path.name} is empty. Export it again.")
-    _check_is_what_it_says(path.name, path.suffix.casefold(), content)
+        raise FileRejected(f"{name_of(path)} is empty. Export it again.")
+    _check_is_what_it_says(name_of(path), path.suffix.casefold(), content)
     return content
 
 
@@ -171,19 +178,25 @@ def _tidy(header: str) -> str:
 
 
 def _without_footer(
-    frame: pd.DataFrame, lines: np.ndarray[Any, np.dtype[np.int64]], rejects: Rejects, skip_footer: int
+    frame: pd.DataFrame,
+    numbers: np.ndarray[Any, np.dtype[np.int64]],
+    lines: np.ndarray[Any, np.dtype[np.int64]],
+    rejects: Rejects,
+    skip_footer: int,
 ) -> np.ndarray[Any, np.dtype[np.bool_]]:
     """Which rows stand above the declared footer; rejected records count among its rows."""
     if not skip_footer:
         return np.ones(len(frame), dtype=bool)
     last = sorted([*lines.tolist(), *rejects.lines])[-skip_footer:]
     footer = np.isin(lines, last)
-    rejects.add(frame[footer], lines[footer], "", [""] * int(footer.sum()), "footer", "declared footer row")
+    nothing = [""] * int(footer.sum())
+    rejects.add(frame[footer], numbers[footer], lines[footer], "", nothing, "footer", "declared footer row")
     return ~footer
 
 
 def _without_control_characters(
     frame: pd.DataFrame,
+    numbers: np.ndarray[Any, np.dtype[np.int64]],
     lines: np.ndarray[Any, np.dtype[np.int64]],
     rejects: Rejects,
     keep: np.ndarray[Any, np.dtype[np.bool_]],
@@ -193,7 +206,8 @@ def _without_control_characters(
         found = pc.match_substring_regex(pa.array(frame[column], type=pa.string()), CONTROL)
         bad = found.to_numpy(zero_copy_only=False).astype(bool) & sound & keep
         if bad.any():
-            rejects.add(frame[bad], lines[bad], column, frame[column][bad], "control-char", HINTS["control-char"])
+            values, hint = frame[column][bad], HINTS["control-char"]
+            rejects.add(frame[bad], numbers[bad], lines[bad], column, values, "control-char", hint)
             sound &= ~bad
     return sound
 

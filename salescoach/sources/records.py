@@ -8,17 +8,26 @@ from dataclasses import dataclass
 
 @dataclass
 class Records:
-    """Header, one sequence of texts per column, the first line of each record, and how many records were blank."""
+    """Header, one sequence of texts per column, the first line of each record, and how many records were blank.
+
+    numbers  place of each record among all below the header, blank and rejected ones counted; default 1, 2, 3, …
+    """
 
     header: list[str]
     columns: list[Sequence[str]]
     lines: list[int]
     blank: int
+    numbers: Sequence[int] = ()
+
+    def __post_init__(self) -> None:
+        self.numbers = self.numbers or range(1, len(self.lines) + 1)
 
     @classmethod
-    def from_rows(cls, header: list[str], rows: list[list[str]], lines: list[int], blank: int) -> Records:
+    def from_rows(
+        cls, header: list[str], rows: list[list[str]], lines: list[int], blank: int, numbers: Sequence[int] = ()
+    ) -> Records:
         columns: list[Sequence[str]] = list(zip(*rows, strict=True)) if rows else [() for _ in header]
-        return cls(header, columns, lines, blank)
+        return cls(header, columns, lines, blank, numbers)
 
 
 def is_blank(record: Sequence[str]) -> bool:

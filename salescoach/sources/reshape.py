@@ -20,12 +20,16 @@ class Rows:
     kept     for each row, the number of the record it comes from
     headers  our columns -> columns of `text`
     other    how many records belong elsewhere
+    blank    how many records have no filled month
+    made     how many rows there are beyond one a record
     """
 
     text: pd.DataFrame
     kept: pd.Series
     headers: dict[str, str]
     other: int
+    blank: int
+    made: int
 
 
 def as_rows(table: str, source: TableSource, text: pd.DataFrame, file: str, promised: bool) -> Rows:
@@ -43,16 +47,17 @@ def as_rows(table: str, source: TableSource, text: pd.DataFrame, file: str, prom
         keep &= text[_header(table, header, text, file)].str.strip().str.casefold().isin(wanted)
     other = int((~keep).sum())
     text = text[keep] if other else text
-    kept = pd.Series(text.index, dtype="int64")
+    before = len(text)
     if source.unpivot is not None:
         text = _months_as_rows(table, source.unpivot, text, file)
-        kept = pd.Series(text.index, dtype="int64")
         headers |= {ours: _made(ours) for ours in Unpivot.makes}
+    kept = pd.Series(text.index, dtype="int64")
+    records = kept.nunique() if source.unpivot is not None else before
     text = text.reset_index(drop=True)
     for ours, value in source.fixed.items():
         text[_made(ours)] = pd.Series(value, text.index, dtype="str")
         headers[ours] = _made(ours)
-    return Rows(text, kept, headers, other)
+    return Rows(text, kept, headers, other, blank=before - records, made=len(text) - records)
 
 
 def _months_as_rows(table: str, wide: Unpivot, text: pd.DataFrame, file: str) -> pd.DataFrame:

@@ -62,7 +62,8 @@ def resolve_wide_stages(deals: Draft, source: Source, process: Process) -> tuple
                 known.append(dated.assign(entered_at=deals.entered_at[header][rows], stage=stage))
     log = pd.concat(known, ignore_index=True) if known else pd.DataFrame(columns=["deal_id", "entered_at", "stage"])
     lost = pd.concat(unknown, ignore_index=True) if unknown else pd.DataFrame(columns=["deal_id", "name", "pipeline"])
-    return log.assign(evidence="inferred").astype({"stage": "str", "evidence": "str"}), lost.astype("str")
+    kinds = {"entered_at": "datetime64[us, UTC]", "stage": "str", "evidence": "str"}
+    return log.assign(evidence="inferred").astype(kinds), lost.astype("str")
 
 
 def refuse_unknown_stages(names: pd.DataFrame, deals: Draft, source: Source, process: Process) -> None:

@@ -1,4 +1,7 @@
-"""Text files: bytes to text, text to records. A record that is no row is set aside with its line."""
+"""Text files: bytes to text, text to records. A record that is no row is set aside with its line.
+
+Every character of the text belongs to one record, the header or the lines above it: both ways of reading prove it.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,13 @@ import csv
 import io
 import itertools
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
-from salescoach.errors import FileRejected
+from salescoach.errors import FileRejected, LawBroken
 from salescoach.sources.quarantine import Rejects
 from salescoach.sources.records import Records, is_blank
 
@@ -20,8 +24,10 @@ MAX_FIELD = 1_000_000
 DELIMITERS = ",;\t|"
 ENCODINGS = ("utf-8-sig", "gb18030")
 UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+UTF32_MARKS = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
 DECLARE_ENCODING = 'Export it as UTF-8, or declare `encoding = "…"` under [deals.format] in the source file.'
 COMMON_CHINESE_SHARE = 0.5
+CUT = ("unexpected end of data", "truncated data", "incomplete multibyte sequence")
 
 HINTS = {
     "open-quote": "a quotation mark opens here and never closes: remove it or close it",
@@ -43,24 +49,72 @@ def decode(name: str, content: bytes, encoding: str | None, complete: bool = Tru
     if encoding is not None:
         try:
             return _decoded(content, encoding, complete), encoding
-        except (UnicodeDecodeError, LookupError) as error:
-            raise FileRejected(f"{name} is not {encoding}: {error}. Correct `encoding` in the source file.") from error
+        except LookupError as error:
+            raise FileRejected(
+                f"{name}: there is no encoding {encoding!r}. Correct `encoding` in the source file, for example to "
+                '"utf-8", "gb18030" or "latin-1".'
+            ) from error
+        except UnicodeDecodeError as error:
+            raise FileRejected(
+                f"{name} is not {encoding}: {_place(error)} cannot be read. Correct `encoding` in the source file, "
+                "or export it again."
+            ) from error
+    if content.startswith(UTF32_MARKS):
+        raise FileRejected(f"{name} is UTF-32 text, which no CRM writes. {DECLARE_ENCODING}")
+    if not content.strip(b"\x00"):
+        raise FileRejected(f"{name} holds zero bytes only, as after a broken disk or download. Export it again.")
     candidates = ("utf-16",) if content.startswith(UTF16_MARKS) else ENCODINGS
+    first: UnicodeDecodeError | None = None
     for candidate in candidates:
         try:
             text = _decoded(content, candidate, complete)
-        except UnicodeDecodeError:
+        except UnicodeDecodeError as error:
+            first = first or error
+            if _breaks_off(error):
+                raise FileRejected(
+                    f"{name} breaks off in the middle of a character, as after a broken download. Export it again."
+                ) from error
             continue
         if "\x00" in text and text.count("\x00", 0, 2000) * 4 > min(len(text), 2000):
             raise FileRejected(f"{name} looks like UTF-16 without a byte order mark. {DECLARE_ENCODING}")
-        if candidate == "gb18030" and not _reads_as_chinese(text):
-            continue
+        if candidate == "gb18030":
+            _refuse_mixed(name, content)
+            if not _reads_as_chinese(text):
+                continue
         return text, candidate
-    raise FileRejected(f"{name} is neither UTF-8 nor GB18030 text. {DECLARE_ENCODING}")
+    where = f": {_place(first)} cannot be read" if first is not None else ""
+    raise FileRejected(f"{name} is neither UTF-8 nor GB18030 text{where}. {DECLARE_ENCODING}")
 
 
 def _decoded(content: bytes, encoding: str, complete: bool) -> str:
     return codecs.getincrementaldecoder(encoding)().decode(content, final=complete)
+
+
+def _place(error: UnicodeDecodeError) -> str:
+    line = error.object.count(b"\n", 0, error.start) + 1
+    return f"byte 0x{error.object[error.start]:02x} in line {line:,}"
+
+
+def _breaks_off(error: UnicodeDecodeError) -> bool:
+    """Whether only the end of the last character is missing, in a file that had such characters before."""
+    return error.end == len(error.object) and error.reason in CUT and not error.object[: error.start].isascii()
+
+
+def _refuse_mixed(name: str, content: bytes) -> None:
+    """Raise FileRejected where some lines are Chinese in UTF-8 and others are not UTF-8: parts of two exports."""
+    for number, line in enumerate(content.split(b"\n"), start=1):
+        if not line.isascii() and _is_chinese_utf8(line):
+            raise FileRejected(
+                f"{name} mixes encodings: line {number:,} is UTF-8 and others are not, as when two exports are joined. "
+                "Export it again in one piece, as UTF-8."
+            )
+
+
+def _is_chinese_utf8(line: bytes) -> bool:
+    try:
+        return any("\u3000" <= c <= "\uffef" for c in line.decode("utf-8"))
+    except UnicodeDecodeError:
+        return False
 
 
 def _reads_as_chinese(text: str) -> bool:
@@ -84,29 +138,101 @@ def _in_gb2312(character: str) -> bool:
 def read_text(name: str, text: str, rejects: Rejects, skip: int = 0, delimiter: str | None = None) -> Records:
     """The records of delimited text; `skip` lines are left out before the header."""
     text, separator, taken = find_separator(text, delimiter, skip)
+    if delimiter:
+        _refuse_other_separator(name, text, separator, skip)
     regular = _read_regular(text, separator, 2 + taken) if skip == 0 else None
     if regular is not None:
         return regular
     header: list[str] | None = None
     rows: list[list[str]] = []
     lines: list[int] = []
-    blank = width = 0
-    for line, record, fault in _records(_lines(text).readlines(), separator, skip):
+    numbers: list[int] = []
+    read = blank = width = number = 0
+    physical = _lines(text).readlines()
+    tiles = Tiles(name, physical, skip)
+    for first, end, record, fault in _records(physical, separator, skip):
+        tiles.add(first, end, record, fault)
+        read += 1
+        line = first + 1 + taken
+        if header is None and fault:
+            raise FileRejected(
+                f"{name}, line {line}, the header: {HINTS[fault]}. If the header stands further down, say so with "
+                "`skip` in the source file."
+            )
+        if header is None and not is_blank(record):
+            header, width = record, len(record)
+            continue
+        number += header is not None
         if fault:
-            rejects.add_record(line + taken, fault, HINTS[fault], ["(line)"], record)
+            rejects.add_record(number, line, fault, HINTS[fault], ["(line)"], record)
         elif is_blank(record):
             blank += 1
-        elif header is None:
-            header, width = record, len(record)
-        elif len(record) == width:
+        elif header is not None and len(record) == width:
             rows.append(record)
-            lines.append(line + taken)
+            lines.append(line)
+            numbers.append(number)
         else:
-            hint = f"{len(record)} fields, the header has {width}: quote a field that holds a {separator!r}"
-            rejects.add_record(line + taken, "field-count", hint, header, record)
+            hint = _count_hint(record, width, separator)
+            rejects.add_record(number, line, "field-count", hint, header or [], record)
     if header is None:
-        raise FileRejected(f"{name} has no header row. The first row must name the columns.")
-    return Records.from_rows(header, rows, lines, blank)
+        below = f" below the {skip:,} lines that `skip` leaves out" if skip else ""
+        raise FileRejected(f"{name} has no header row{below}. The first row must name the columns.")
+    tiles.check()
+    kept = 1 + len(rows) + blank + len(rejects)
+    if read != kept:
+        raise LawBroken(_broken(name, f"{read:,} records read, but {kept:,} kept"))
+    return Records.from_rows(header, rows, lines, blank, numbers)
+
+
+def _count_hint(record: Sequence[str], width: int, separator: str) -> str:
+    if len(record) < width:
+        hint = f"{len(record)} of {width} fields: the row was cut, or a line end stands inside it"
+    elif is_blank(record[width:]):
+        hint = f"{len(record)} fields, the header has {width}: remove the {separator!r} at the end of the row"
+    else:
+        hint = f"{len(record)} fields, the header has {width}: quote a field that holds a {separator!r}"
+    return hint
+
+
+class Tiles:
+    """The law of bytes: the physical lines of the records tile the file, and each record holds all of its lines.
+
+    Counted without quotation marks, which a reader takes off or halves.
+    """
+
+    def __init__(self, name: str, lines: list[str], start: int) -> None:
+        self._name = name
+        self._lines = lines
+        self._at = min(start, len(lines))
+
+    def add(self, first: int, end: int, record: list[str], fault: str) -> None:
+        """One record: its first line and the line behind its last, both counted from 0."""
+        if first != self._at or end <= first:
+            raise LawBroken(_broken(self._name, f"a record begins in line {first + 1}, not in line {self._at + 1}"))
+        self._at = end
+        if not fault:
+            held = _letters("".join(record)) + max(len(record) - 1, 0)
+            stood = sum(_letters(line) for line in self._lines[first:end])
+            last = self._lines[end - 1]
+            stood -= len(last) - len(last.rstrip("\r\n"))
+            if held != stood:
+                text = f"{stood:,} characters stand in line {first + 1}, but {held:,} were read"
+                raise LawBroken(_broken(self._name, text))
+
+    def check(self) -> None:
+        """Raise LawBroken where lines are left over behind the last record."""
+        if self._at != len(self._lines):
+            raise LawBroken(
+                _broken(self._name, f"{len(self._lines):,} lines, but the last record ends in {self._at:,}")
+            )
+
+
+def _letters(text: str) -> int:
+    return len(text) - text.count('"')
+
+
+def _broken(name: str, what: str) -> str:
+    return f"{name}: {what}. This is a fault of salescoach; please report it with this line."
 
 
 def first_record(text: str, skip: int = 0, delimiter: str | None = None) -> list[str]:
@@ -127,11 +253,25 @@ def find_separator(text: str, declared: str | None, skip: int = 0) -> tuple[str,
         return rest, first[4], 1
     if declared:
         return text, declared, 0
-    source = _lines(text)
-    head = next((line for number, line in enumerate(source) if number >= skip and line.strip()), "")
-    unquoted = "".join(part for i, part in enumerate(head.split('"')) if i % 2 == 0)
-    best, n = Counter({d: unquoted.count(d) for d in DELIMITERS}).most_common(1)[0]
+    best, n = _separators(text, skip).most_common(1)[0]
     return text, best if n else ",", 0
+
+
+def _separators(text: str, skip: int) -> Counter[str]:
+    """How often each separator stands in the header, outside quotes."""
+    head = next((line for number, line in enumerate(_lines(text)) if number >= skip and line.strip()), "")
+    unquoted = "".join(part for i, part in enumerate(head.split('"')) if i % 2 == 0)
+    return Counter({d: unquoted.count(d) for d in DELIMITERS})
+
+
+def _refuse_other_separator(name: str, text: str, declared: str, skip: int) -> None:
+    counts = _separators(text, skip)
+    best, n = counts.most_common(1)[0]
+    if n and declared in DELIMITERS and not counts[declared]:
+        raise FileRejected(
+            f"{name} has no {declared!r} in its header, as `delimiter` in the source file says, but {n:,} {best!r}. "
+            "Correct `delimiter`, or delete the line."
+        )
 
 
 def _lines(text: str) -> io.StringIO:
@@ -150,14 +290,17 @@ def _read_regular(text: str, separator: str, first_line: int) -> Records | None:
     ):
         return None
     names = [f"f{i}" for i in range(width)]
+    content = text.encode()
     try:
         table = pacsv.read_csv(
-            io.BytesIO(text.encode()),
+            io.BytesIO(content),
             pacsv.ReadOptions(column_names=names),
             pacsv.ParseOptions(delimiter=separator, quote_char=False, ignore_empty_lines=False),
             pacsv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False),
         )
     except pa.ArrowInvalid:
+        return None
+    if not _tiles(table, content):
         return None
     header = [column[0].as_py() for column in table.columns]
     columns = [column.to_pandas() for column in table.slice(1).columns]
@@ -166,12 +309,20 @@ def _read_regular(text: str, separator: str, first_line: int) -> Records | None:
     return Records(header, columns, list(range(first_line, first_line + len(columns[0]))), 0)
 
 
+def _tiles(table: pa.Table, content: bytes) -> bool:
+    """Whether fields, separators and line ends are all that stands in the file, to the byte."""
+    fields = sum(pc.sum(pc.binary_length(column)).as_py() or 0 for column in table.columns)
+    ends = content.count(b"\n") + content.count(b"\r")
+    lines = content.count(b"\n") + (not content.endswith(b"\n"))
+    return bool(table.num_rows == lines and fields + lines * (table.num_columns - 1) + ends == len(content))
+
+
 def _longest_line(text: str) -> int:
     return len(text) if len(text) <= MAX_FIELD else max(map(len, text.split("\n")))
 
 
-def _records(lines: list[str], separator: str, start: int) -> Iterator[tuple[int, list[str], str]]:
-    """Each record with its first line and its fault, "" where it is sound.
+def _records(lines: list[str], separator: str, start: int) -> Iterator[tuple[int, int, list[str], str]]:
+    """Each record with its first line, the line behind its last (from 0), and its fault, "" where it is sound.
 
     Records may span lines. Where quotes are wrong, each line concerned is a fault of its own.
     """
@@ -190,16 +341,16 @@ def _records(lines: list[str], separator: str, start: int) -> Iterator[tuple[int
         width = width or len(record)
         end = start + reader.line_num
         if fault == "open-quote":
-            yield first + 1, [lines[first].rstrip("\r\n")], fault
+            yield first, first + 1, [lines[first].rstrip("\r\n")], fault
             start = first + 1
             reader = csv.reader(lines[start:], delimiter=separator, strict=True)
             continue
         if not fault and end > first + 1 and _swallows_rows(record, width, separator):
             fault = "swallowed-rows"
         if fault:
-            yield from ((n + 1, [lines[n].rstrip("\r\n")], fault) for n in range(first, end))
+            yield from ((n, n + 1, [lines[n].rstrip("\r\n")], fault) for n in range(first, end))
         else:
-            yield first + 1, record, ""
+            yield first, end, record, ""
 
 
 def _quote_fault(message: str, spanned: int) -> str:

@@ -14,7 +14,9 @@ from salescoach.sources.quarantine import Rejects
 from salescoach.sources.records import Records, is_blank
 
 MAX_RATIO = 100
-MAX_BYTES = 400_000_000
+MAX_BYTES = 200_000_000
+MAX_CELLS = 20_000_000
+SPREAD_CELLS, MAX_SPREAD = 2_000_000, 100  # how large an area may be before it must not be a hundred times its values
 EXACT_INTEGER = 2**53
 
 
@@ -23,39 +25,46 @@ def read_workbook(name: str, content: bytes, rejects: Rejects, sheet: str | None
     header: list[str] | None = None
     rows: list[list[str]] = []
     lines: list[int] = []
-    blank = 0
+    numbers: list[int] = []
+    blank = number = 0
     page = _open_page(name, content, sheet)
     formulas = _formulas(name, content, page)
-    for number, cells in _rows(page):
-        record = [cell_text(c.value) for c in cells]
-        empty = [i for i, c in enumerate(cells) if (number, i) in formulas and c.value is None and c.data_type != "s"]
-        if number <= skip:
+    for line, cells in _rows(name, page):
+        if line <= skip:
             continue
-        if empty and header is not None:
-            record[empty[0]] = formulas[number, empty[0]]
+        record = [cell_text(c.value) for c in cells]
+        if header is None:
+            header = None if is_blank(record) else record
+            blank += header is None
+            continue
+        number += 1
+        empty = [i for i, c in enumerate(cells) if (line, i) in formulas and c.value is None and c.data_type != "s"]
+        if empty:
+            record[empty[0]] = formulas[line, empty[0]]
             named = header[empty[0]] if empty[0] < len(header) else ""
             hint = "the formula was saved without its result: open the workbook in Excel and save it"
-            rejects.add_record(number, "formula-without-value", hint, header, record, named, record[empty[0]])
+            rejects.add_record(number, line, "formula-without-value", hint, header, record, named, record[empty[0]])
         elif is_blank(record):
             blank += 1
-        elif header is None:
-            header = record
         elif any(record[len(header) :]):
+            while not record[-1]:
+                record.pop()
             hint = f"the header has {len(header)} columns: name the column, or clear the cells right of it"
-            rejects.add_record(number, "field-count", hint, header, record)
+            rejects.add_record(number, line, "field-count", hint, header, record)
         else:
             rows.append((record + [""] * len(header))[: len(header)])
-            lines.append(number)
+            lines.append(line)
+            numbers.append(number)
     page.parent.close()
     if header is None:
         raise FileRejected(f"{name} has no header row. The first row must name the columns.")
-    return Records.from_rows(header, rows, lines, blank)
+    return Records.from_rows(header, rows, lines, blank, numbers)
 
 
 def first_row(name: str, content: bytes, sheet: str | None = None, skip: int = 0) -> list[str]:
     """The header of a workbook, without reading the rows below it."""
     page = _open_page(name, content, sheet)
-    records = ([cell_text(c.value) for c in cells] for number, cells in _rows(page) if number > skip)
+    records = ([cell_text(c.value) for c in cells] for number, cells in _rows(name, page) if number > skip)
     return next((r for r in records if not is_blank(r)), [])
 
 
@@ -82,16 +91,18 @@ def _open_page(name: str, content: bytes, sheet: str | None) -> Any:
     try:
         book = openpyxl.load_workbook(io.BytesIO(content), read_only=True, data_only=True)
     except Exception as error:  # openpyxl raises many kinds for a damaged workbook
-        raise FileRejected(
-            f"{name} cannot be opened as an Excel workbook ({error}). Save it again as .xlsx."
-        ) from error
+        raise _damaged(name, error) from error
+    titles = [page.title for page in book.worksheets]
     for page in book.worksheets:
         page.reset_dimensions()  # a declared size can be a thousand times the real one
-    if sheet is not None and sheet not in book.sheetnames:
-        raise FileRejected(f"{name} has no sheet {sheet!r}. Sheets: {', '.join(book.sheetnames)}.")
+    if sheet is not None and sheet not in titles:
+        raise FileRejected(
+            f"{name} has no sheet {sheet!r}. Sheets: {', '.join(titles)}. "
+            "Correct `sheet` under [deals.format] in the source file."
+        )
     if sheet is not None:
         return book[sheet]
-    filled = [p for p in book.worksheets if p.sheet_state == "visible" and any(c for _, c in _rows(p))]
+    filled = [p for p in book.worksheets if p.sheet_state == "visible" and any(c for _, c in _rows(name, p))]
     if len(filled) > 1:
         names = ", ".join(p.title for p in filled)
         raise FileRejected(
@@ -103,25 +114,63 @@ def _open_page(name: str, content: bytes, sheet: str | None) -> Any:
     return filled[0]
 
 
-def _rows(page: Any) -> Iterator[tuple[int, Any]]:
+def _rows(name: str, page: Any) -> Iterator[tuple[int, Any]]:
+    """Each row with its number, as long as the sheet is no larger than a table can be."""
+    width = seen = filled = 0
+    for number, cells in enumerate(_cells(name, page), start=1):
+        here = [i for i, cell in enumerate(cells) if cell.value is not None]
+        seen += len(cells)
+        filled += len(here)
+        width = max(width, here[-1] + 1) if here else width
+        if here and number * width > max(SPREAD_CELLS, MAX_SPREAD * filled):
+            raise FileRejected(
+                f"{name}: {cells[here[-1]].coordinate} holds a value far from the others ({filled:,} of "
+                f"{number * width:,} cells are filled). Clear it in the workbook, or export the table as CSV."
+            )
+        if seen > MAX_CELLS:
+            raise FileRejected(f"{name} has more than {MAX_CELLS:,} cells in a sheet. Export it as CSV.")
+        yield number, cells
+
+
+def _cells(name: str, page: Any) -> Iterator[Any]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a date Excel cannot show becomes #VALUE!, which is quarantined
-        yield from enumerate(page.iter_rows(), start=1)
+        try:
+            yield from page.iter_rows()
+        except Exception as error:  # openpyxl raises many kinds for a damaged workbook
+            raise _damaged(name, error) from error
+
+
+def _damaged(name: str, error: Exception) -> FileRejected:
+    from defusedxml import DefusedXmlException
+
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, DefusedXmlException):
+        cause = cause.__cause__ or cause.__context__
+    if cause is not None:
+        return FileRejected(
+            f"{name} defines XML entities, which no export does and attacks do. Do not open it; export it again."
+        )
+    what = next(iter(str(error).splitlines()), type(error).__name__)
+    return FileRejected(f"{name} cannot be opened as an Excel workbook ({what}). Save it again as .xlsx.")
 
 
 def _formulas(name: str, content: bytes, page: Any) -> dict[tuple[int, int], str]:
     """(row, column from 0) -> text of every formula of the sheet."""
     import openpyxl
 
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        sheet = archive.read(page._worksheet_path)
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            sheet = archive.read(page._worksheet_path)
+    except Exception as error:  # a damaged part: zipfile and zlib raise many kinds
+        raise _damaged(name, error) from error
     if b"<f>" not in sheet and b"<f " not in sheet and b"<f/" not in sheet:
         return {}
     written = openpyxl.load_workbook(io.BytesIO(content), read_only=True)[page.title]
     written.reset_dimensions()
     return {
         (number, i): str(getattr(c.value, "text", c.value))
-        for number, cells in _rows(written)
+        for number, cells in _rows(name, written)
         for i, c in enumerate(cells)
         if c.data_type == "f"
     }
@@ -132,6 +181,8 @@ def _check_zip(name: str, content: bytes) -> None:
         parts = zipfile.ZipFile(io.BytesIO(content)).infolist()
     except zipfile.BadZipFile as error:
         raise FileRejected(f"{name} is a damaged Excel workbook ({error}). Export it again.") from error
+    if not any(p.filename.startswith("xl/") for p in parts):
+        raise FileRejected(f"{name} is a zip archive without a workbook in it. Export it again as .xlsx or CSV.")
     size = sum(p.file_size for p in parts)
     if size > MAX_BYTES or size > MAX_RATIO * len(content):
         raise FileRejected(

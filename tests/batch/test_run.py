@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import nbformat
@@ -156,26 +157,73 @@ def group_of(pid: int) -> int | None:
         return None
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no process groups")
-def test_ctrl_c_stops_with_130_publishes_nothing_and_leaves_no_process(tmp_path):
-    code = "from salescoach.cli import main; main()"
-    command = [sys.executable, "-c", code, "demo", "--workers", "1"]
+def kernels_in(folder: Path) -> list[str]:
+    """Commands of the processes whose temporary folder is `folder`: kernels have a process group of their own."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("TMPDIR") == str(folder) and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(" ".join(process.cmdline()))
+        except psutil.Error:
+            continue
+    return found
+
+
+def start_and_wait(tmp_path: Path, *arguments: object) -> subprocess.Popen[str]:
+    """A command on a notebook that never ends, running; process group and temporary folder are its own."""
+    mark, private = tmp_path / "running", tmp_path / "private"
+    private.mkdir()
+    cell = f"import pathlib, time\npathlib.Path({str(mark)!r}).touch()\ntime.sleep(999)"
+    notebook = write_notebook(tmp_path / "endless.ipynb", cell)
+    command = [notebook if a == "ENDLESS" else a for a in arguments]
     child = subprocess.Popen(
-        command,
+        [sys.executable, "-c", "from salescoach.cli import main; main()", *map(str, command)],
         cwd=tmp_path,
+        env={**os.environ, "TMPDIR": str(private)},
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
-    assert child.stderr is not None
-    assert "[1/10]" in child.stderr.readline()
-    os.killpg(child.pid, signal.SIGINT)
-    rest = child.stderr.read()
-    assert child.wait(60) == 130
-    assert "salescoach: stopped." in rest and "Traceback" not in rest
-    assert not (tmp_path / "salescoach-demo" / "current").exists()
+    until = time.monotonic() + 100
+    while not mark.exists() and time.monotonic() < until:
+        time.sleep(0.1)
+    return child
+
+
+def stopped(child: subprocess.Popen[str], private: Path) -> tuple[int, str]:
+    """Exit code and messages of the command, which leaves no process, no kernel and no temporary file."""
+    rest = child.communicate(timeout=20)[1]
     assert still_running(group=child.pid) == []
+    assert kernels_in(private) == []
+    assert [p.name for p in private.iterdir()] == []
+    assert "salescoach: stopped." in rest and "Traceback" not in rest
+    return child.returncode, rest
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no process groups")
+@pytest.mark.parametrize(
+    ("number", "send", "code"),
+    [(signal.SIGINT, os.killpg, 130), (signal.SIGTERM, os.kill, 143), (signal.SIGTERM, os.killpg, 143)],
+    ids=["Ctrl-C", "SIGTERM", "SIGTERM to all"],
+)
+def test_a_stopped_run_ends_soon_publishes_nothing_and_leaves_nothing(tmp_path, number, send, code):
+    child = start_and_wait(
+        tmp_path, "batch", "--book", "demo", "--notebook", "ENDLESS", "--per", "rep", "--workers", 2, "--out", "out"
+    )
+    send(child.pid, number)
+    returned, rest = stopped(child, tmp_path / "private")
+    assert returned == code
+    assert "Nothing is published of a run that is stopped" in rest
+    assert [str(p.relative_to(tmp_path)) for p in (tmp_path / "out").rglob("*")] == ["out/runs"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no process groups")
+def test_a_stopped_report_leaves_nothing(tmp_path):
+    child = start_and_wait(tmp_path, "report", "ENDLESS", "--book", "demo", "--out", "out")
+    child.terminate()
+    assert stopped(child, tmp_path / "private")[0] == 143
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_any_executor_will_do_and_current_moves_on(demo_book, tmp_path):
@@ -188,8 +236,33 @@ def test_any_executor_will_do_and_current_moves_on(demo_book, tmp_path):
     assert second.exit_code == 0
 
 
-def test_a_folder_in_the_way_is_named(demo_book, tmp_path):
+def test_a_folder_in_the_way_is_named_before_anything_runs(demo_book, tmp_path):
     (tmp_path / "current").mkdir()
     plan = PlanFile(reports=(Order(notebook="rep_review", per="rep", only=("R24",)),))
     with pytest.raises(StorageError, match="current is in the way"):
-        run_batch(demo_book, plan, tmp_path)
+        run_batch(demo_book, plan, tmp_path, progress=lambda *_: pytest.fail("a report was made"))
+    assert [p.name for p in tmp_path.iterdir()] == ["current"]
+
+
+def test_a_run_that_breaks_off_leaves_the_last_one_as_it_was(demo_book, tmp_path):
+    plan = PlanFile(reports=(Order(notebook="start_here", per="company"),))
+    last = run_batch(demo_book, plan, tmp_path).folder.resolve()
+
+    def break_off(*_):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_batch(demo_book, plan, tmp_path, progress=break_off)
+    assert list((tmp_path / "runs").iterdir()) == [(tmp_path / "current").resolve()] == [last]
+
+
+def test_readers_whom_the_book_does_not_name_are_named_in_run_manifest_and_index(demo_book, tmp_path):
+    tables = {n: t.drop(columns="team", errors="ignore") for n, t in demo_book.tables.items()}
+    plan = PlanFile(
+        language="zh",
+        reports=(Order(notebook="start_here", per="company"), Order(notebook="team_review", per="team")),
+    )
+    run = run_batch(replace(demo_book, tables=tables), plan, tmp_path)
+    assert run.gaps == ("No reports per team: the book names no team.",)
+    assert json.loads((run.folder / "manifest.json").read_text(encoding="utf-8"))["gaps"] == list(run.gaps)
+    assert "没有按团队的报告：数据中没有团队。" in run.index.read_text(encoding="utf-8")

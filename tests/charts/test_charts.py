@@ -116,7 +116,7 @@ def test_a_row_without_a_value_has_no_dot_but_its_n() -> None:
 def test_an_interval_without_an_upper_end_runs_to_the_edge() -> None:
     table = intervals()
     table.loc[1, "high"] = np.nan
-    ax = charts.plot_intervals(table, "name", QUESTION, "days", percent=False)
+    ax = charts.plot_intervals(table, "name", QUESTION, "days", unit="days")
     arrows = [t for t in ax.texts if t.arrow_patch is not None]
     assert [a.xy for a in arrows] == [(ax.get_xlim()[1], 1)]
     assert [a.xyann[0] for a in arrows] == [table["low"][1]]
@@ -146,6 +146,25 @@ def test_the_pipeline_hatches_what_waits_too_long() -> None:
     table, ax = pipeline(), draw("pipeline")
     assert bars(ax) == table["n"].tolist()
     assert bars(ax, 1) == table["older_than_typical"].tolist()
+
+
+def test_the_pipeline_hatches_nothing_where_nobody_knows_what_waits() -> None:
+    table = pipeline().assign(older_than_typical=np.nan)
+    ax = charts.plot_pipeline(table, "name", QUESTION, "open deals", "longer than typical")
+    assert len(ax.containers) == 1 and ax.get_legend() is None
+
+
+@pytest.mark.parametrize("kind", ["funnel", "pipeline", "counts"])
+def test_where_deals_are_counted_the_axis_has_whole_numbers(kind: str) -> None:
+    # Three deals at most: steps of a half would fit.
+    few = {"n": [3, 1], "reached": [3, 1], "open": [1, 0], "older_than_typical": [1, 0]}
+    if kind == "counts":
+        table = intervals(["Web", "Fair"]).assign(value=[2.0, 1.0], low=[1.0, 0.5], high=[2.9, 2.0])
+        ax = charts.plot_intervals(table, "name", QUESTION, "count", unit="count")
+    else:
+        plot, table = PLOTS[kind]
+        ax = plot(table().assign(**{c: v for c, v in few.items() if c in table()}), "name", QUESTION, "deals")
+    assert [t for t in ax.get_xticks() if t % 1] == []
 
 
 def test_targets_show_amount_interval_and_target() -> None:

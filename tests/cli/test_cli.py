@@ -9,6 +9,11 @@ import sys
 import pandas as pd
 import pytest
 
+from salescoach.cli.main import cli
+from salescoach.cli.tables import under_total
+from salescoach.errors import UsageError
+from salescoach.sources import check_tolerance
+
 DEALS = """deal_id,rep_id,stage,created_at,closed_at,amount
 D1,Ann,Closed Won,2026-01-05,2026-02-01,100
 D2,Ann,Closed Lost,2026-01-06,2026-02-02,50
@@ -74,6 +79,54 @@ def test_metrics_to_excel_and_csv(book, tmp_path):
     assert pd.read_csv(tmp_path / "m.csv")["n"].tolist() == [2, 0]
 
 
+def test_the_total_comes_first_and_says_so(book):
+    # Ann won 1 of 2, Bo none of none
+    lines = run("metrics", "win_rate", "--book", book).stdout.splitlines()
+    assert [line.split()[:4] for line in lines[2:6]] == [
+        ["rep_id", "rep", "n", "won"],
+        ["(all)", "(all)", "2", "1"],
+        ["Ann", "Ann", "2", "1"],
+        ["Bo", "Bo", "0", "0"],
+    ]
+    alone = run("metrics", "win_rate", "--book", book, "--by", "").stdout.splitlines()
+    assert [line.split()[:2] for line in alone[2:]] == [["n", "won"], ["(all)", "2"]]
+    assert "Default: the metric's own groups, most often rep." in " ".join(run("metrics", "--help").stdout.split())
+
+
+def test_groups_that_a_metric_has_anyway_need_no_total():
+    table = pd.DataFrame({"stage": ["quote", "contract"], "n": [3, 2]})
+    assert under_total(table, table, ("stage",)) is table
+
+
+RECORDS = ["deal_id", "stage", "rep_id", "rep", "created_at", "closed_at", "amount", "outcome", "currency", "pipeline"]
+
+
+def test_rows_show_the_columns_and_the_clock_of_the_reader(tmp_path):
+    """23:30 UTC is the next morning in Shanghai; what the book keeps for itself is not shown."""
+    file = tmp_path / "deals.csv"
+    file.write_text(
+        "deal_id,rep_id,stage,created_at,closed_at,amount\n"
+        "D1,Ann,Closed Won,2026-01-05T08:00:00Z,2026-01-31T23:30:00Z,9\n",
+        encoding="utf-8",
+    )
+    assert run("load", file, "--book", tmp_path / "book").returncode == 0
+    rows = ("metrics", "win_rate", "--book", tmp_path / "book", "--rows")
+    [record] = json.loads(run(*rows, "--json").stdout)
+    assert list(record) == RECORDS
+    assert (record["created_at"], record["closed_at"]) == ("2026-01-05 16:00:00", "2026-02-01 07:30:00")
+    assert "2026-02-01 07:30:00" in run(*rows).stdout
+    assert run(*rows, "--xlsx", tmp_path / "r.xlsx", "--csv", tmp_path / "r.csv").returncode == 0
+    written = pd.read_excel(tmp_path / "r.xlsx")
+    assert list(written) == RECORDS == list(pd.read_csv(tmp_path / "r.csv"))
+    assert written["closed_at"].tolist() == [pd.Timestamp("2026-02-01 07:30:00")]
+
+
+def test_what_cannot_be_written_to_a_file_is_named(book, tmp_path):
+    done = run("metrics", "win_rate", "lead_conversion", "--book", book, "--xlsx", tmp_path / "m.xlsx")
+    assert done.returncode == 0
+    assert "Left out lead_conversion: unavailable, because the book has no table `leads`" in done.stderr
+
+
 def test_as_of_goes_back(book):
     done = run("metrics", "win_rate", "--book", book, "--as-of", "2026-02-01", "--by", "", "--json")
     assert json.loads(done.stdout)["metrics"]["win_rate"]["rows"][0]["n"] == 1
@@ -91,6 +144,17 @@ def test_as_of_goes_back(book):
         (("report", "rep_revue", "--book", "BOOK"), 2, "Did you mean 'rep_review'"),
         (("metric",), 2, "No such command 'metric'"),
         (("report", "rep_review", "--book", "BOOK", "--periode", "2026"), 2, "No such option"),
+        (("report", "funnel", "--book", "BOOK", "--out", "/dev/null/x"), 74, "Cannot write to /dev/null/x: Not a dir"),
+        (
+            ("batch", "--book", "BOOK", "--plan", "weekly", "--out", "/dev/null/x"),
+            74,
+            "Choose another folder with --out",
+        ),
+        (("metrics", "lead_conversion", "--book", "BOOK", "--rows"), 2, "unavailable, because the book has no table"),
+        (("metrics", "win_rate", "--book", "BOOK", "--xlsx", "no/m.xlsx"), 2, "the folder no does not exist"),
+        (("metrics", "win_rate", "--book", "BOOK", "--rows", "--csv", "no/m.csv"), 2, "the folder no does not exist"),
+        (("metrics", "win_rate", "--book", "BOOK", "--json", "--csv", "m.csv"), 2, "give one or the other"),
+        (("metrics", "win_rate", "pipeline", "--book", "BOOK", "--csv", "m.csv"), 2, "A CSV file holds one table"),
     ],
 )
 def test_errors_are_one_message_and_a_code_never_a_traceback(book, tmp_path, arguments, code, message):
@@ -98,6 +162,22 @@ def test_errors_are_one_message_and_a_code_never_a_traceback(book, tmp_path, arg
     assert done.returncode == code, done.stderr
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "command", [("metrics", "--book", "nowhere"), ("check", "nowhere.csv"), ("load", "nowhere.csv", "--book", "b")]
+)
+@pytest.mark.parametrize("day", ["03/04/2026", "2026-02-30", "20260403", "yesterday"])
+def test_a_day_is_written_in_one_way_everywhere_and_refused_before_anything_is_read(command, day):
+    with pytest.raises(UsageError, match=f"--as-of: '{day}' is no day. Write it as year-month-day, such as 2026-09-30"):
+        cli([*command, "--as-of", day], standalone_mode=False)
+
+
+@pytest.mark.parametrize("currency", ["dollars", "XX", "usd"])
+@pytest.mark.parametrize("command", [("check",), ("load", "--book", "b")])
+def test_a_currency_is_one_of_iso_4217(deals, command, currency):
+    with pytest.raises(UsageError, match=f"'{currency}' is no currency. Write its three-letter code"):
+        cli([*command, str(deals), "--currency", currency], standalone_mode=False)
 
 
 def test_rejected_input_writes_nothing(tmp_path):
@@ -109,15 +189,52 @@ def test_rejected_input_writes_nothing(tmp_path):
     assert not (tmp_path / "book").exists()
 
 
-def test_too_many_quarantined_rows_exit_4_with_the_book_written(tmp_path):
-    file = tmp_path / "deals.csv"
+@pytest.fixture
+def faulty(tmp_path):
+    """1 of 10 deals cannot be used; 2 % are tolerated."""
+    file = tmp_path / "faulty.csv"
     rows = "".join(f"D{i},Proposal,2026-01-{i:02d}\n" for i in range(1, 10)) + "D10,Proposal,2026-02-30\n"
     file.write_text("deal_id,stage,created_at\n" + rows, encoding="utf-8")
-    done = run("load", file, "--book", tmp_path / "book")
+    return file
+
+
+def test_too_many_quarantined_rows_exit_4_with_the_book_written_where_there_was_none(faulty, tmp_path):
+    for _ in range(2):  # the second time over its equal
+        done = run("load", faulty, "--book", tmp_path / "book")
+        assert done.returncode == 4
+        assert "1 deals (10.0%) are quarantined" in done.stderr
+        assert f"The book was written all the same, and {tmp_path / 'book' / 'quarantine.csv'} lists" in done.stderr
+        assert "2026-02-30" in (tmp_path / "book" / "quarantine.csv").read_text(encoding="utf-8")
+
+
+def test_too_many_quarantined_rows_leave_a_good_book_as_it_is(book, faulty):
+    before = {f.name: f.read_bytes() for f in book.iterdir()}
+    done = run("load", faulty, "--book", book)
     assert done.returncode == 4
-    assert "1 deals (10.0%) are quarantined" in done.stderr
-    assert (tmp_path / "book" / "book.json").exists()
-    assert "2026-02-30" in (tmp_path / "book" / "quarantine.csv").read_text(encoding="utf-8")
+    assert f"Nothing was written: {book} holds an earlier book within the limit, and it stays." in done.stderr
+    assert "Correct the export, or write `tolerate" in done.stderr
+    assert "Next:" not in done.stdout
+    assert {f.name: f.read_bytes() for f in book.iterdir()} == before
+
+
+def test_check_over_tolerance_claims_no_file(faulty, tmp_path):
+    done = run("check", faulty, cwd=tmp_path)
+    assert done.returncode == 4
+    assert "`salescoach load` into a new folder lists each in quarantine.csv" in done.stderr
+    assert [p.name for p in tmp_path.iterdir()] == ["faulty.csv"]
+
+
+def test_a_team_of_a_book_can_be_judged_too(demo_book):
+    check_tolerance(demo_book.for_team("Harbour"))
+
+
+def test_reports_that_nobody_gets_are_named(book, tmp_path):
+    plan = tmp_path / "plan.toml"
+    orders = '[[reports]]\nnotebook = "{}"\nper = "{}"\n'
+    plan.write_text(orders.format("team_review", "team") + orders.format("start_here", "company"), encoding="utf-8")
+    done = run("batch", "--book", book, "--plan", plan, "--out", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert "1 of 1 reports made.\n  No reports per team: the book names no team." in done.stdout
 
 
 def test_check_names_place_value_and_reason_and_writes_nothing(tmp_path):

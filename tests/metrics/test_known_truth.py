@@ -105,7 +105,7 @@ def test_maven_reps_without_deals_still_appear(maven: Book, published: dict[str,
 def test_maven_stage_conversion_is_unavailable_with_the_reason(maven: Book) -> None:
     for name in ("stage_flow", "funnel"):
         answer = measure(maven, name)
-        assert not answer.available and "no stage history" in str(answer.because)
+        assert not answer.available and "unknown for 100% of lost deals" in str(answer.because)
         assert not measure(maven.for_rep("Darcel Schlecht"), name).available
 
 

@@ -322,7 +322,7 @@ class Oracle:
         for deal_id, deal in self.deals.items():
             if deal["outcome"] == "open":
                 key = self.key(by, deal["rep_id"], deal["expected_close_on"], deal)
-                since = self.entries[deal_id][-1][1] if self.entries[deal_id] else deal["created_at"]
+                since = self.entries[deal_id][-1][1] if self.entries[deal_id] else None
                 units.append(((*key, str(ORDER[deal["stage"]])), (deal, since and age(since, self.as_of))))
         table = {}
         for key, rows in self.grouped(by, iter(units), all_people=False).items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -68,6 +69,17 @@ def test_wrong_answer_1_a_rep_who_never_lost_has_100_percent_and_a_wide_interval
     # Wilson for 3 of 3: low = 3 / (3 + 3.8415) = .4385
     row = only(win_rate(book_of(decided(("R1", "won", 3)))))
     assert (row["value"], row["n"], row["high"]) == (1.0, 3, 1.0) and row["low"] == pytest.approx(0.4385, abs=1e-4)
+
+
+def test_an_export_of_won_deals_only_has_no_win_rate_but_one_reps_slice_may_have_100_percent(book_of: Build) -> None:
+    book = book_of(decided(("R1", "won", 10)))
+    answer = measure(book, "win_rate")
+    assert not answer.available and str(answer.because).startswith("not one deal in the data is lost")
+    with pytest.raises(Unavailable, match="won deals only"):
+        counted_rows(book, "win_rate")
+    whole = book_of(decided(("R1", "won", 10), ("R2", "lost", 1)))
+    table = measure(whole.for_rep("R1"), "win_rate", "").table
+    assert table is not None and only(table)["value"] == 1.0
 
 
 def test_wrong_answer_2_the_team_rate_is_pooled_and_no_mean_of_rates(book_of: Build) -> None:
@@ -285,7 +297,26 @@ def test_stages_are_unavailable_where_they_are_only_assumed(book_of: Build) -> N
     history["evidence"] = pd.Series(["assumed", "observed"], dtype="str")
     answer = measure(Book({**book.tables, "stage_history": history}, book.process, book.as_of, "CNY"), "stage_flow")
     assert not answer.available and "unknown for 100% of lost deals" in str(answer.because)
-    assert "Export the stage history too" in str(answer.because)
+    assert "Export the stage history with every stage" in str(answer.because)
+
+
+def test_a_history_that_is_there_is_not_said_to_be_missing(book_of: Build) -> None:
+    # Without a lost deal all deals are asked: 2 of 3 have no observed stage.
+    book = book_of(log={"1": "prospect 2026-01-01", "2": "prospect 2026-01-02", "3": "quote 2026-01-03"})
+    history = book.table("stage_history").assign(evidence=pd.Series(["observed", "assumed", "assumed"], dtype="str"))
+    because = measure(replace(book, tables={**book.tables, "stage_history": history}), "funnel").because
+    assert because == (
+        "the stages that a deal went through are unknown for 67% of deals. Export the stage history of all of them"
+    )
+
+
+def test_where_there_is_no_row_the_day_or_the_people_are_the_reason(book_of: Build) -> None:
+    people = [{"rep_id": "R1", "name": "Ann"}, {"rep_id": "R2", "name": "Bob"}]
+    book = book_of(log={"1": "prospect 2026-01-01, lost 2026-01-05"}, reps=people)
+    for name in ("win_rate", "funnel", "pipeline", "sales_cycle"):
+        assert measure(book.at("2020-01-01"), name).because == "up to 2020-01-01 there is no row in `deals`"
+        because = measure(book.for_rep("R2"), name).because
+        assert because == "up to 2026-06-30 there is no row in `deals` of the chosen people"
 
 
 # --- pipeline -------------------------------------------------------------------------------------
@@ -303,6 +334,26 @@ def test_pipeline_counts_deals_without_amount_apart(book_of: Build) -> None:
     assert table.loc["prospect", ["n", "value", "without_amount"]].tolist() == [2, 100.0, 1]
     assert table.loc["prospect", "median_age_days"] == 15.0  # 10 and 20 days
     assert pd.isna(table.loc["quote", "value"])
+
+
+def test_the_age_in_the_stage_is_null_where_nobody_recorded_the_entry(book_of: Build) -> None:
+    # 20 of 20 quotes went on after 5 days: typical. Of the open ones, 1 stands in quote since 29 days, 2 only has its
+    # creation, 3 has the day of its last change.
+    done = {f"W{i}": "quote 2026-01-01, contract 2026-01-06, won 2026-01-08" for i in range(20)}
+    deals = [
+        {"deal_id": "2", "stage": "quote", "created_at": "2026-01-01"},
+        {"deal_id": "3", "stage": "contract", "created_at": "2026-01-01", "stage_changed_at": "2026-06-20"},
+    ]
+    book = book_of(deals, {**done, "1": "quote 2026-06-01", "2": "quote 2026-01-01"})
+    history = book.table("stage_history")
+    history["evidence"] = history["evidence"].mask(history["deal_id"] == "2", "assumed")
+    table = pipeline(replace(book, tables={**book.tables, "stage_history": history})).set_index("stage")
+    assert table.loc["quote", ["n", "median_age_days", "typical_days", "older_than_typical"]].tolist() == [2, 29, 5, 1]
+    assert table.loc["contract", "median_age_days"] == 10.0
+    assumed = replace(book, tables={**book.tables, "stage_history": history.assign(evidence="assumed")})
+    row = measure(assumed, "pipeline").to_dict()["rows"][0]
+    assert (row["stage"], row["n"]) == ("quote", 2)
+    assert row["median_age_days"] is row["typical_days"] is row["older_than_typical"] is None
 
 
 def test_pipeline_by_quarter_is_that_of_the_expected_close(book_of: Build) -> None:
@@ -466,8 +517,10 @@ def test_a_customer_is_new_once_and_returns_after_24_months(book_of: Build) -> N
 def test_the_default_group_is_left_out_where_the_book_has_no_such_column(book_of: Build) -> None:
     book = book_of([{"deal_id": "1", "account_id": "A", "outcome": "won", "closed_at": "2026-01-05"}])
     assert measure(book, "new_customers").by == ()
-    with pytest.raises(UsageError, match="lead_source"):
-        measure(book, "new_customers", "lead_source")
+    answer = measure(book, "new_customers", "lead_source")
+    assert answer.because == "what is counted here has no `lead_source` to split by"
+    with pytest.raises(UsageError, match="lead_sauce"):
+        measure(book, "new_customers", "lead_sauce")
 
 
 # --- quota ----------------------------------------------------------------------------------------

@@ -195,3 +195,11 @@ def test_a_story_reads_in_chinese_without_old_outputs(name: str) -> None:
             )
         else:
             assert before.source == after.source and after.outputs == []
+
+
+def test_what_a_chart_and_its_table_both_lack_is_said_once(make_book: MakeBook, page: Page) -> None:
+    report = open_report(make_book(leads=None))
+    missing = (report.chart("response_time"), report.table("response_time"))
+    said = "Response time: unavailable, because"
+    assert page(*missing).count(said) == 1
+    assert page(missing[0], report.peers_note(), missing[1]).count(said) == 2

@@ -6,19 +6,20 @@ import html
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
-from salescoach.book import Book
+from salescoach.book import Book, save_book
 from salescoach.charts import Drawing
-from salescoach.errors import UsageError
+from salescoach.errors import StorageError, UsageError
 from salescoach.metrics import METRICS
 from salescoach.metrics.peers import peer_table
 from salescoach.reports import Report, open_report
 from salescoach.reports.blocks import Block
-from salescoach.reports.report import KEY_FIGURES
+from salescoach.reports.report import KEY_FIGURES, find_book
 from salescoach.wording import catalogue
 
 MakeBook = Callable[..., Book]
@@ -175,6 +176,22 @@ def test_the_roster_is_in_the_order_of_names(demo: Book) -> None:
     assert {r[5] for r in rows} <= {"above expectation", "below expectation", "no signal", "too few to tell"}
 
 
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ("segment,deal_type", "the team's usual rates give for each rep's own mix of segments and deal types."),
+        ("segment", "the team's usual rates give for each rep's own mix of segments."),
+        ("deal_type", "the team's usual rates give for each rep's own mix of deal types."),
+        ("", "the team's usual rate gives for each rep's number of decided deals."),
+    ],
+)
+def test_the_roster_names_only_the_mix_that_the_data_have(make_book: MakeBook, columns: str, said: str) -> None:
+    book = make_book()
+    known = {c: "one" for c in columns.split(",") if c}
+    book = replace(book, tables={**book.tables, "deals": book.deals.assign(**known)})
+    assert f"Expected: the wins that {said}" in text_of(open_report(book, team="North").roster())
+
+
 def test_deals_that_wait_come_with_what_is_typical(demo: Book) -> None:
     report = open_report(demo)
     rows = cells(report.waiting_deals(5))
@@ -183,6 +200,21 @@ def test_deals_that_wait_come_with_what_is_typical(demo: Book) -> None:
         assert float(row[3].replace(",", "")) > float(row[4].replace(",", ""))
     amounts = [int(re.sub(r"\D", "", r[2])) for r in rows]
     assert amounts == sorted(amounts, reverse=True)
+
+
+def test_deals_that_wait_name_their_rep_where_asked(demo: Book) -> None:
+    report = open_report(demo, team="Harbour")
+    block, named = report.waiting_deals(), report.waiting_deals(by="rep")
+    assert [r[1:] for r in cells(named)] == cells(block)
+    assert {r[0] for r in cells(named)} <= set(report.book.people["rep"])
+    assert '<th scope="col">Rep</th>' in named.html
+
+
+def test_what_waits_is_unknown_where_nobody_recorded_the_entry_into_the_stage(make_book: MakeBook) -> None:
+    report = open_report(make_book(stage_history=None))
+    assert text_of(report.waiting_deals()).startswith("When open deals entered their stage is not in the data")
+    assert cells(report.table("pipeline"))[0][4:] == ["–", "–", "–"]
+    assert report.chart("pipeline").alt.startswith("Where do open deals stand? Quote: 1")
 
 
 # --- trust -----------------------------------------------------------------------------------------
@@ -202,8 +234,31 @@ def test_rows_set_aside_are_named_with_place_and_cure(demo: Book) -> None:
     assert all(re.search(r"[\u4e00-\u9fff]", r[4]) for r in chinese)
 
 
+def test_rows_set_aside_are_counted_apart_from_deals_set_aside(demo: Book) -> None:
+    deals = demo.quality["rows"]["deals"]["quarantined"]
+    assert 0 < deals < len(demo.quarantine)
+    said = f"4,000 deals used; {len(demo.quarantine)} rows set aside, {deals} of them deals"
+    assert said in text_of(open_report(demo).heading())
+
+
+def test_a_blank_for_which_a_row_was_set_aside_is_called_blank(demo: Book, tmp_path: Path) -> None:
+    opened = find_book(save_book(demo, tmp_path / "book"))
+    for book in (demo, opened):
+        values = {r[0]: r[3] for r in cells(open_report(book).set_aside())}
+        assert values["missing-id"] == "deal_id is blank" and values["field-count"] == ""
+        assert not any("nan" in v for v in values.values())
+
+
+def test_nothing_noticed_is_said(make_book: MakeBook) -> None:
+    book = make_book()
+    clean = replace(book, quality={**book.quality, "notes": []})
+    assert text_of(open_report(clean).remarks()) == "Nothing else was noticed in the data."
+
+
 def test_nothing_set_aside_is_said(make_book: MakeBook) -> None:
-    assert "No row had to be set aside." in text_of(open_report(make_book()).set_aside())
+    report = open_report(make_book())
+    assert "No row had to be set aside." in text_of(report.set_aside())
+    assert "5 deals used; no row set aside" in text_of(report.heading())
 
 
 def test_provenance_names_version_and_data(make_book: MakeBook) -> None:
@@ -233,6 +288,32 @@ def test_a_metric_without_its_table_says_why(make_book: MakeBook) -> None:
     assert text_of(chinese.table("lead_conversion")) == "线索转化率：无法得出，因为数据簿中没有 `leads` 表。"
 
 
+def test_a_group_that_the_data_do_not_have_is_no_error(make_book: MakeBook) -> None:
+    report = open_report(make_book())
+    said = "Win rate: unavailable, because what is counted here has no `product` to split by."
+    assert text_of(report.table("win_rate", by="product")) == said == text_of(report.chart("win_rate", by="product"))
+    with pytest.raises(UsageError, match="no column of that name"):
+        report.table("win_rate", by="colour")
+
+
+def test_a_period_without_anything_is_no_empty_table(make_book: MakeBook) -> None:
+    report = open_report(make_book(), period="2025Q1")
+    said = "Win rate: there is nothing to count in the period."
+    assert text_of(report.table("win_rate", by="quarter")) == said == text_of(report.chart("win_rate", by="quarter"))
+
+
+def test_wins_without_a_loss_are_called_into_question(make_book: MakeBook) -> None:
+    won = "".join(f"D{i},R1,Won,2026-01-01,2026-02-10,10.00\n" for i in range(10))
+    deals = "deal_id,rep_id,stage,created_at,closed_at,amount\n" + won
+    book = make_book(deals=deals, stage_history=None, leads=None)
+    for who in ({}, {"team": "North"}, {"rep": "R1"}):
+        report = open_report(book, **who)
+        assert f"No deal of {report.who} in the data is lost." in text_of(report.heading())
+    assert "won deals only cannot give a win rate" in cards(open_report(book).key_figures())["Win rate"][1]
+    rows = cells(open_report(book).roster())
+    assert [len(r) for r in rows] == [2, 2, 2]  # of three people: name and attainment, nothing about win rates
+
+
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_a_book_of_deals_only_has_every_piece(make_book: MakeBook, language: str) -> None:
     book = make_book(leads=None, targets=None, reps=None, stage_history=None)
@@ -240,7 +321,7 @@ def test_a_book_of_deals_only_has_every_piece(make_book: MakeBook, language: str
         for name, piece in pieces(open_report(book, language=language), by):
             assert text_of(piece), name
     rows = {r[0]: r[1] for r in cells(open_report(book, language=language).unlocks())}
-    assert [k for k, v in rows.items() if v in ("yes", "是")] == ["deals", "stage_history"]
+    assert [k for k, v in rows.items() if v in ("yes", "是")] == ["deals"]
     assert text_of(open_report(book, language=language).roster())
 
 
@@ -398,7 +479,7 @@ def test_an_english_page_has_no_chinese_sentence(demo: Book) -> None:
     ("asked", "answer"),
     [
         ({"rep": "Ann Red"}, "There is no rep 'Ann Red' in this book. Did you mean 'Ann Reed'?"),
-        ({"rep": "R9"}, "There is no rep 'R9'"),
+        ({"rep": "Zoe"}, "There is no rep 'Zoe' in this book. Reps: Ann Reed, Bob Stone, New Face."),
         ({"team": "Nort"}, "There is no team 'Nort' in this book. Did you mean 'North'? Teams: North, South."),
         ({"period": "2026Q5"}, "'2026Q5' is not a period"),
         ({"language": "de"}, "There is no language 'de'. Languages: en, zh."),
@@ -408,6 +489,28 @@ def test_an_english_page_has_no_chinese_sentence(demo: Book) -> None:
 def test_what_does_not_exist_is_named_with_the_nearest(make_book: MakeBook, asked: dict[str, Any], answer: str) -> None:
     with pytest.raises(UsageError, match=re.escape(answer)):
         open_report(make_book(), **asked)
+
+
+def test_a_rep_page_without_a_rep_says_who_may_be_chosen(make_book: MakeBook) -> None:
+    said = (
+        "No rep is chosen, so the page counts everybody. Set `rep` to an id or a name: Ann Reed, Bob Stone, New Face."
+    )
+    book = make_book()
+    assert said in text_of(open_report(book, rep="").heading())
+    assert "No rep is chosen" not in text_of(open_report(book).heading())
+
+
+def test_a_book_is_found_from_the_notebooks_folder(
+    make_book: MakeBook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book = make_book()
+    save_book(book, tmp_path / "my-book")
+    (tmp_path / "notebooks").mkdir()
+    for folder in (tmp_path, tmp_path / "notebooks"):
+        monkeypatch.chdir(folder)
+        assert find_book("my-book").content_hash == book.content_hash
+    with pytest.raises(StorageError, match=re.escape(f"{tmp_path}/notebooks/your-book is not a book")):
+        find_book("your-book")
 
 
 def test_an_unknown_metric_or_group_names_the_nearest(make_book: MakeBook) -> None:

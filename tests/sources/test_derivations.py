@@ -117,7 +117,7 @@ DAYS = (
 def test_snapshots_become_one_deal_each_with_history_and_changes(tmp_path: Path) -> None:
     book = book_of(tmp_path, SNAPSHOTS, as_of=None, deals=DAYS)
     assert list(book.deals["deal_id"]) == ["1", "2"]
-    assert told(book) == ["01-01 qualified assumed", "01-06 quote observed"]
+    assert told(book) == ["01-01 qualified inferred", "01-06 quote observed"]
     changes = book.table("changes")[["deal_id", "field", "old", "new"]].to_numpy().tolist()
     assert changes == [["1", "amount", "100", "120.5"], ["1", "rep_id", "Ann", "Bob"]]
     assert str(book.as_of_on.date()) == "2025-01-07"
@@ -131,8 +131,14 @@ def test_a_deal_that_the_latest_snapshot_lacks_is_noted(tmp_path: Path) -> None:
 
 
 def test_two_versions_of_one_deal_on_one_day_are_a_conflict(tmp_path: Path) -> None:
-    again = DAYS + "2,Contract,2025-01-02,Bob,50,2025-01-06\n"
+    again = DAYS + "2,Quote,2025-01-02,Bob,51,2025-01-06\n"
     assert list(book_of(tmp_path, SNAPSHOTS, as_of=None, deals=again).quarantine["reason"]) == ["conflicting-id"] * 2
+
+
+def test_two_stages_of_one_deal_on_one_day_follow_the_process(tmp_path: Path) -> None:
+    again = DAYS + "2,Contract,2025-01-02,Bob,50,2025-01-06\n"
+    book = book_of(tmp_path, SNAPSHOTS, as_of=None, deals=again)
+    assert told(book, "2") == ["01-02 quote inferred", "01-06 contract observed"]
 
 
 # --- words, fixed values, arrays, pipelines, zones -------------------------------------------------

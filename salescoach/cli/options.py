@@ -1,0 +1,81 @@
+"""What several commands take: their options, with values checked before anything is read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypedDict, TypeVar
+
+import click
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+
+def a_day(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
+    """A day in its one spelling: refused before anything is read."""
+    from salescoach.process import parse_day
+
+    return None if value is None else parse_day(value, "--as-of").isoformat()
+
+
+def in_a_folder(_context: click.Context, _option: click.Parameter, file: Path | None) -> Path | None:
+    """A file to write in a folder that is there."""
+    if file is None or file.parent.is_dir():
+        return file
+    raise click.BadParameter(f"the folder {file.parent} does not exist. Make it, or name a file elsewhere.")
+
+
+class LoadSettings(TypedDict):
+    """How files are read, as `load_book` takes it."""
+
+    source: str | None
+    process: str | None
+    as_of: str | None
+    currency: str | None
+
+
+def load_options(command: Decorated) -> Decorated:
+    """The files and the `LoadSettings` of a command that reads exports."""
+    for option in (
+        click.option(
+            "--source",
+            metavar="S",
+            default=None,
+            help="Preset or source file (.toml); detected from the headers if not given.",
+        ),
+        click.option(
+            "--process", metavar="P", default=None, help="Process file (.toml); default: the standard five stages."
+        ),
+        as_of_option("The day the data speak of, such as 2026-09-30; default: their latest stamp."),
+        click.option(
+            "--currency",
+            metavar="CUR",
+            default=None,
+            help="Currency of amounts that name none, such as CNY.",
+        ),
+        click.argument("files", nargs=-1, type=click.Path(path_type=Path), metavar="FILE…"),
+    ):
+        command = option(command)
+    return command
+
+
+def as_of_option(text: str) -> Callable[[Decorated], Decorated]:
+    return click.option("--as-of", callback=a_day, metavar="DATE", default=None, help=text)
+
+
+def file_option(name: str, text: str) -> Callable[[Decorated], Decorated]:
+    """--csv or --xlsx: a file to write, as the argument `csv_file` or `xlsx_file`."""
+    kind = click.Path(dir_okay=False, writable=True, path_type=Path)
+    return click.option(f"--{name}", f"{name}_file", type=kind, callback=in_a_folder, metavar="F", help=text)
+
+
+book_option = click.option(
+    "--book", required=True, metavar="DIR", help='Folder of a book, or "demo" for the bundled demo data.'
+)
+language_option = click.option(
+    "--language", type=click.Choice(["en", "zh"]), default="en", show_default=True, help="Language of the pages."
+)
+period_option = click.option(
+    "--period", metavar="P", default=None, help="2026Q3, 2026-09, 2026-01..2026-06, last 90 days, FY2026Q3."
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")

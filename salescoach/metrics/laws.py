@@ -1,0 +1,67 @@
+"""What must hold of the numbers before anybody reads them: parts add up to the whole, and rates to their counts."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from salescoach.book import Book
+from salescoach.errors import LawBroken
+from salescoach.metrics.registry import Measure, measure
+from salescoach.metrics.visits import deals_of
+
+# metric -> the columns of its table that are sums over deals or leads
+ADDITIVE = {
+    "win_rate": ("n", "won", "lost", "void", "won_amount", "lost_amount"),
+    "sales_cycle": ("n", "decided", "won", "open"),
+    "pipeline": ("n", "value", "without_amount"),
+    "new_customers": ("n", "first_amount"),
+    "lead_conversion": ("n", "converted", "immature"),
+    "response_time": ("n", "answered", "unanswered"),
+}
+RATES = {"win_rate": ("won", "n"), "lead_conversion": ("converted", "n")}
+SPLITS = ("rep", "team", "month")
+CENT = 0.005
+
+
+def check_numbers(book: Book) -> None:
+    """Raise LawBroken (exit code 70) where a number of the book does not add up.
+
+    Each total is the sum over reps, over teams and over months, the unassigned and undated ones included; each rate is
+    its numerator over its denominator; every open deal is in exactly one stage of the pipeline.
+    """
+    for name, columns in ADDITIVE.items():
+        whole = measure(book, name, by=())
+        if whole.table is None:
+            continue
+        total = _sums(whole, columns)
+        for split in SPLITS:
+            parts = measure(book, name, by=(split,))
+            if parts.table is not None:
+                _compare(f"{name} over all by {split}", total, _sums(parts, columns))
+    for name, (over, under) in RATES.items():
+        found = measure(book, name, by=("rep",)).table
+        if found is not None:
+            again = found[over] / found[under].replace(0, np.nan)
+            if not np.allclose(found["value"].astype("float64"), again.astype("float64"), equal_nan=True):
+                raise LawBroken(f"{name} is not {over} over {under} for every rep. {FAULT}")
+    waiting = measure(book, "pipeline", by=()).table
+    if waiting is not None:
+        open_deals = int((deals_of(book)["outcome"] == "open").sum())
+        if waiting["n"].sum() != open_deals:
+            raise LawBroken(f"{waiting['n'].sum():,} deals stand in the pipeline, but {open_deals:,} are open. {FAULT}")
+
+
+FAULT = "This is a fault of salescoach; please report it with this line. Nothing was published."
+
+
+def _sums(found: Measure, columns: tuple[str, ...]) -> pd.Series:
+    table = found.table if found.table is not None else pd.DataFrame(columns=list(columns))
+    return table[[c for c in columns if c in table]].astype("float64").sum()
+
+
+def _compare(what: str, total: pd.Series, parts: pd.Series) -> None:
+    off = (total - parts).abs() > CENT
+    if off.any():
+        column = str(off.idxmax())
+        raise LawBroken(f"{what}: {column} is {total[column]:,.2f} in all and {parts[column]:,.2f} in parts. {FAULT}")

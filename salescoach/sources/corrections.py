@@ -1,0 +1,109 @@
+"""A corrected quarantine.csv, fed back in: the rows that a person repaired take the place of those in the files."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from salescoach.book import quarantine_as_loaded
+from salescoach.errors import SourceError
+from salescoach.sources.quarantine import VISIBLE
+from salescoach.sources.read import CONTROL, RawTable, read_raw
+
+NEEDED = ("table", "file", "record", "line", "column", "value", "raw", "sha256")
+
+
+def read_corrections(file: str | Path) -> pd.DataFrame:
+    """The rows of a quarantine.csv. Raises SourceError if it is none.
+
+    A person corrects `value`, or `raw` where several fields are wrong, and may delete rows; a row that is left as it
+    was is judged again as it stands.
+    """
+    path = Path(file)
+    read = read_raw(path, "quarantine")
+    missing = [c for c in NEEDED if c not in read.frame]
+    if missing:
+        raise SourceError(f"{path.name} is no quarantine.csv: it lacks {', '.join(missing)}. Keep its columns.")
+    if len(read.rejects):
+        raise SourceError(f"{path.name}, line {read.rejects.lines[0]}: this row does not have the header's fields.")
+    rows = quarantine_as_loaded(read.frame).assign(place=[f"{path.name}, line {n}" for n in read.lines])
+    unread = rows[rows["record"].isna()]
+    if len(unread):
+        raise SourceError(f"{unread['place'].iloc[0]}: `record` is no number. Leave it as it was.")
+    return rows
+
+
+def corrected(raw: RawTable, table: str, corrections: pd.DataFrame) -> RawTable:
+    """The records of a file with the corrected ones in place. Raises SourceError for a correction that cannot be used.
+
+    A record that was no row, such as one with too many fields, becomes one where its `raw` was changed and now has the
+    header's fields; else it stays set aside.
+    """
+    ours = corrections[(corrections["table"] == table) & (corrections["file"] == raw.file)]
+    if ours.empty:
+        return raw
+    stale = ours[ours["sha256"] != raw.sha256]
+    if len(stale):
+        raise SourceError(
+            f"{stale['place'].iloc[0]}: {raw.file} has changed since this row was set aside. Load the file without "
+            "--corrections, and correct the quarantine.csv of that book."
+        )
+    frame = raw.frame.copy()
+    row_of = {int(n): i for i, n in enumerate(raw.numbers)}
+    rejected = raw.rejects.raw_by_record
+    fresh: list[tuple[int, int, dict[str, Any]]] = []
+    for row in ours.to_dict("records"):
+        number, fields = int(row["record"]), _fields(row)
+        unknown = [k for k in fields if k not in frame.columns]
+        if number in row_of:
+            if unknown:
+                raise SourceError(f"{row['place']}: `raw` has {unknown[0]!r}, which is no column of {raw.file}.")
+            frame.loc[row_of[number]] = [fields.get(c, "") for c in frame.columns]
+        elif (
+            not unknown and fields != json.loads(rejected.get(number, "{}")) and _is_a_row(row["reason"], fields, frame)
+        ):
+            fresh.append((number, int(row["line"]), fields))
+    return _with_rows(replace(raw, frame=frame), fresh)
+
+
+def _fields(row: dict[Any, Any]) -> dict[str, Any]:
+    """The record's fields as corrected: `raw`, and `value` where a person changed it."""
+    try:
+        fields = json.loads(row["raw"])
+    except (TypeError, json.JSONDecodeError) as error:
+        raise SourceError(
+            f"{row['place']}: `raw` is no JSON object: {error}. Correct it, or delete the row."
+        ) from error
+    column, value = row["column"], row["value"]
+    if isinstance(column, str) and column:
+        before = str(fields.get(column, "")).translate(VISIBLE)
+        now = value if isinstance(value, str) else ""
+        if now != before:
+            fields[column] = now
+    return {str(k): v for k, v in fields.items()}
+
+
+def _is_a_row(reason: str, fields: dict[str, Any], frame: pd.DataFrame) -> bool:
+    """Whether corrected fields make a row: all of them where the count was wrong, and no control character left."""
+    whole = reason != "field-count" or set(fields) == set(frame.columns)
+    return whole and not any(re.search(CONTROL, v) for v in fields.values())
+
+
+def _with_rows(raw: RawTable, fresh: Sequence[tuple[int, int, dict[str, Any]]]) -> RawTable:
+    """The table with records that had been rejected while reading, in the order of the file."""
+    if not fresh:
+        return raw
+    numbers = np.array([*raw.numbers, *(n for n, _, _ in fresh)], dtype=np.int64)
+    lines = np.array([*raw.lines, *(n for _, n, _ in fresh)], dtype=np.int64)
+    more = pd.DataFrame([{c: f.get(c, "") for c in raw.frame.columns} for _, _, f in fresh], dtype="str")
+    order = np.argsort(numbers, kind="stable")
+    frame = pd.concat([raw.frame, more], ignore_index=True).iloc[order].reset_index(drop=True)
+    rejects = raw.rejects.without({n for n, _, _ in fresh})
+    return replace(raw, frame=frame, lines=lines[order], numbers=numbers[order], rejects=rejects)
