@@ -6,6 +6,7 @@
     │   ├── FileRejected           5    the file is not what its name says
     │   ├── ColumnError            5    a mandatory column is missing or unreadable
     │   ├── StageError             5    too many deals stand in stages the process does not know
+    │   ├── ControlTotal           5    the file does not hold what its export said it held
     │   ├── ProcessError           5    the process file is wrong
     │   └── SourceError            5    the source file is wrong or does not fit
     ├── QuarantineError            4    more rows quarantined than tolerated
@@ -50,6 +51,10 @@ class StageError(InputError):
     pass
 
 
+class ControlTotal(InputError):
+    """A file does not hold what its export said it held."""
+
+
 class ProcessError(InputError):
     pass
 
@@ -88,6 +93,11 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     folded = {str(k).casefold(): str(k) for k in known}
     close = difflib.get_close_matches(str(name).casefold(), list(folded), n=1, cutoff=0.6)
     return folded[close[0]] if close else None
+
+
+def counted(n: int, what: str) -> str:
+    """1 deal, 2 deals."""
+    return f"{n:,} {what}{'' if n == 1 else 's'}"
 
 
 def listed(names: Iterable[str], most: int = 10) -> str:

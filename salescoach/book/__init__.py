@@ -1,8 +1,9 @@
 """The deal book: frozen tables, as-of, provenance, slices and storage."""
 
 from salescoach.book.book import OTHER_REP, Book
-from salescoach.book.store import open_book, quarantine_as_loaded, save_book, write_folder
+from salescoach.book.store import open_book, open_slice, quarantine_as_loaded, save_book, write_folder
 from salescoach.book.tables import EVIDENCE, OUTCOMES, REFERENCES, TABLES, Table
+from salescoach.book.texts import is_in
 
 __all__ = [
     "EVIDENCE",
@@ -12,7 +13,9 @@ __all__ = [
     "TABLES",
     "Book",
     "Table",
+    "is_in",
     "open_book",
+    "open_slice",
     "quarantine_as_loaded",
     "save_book",
     "write_folder",

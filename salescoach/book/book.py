@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from salescoach.book.privacy import OTHER_REP, hide_colleagues, own_quarantine
 from salescoach.book.replay import replay
 from salescoach.book.tables import TABLES
+from salescoach.book.texts import is_in
 from salescoach.errors import Unavailable, UsageError, listed, suggestion
 from salescoach.process import Process, parse_day, process_to_dict
 
@@ -153,13 +154,13 @@ class Book:
 
     def _slice(self, rep_ids: set[str], team: str | None = None, hide_others: bool = False) -> Book:
         deals = self.deals
-        deals = deals[deals["rep_id"].isin(rep_ids)] if "rep_id" in deals else deals.iloc[:0]
+        deals = deals[is_in(deals["rep_id"], rep_ids)] if "rep_id" in deals else deals.iloc[:0]
         kept: dict[str, pd.DataFrame] = {"deals": deals}
         for name, frame in self.tables.items():
             if name == "deals":
                 continue
             if name in ("stage_history", "changes"):
-                rows = frame[frame["deal_id"].isin(deals["deal_id"])]
+                rows = frame[is_in(frame["deal_id"], deals["deal_id"])]
             elif name == "targets":
                 own = frame["rep_id"].isin(rep_ids) if "rep_id" in frame else pd.Series(False, frame.index)
                 if team is not None and "team" in frame:
@@ -167,9 +168,9 @@ class Book:
                 rows = frame[own]
             elif name == "accounts":
                 ids = deals["account_id"] if "account_id" in deals else pd.Series(dtype="str")
-                rows = frame[frame["account_id"].isin(ids)]
+                rows = frame[is_in(frame["account_id"], ids)]
             elif "rep_id" in frame:
-                rows = frame[frame["rep_id"].isin(rep_ids)]
+                rows = frame[is_in(frame["rep_id"], rep_ids)]
             else:
                 rows = frame
             kept[name] = rows

@@ -49,7 +49,8 @@ def own_quarantine(quarantine: pd.DataFrame, rep_ids: set[str]) -> pd.DataFrame:
     """The quarantined rows that name one of these reps as their owner."""
     if quarantine.empty or "rep_id" not in quarantine:
         return quarantine.iloc[:0]
-    return quarantine[quarantine["rep_id"].isin(rep_ids)].reset_index(drop=True)
+    own = quarantine[quarantine["rep_id"].isin(rep_ids)].reset_index(drop=True)
+    return own.drop(columns="sha256", errors="ignore")  # of the whole file: it would change with a colleague's row
 
 
 def _hide_past_owners(changes: pd.DataFrame, rep_ids: set[str]) -> pd.DataFrame:

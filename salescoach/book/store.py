@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow.parquet as pq
 
 from salescoach.book.book import Book
 from salescoach.errors import StorageError
 from salescoach.process import process_from_dict, process_to_dict
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+PEOPLE = "people.parquet"
 ROWS_PER_GROUP = 20_000
 FROM_OUTSIDE = ("file", "column", "value", "rep_id")
 FORMULA = r"[=+\-@'\t]"
@@ -44,6 +48,7 @@ def write_folder(book: Book, folder: Path) -> None:
     for name, frame in book.tables.items():
         stored = _with_owner(book, name, frame)
         stored.to_parquet(folder / f"{name}.parquet", index=False, row_group_size=ROWS_PER_GROUP)
+    book.people.to_parquet(folder / PEOPLE, index=False)
     _write_quarantine(book.quarantine, folder / "quarantine.csv")
     _write_json(folder / "quality.json", dict(book.quality))
     if book.peers:
@@ -69,39 +74,85 @@ def write_folder(book: Book, folder: Path) -> None:
 def open_book(folder: str | Path) -> Book:
     """Open a saved book. Raises StorageError if it is missing, of another version, or was altered."""
     path = Path(folder)
+    with _reading(path):
+        head = _head(path)
+        book = _book(path, head, {n: _read_table(path / f"{n}.parquet") for n in head["tables"]})
+    if book.content_hash != head["content_hash"]:
+        raise StorageError(
+            f"{path} was altered after it was written: its content no longer matches book.json. "
+            "Build it again with `salescoach load`."
+        )
+    return book
+
+
+def open_slice(folder: str | Path, rep: str) -> Book:
+    """What `open_book(folder).for_rep(rep)` gives, without reading what others own.
+
+    Whether the book was altered is not seen here: that takes all of it. Raises StorageError, and UsageError for a rep
+    whom the book does not know.
+    """
+    path = Path(folder)
+    with _reading(path):
+        head = _head(path)
+        people = pd.read_parquet(path / PEOPLE)
+        rep_id = _book(path, head, {}, people).find_rep(rep)
+        tables = {n: _rows_of(path / f"{n}.parquet", n, rep_id) for n in head["tables"] if n != "accounts"}
+        if "accounts" in head["tables"]:
+            deals = tables["deals"]
+            ids: list[str] = list(deals["account_id"].dropna().unique()) if "account_id" in deals else []
+            tables["accounts"] = _read_table(path / "accounts.parquet", [("account_id", "in", ids or [""])])
+        return _book(path, head, tables, people).for_rep(rep_id)
+
+
+def _rows_of(file: Path, table: str, rep_id: str) -> pd.DataFrame:
+    """The rows of one owner: whole groups of rows that others own are not read."""
+    columns = pq.read_schema(file).names
+    owner = next((c for c in ("_owner", "rep_id") if c in columns and table != "reps"), None)
+    return _read_table(file, None if owner is None else [(owner, "==", rep_id)])
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
     if not (path / "book.json").is_file():
         raise StorageError(
             f"{path} is not a book: book.json is missing. Build one with "
             "`salescoach load FILE… --book DIR`, or use --book demo."
         )
     try:
-        head = json.loads((path / "book.json").read_text(encoding="utf-8"))
-        if head.get("schema_version") != SCHEMA_VERSION:
-            raise StorageError(
-                f"{path} was written with book format {head.get('schema_version')}, this salescoach "
-                f"reads {SCHEMA_VERSION}. Build the book again with `salescoach load`."
-            )
-        tables = {n: _read_table(path / f"{n}.parquet") for n in head["tables"]}
-        book = Book(
-            tables=tables,
-            process=process_from_dict(head["process"]),
-            as_of=pd.Timestamp(head["as_of"]),
-            currency=head["currency"],
-            origin=head["origin"],
-            precision=head["precision"],
-            quality=json.loads((path / "quality.json").read_text(encoding="utf-8")),
-            quarantine=_read_quarantine(path / "quarantine.csv"),
-            peers=_read_peers(path / "peers"),
-        )
+        yield
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise StorageError(
             f"{path} cannot be read as a book ({error}). Build it again with `salescoach load`."
         ) from error
-    if book.content_hash != head["content_hash"]:
+
+
+def _head(path: Path) -> dict[str, Any]:
+    head: dict[str, Any] = json.loads((path / "book.json").read_text(encoding="utf-8"))
+    if head.get("schema_version") != SCHEMA_VERSION:
         raise StorageError(
-            f"{path} was altered after it was written: its content no longer matches book.json. "
-            "Build it again with `salescoach load`."
+            f"{path} was written with book format {head.get('schema_version')}, this salescoach "
+            f"reads {SCHEMA_VERSION}. Build the book again with `salescoach load`."
         )
+    return head
+
+
+def _book(
+    path: Path, head: dict[str, Any], tables: dict[str, pd.DataFrame], people: pd.DataFrame | None = None
+) -> Book:
+    """The book of these tables; with `people`, everybody it knows, where the tables hold only a part."""
+    book = Book(
+        tables=tables,
+        process=process_from_dict(head["process"]),
+        as_of=pd.Timestamp(head["as_of"]),
+        currency=head["currency"],
+        origin=head["origin"],
+        precision=head["precision"],
+        quality=json.loads((path / "quality.json").read_text(encoding="utf-8")),
+        quarantine=_read_quarantine(path / "quarantine.csv"),
+        peers=_read_peers(path / "peers"),
+    )
+    if people is not None:
+        book.__dict__["people"] = people
     return book
 
 
@@ -113,8 +164,8 @@ def _with_owner(book: Book, name: str, frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(_owner=owner).sort_values("_owner", kind="stable")
 
 
-def _read_table(file: Path) -> pd.DataFrame:
-    return pd.read_parquet(file).drop(columns="_owner", errors="ignore")
+def _read_table(file: Path, filters: list[tuple[str, str, Any]] | None = None) -> pd.DataFrame:
+    return pd.read_parquet(file, filters=filters).drop(columns="_owner", errors="ignore")
 
 
 def _write_quarantine(quarantine: pd.DataFrame, file: Path) -> None:

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, Unpack
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from salescoach import __version__
+from salescoach.cli.command import Command, fit_to_publish, print_json, summary
+from salescoach.cli.intake import check, load, snapshot
 from salescoach.cli.options import (
-    LoadSettings,
     as_of_option,
     book_option,
     file_option,
     json_option,
     language_option,
-    load_options,
     period_option,
 )
-from salescoach.errors import QuarantineError, SalescoachError, Unavailable, UsageError
+from salescoach.cli.start import init
+from salescoach.errors import SalescoachError, Unavailable, UsageError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,27 +34,15 @@ DEMO_OUT = "salescoach-demo"
 DEMO_TEAM = "Harbour"
 DEMO_PERIOD = "2026-01..2026-09"
 
-EXAMPLES = {
-    "demo": "salescoach demo --language zh",
-    "check": "salescoach check exports/ --source maven",
-    "load": "salescoach load exports/ --book my-book",
-    "metrics": "salescoach metrics win_rate --book my-book --by team,quarter --period 2026",
-    "report": "salescoach report rep_review --book my-book --rep R01 --period 2026Q3",
-    "batch": "salescoach batch --book my-book --plan weekly --out reports",
-}
-
-
-class Command(click.Command):
-    """A subcommand whose help ends with an example."""
-
-    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        formatter.write(f"\nExample:\n  {EXAMPLES[str(self.name)]}\n")
-
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="salescoach")
 def cli() -> None:
     """From a CRM export to one honest page per one-to-one."""
+
+
+for command in (init, check, load, snapshot):
+    cli.add_command(command)
 
 
 class Terminated(KeyboardInterrupt):
@@ -112,7 +100,7 @@ def demo(out: str, book_only: bool, language: str, workers: int | None) -> None:
     from salescoach.sources import sample_book
 
     click.echo("Building the book from the demo data …")
-    book = sample_book()
+    book = fit_to_publish(sample_book())
     folder = save_book(book, Path(out) / "book")
     click.echo(summary(book))
     if book_only:
@@ -172,132 +160,11 @@ def finish(run: Run) -> None:
         sys.exit(run.exit_code)
 
 
-def summary(book: Book) -> str:
-    """One line on what was loaded."""
-    rows = ", ".join(f"{len(t):,} {n}" for n, t in book.tables.items())
-    return f"{rows}; {len(book.quarantine):,} rows set aside; as of {book.as_of_on.date()}."
-
-
-# --- check and load --------------------------------------------------------------------------------
-
-
-@cli.command(cls=Command)
-@load_options
-@json_option
-def check(files: tuple[Path, ...], as_json: bool, **settings: Unpack[LoadSettings]) -> None:
-    """Say what the files hold, what is set aside and why, and what each table unlocks. Writes nothing."""
-    from salescoach.book import TABLES
-    from salescoach.metrics import METRICS, measure
-    from salescoach.sources import check_tolerance, load_book
-
-    book = load_book(files, **settings)
-    found = {name: measure(book, name, by=()) for name in METRICS}
-    if as_json:
-        print_json(
-            {
-                "origin": dict(book.origin),
-                "as_of": book.as_of_on.date().isoformat(),
-                "quality": dict(book.quality),
-                "quarantine": json.loads(book.quarantine.to_json(orient="records", force_ascii=False)),
-                "metrics": {n: {"available": m.available, "because": m.because} for n, m in found.items()},
-            }
-        )
-    else:
-        click.echo(f"Source: {book.origin['source']}. As of {book.as_of_on.date()}. Hash {book.content_hash[:12]}.\n")
-        for name, table in TABLES.items():
-            rows = book.quality["rows"].get(name)
-            state = (
-                f"{rows['used']:>9,} rows used, {rows['quarantined']:,} set aside" if rows else "        – not there"
-            )
-            click.echo(f"  {name:14} {state:42} unlocks {table.unlocks}")
-        say_quarantine(book)
-        say_notes(book)
-        click.echo("\nMetrics")
-        for name, m in found.items():
-            click.echo(f"  {name:18} {availability(m)}")
-    check_tolerance(book, "`salescoach load` into a new folder lists each in quarantine.csv, with its line and reason.")
+# --- metrics ---------------------------------------------------------------------------------------
 
 
 def availability(found: Measure) -> str:
     return "available" if found.available else f"unavailable, because {found.because}"
-
-
-def print_json(content: object) -> None:
-    click.echo(json.dumps(content, ensure_ascii=False, default=str))
-
-
-def say_quarantine(book: Book, most: int = 15) -> None:
-    out = book.quarantine
-    if out.empty:
-        click.echo("\nNo row was set aside.")
-        return
-    click.echo(f"\n{len(out):,} rows set aside")
-    for row in out.head(most).itertuples():
-        value = f"{row.column} = {row.value!r}: " if isinstance(row.column, str) and row.column else ""
-        click.echo(f"  {row.file}, line {row.line}: {row.reason}: {value}{row.hint}")
-    if len(out) > most:
-        click.echo(f"  … and {len(out) - most:,} more: quarantine.csv of a loaded book lists them all.")
-
-
-def say_notes(book: Book) -> None:
-    for note in book.quality["notes"]:
-        shown = f" ({', '.join(note['examples'][:3])})" if note.get("examples") else ""
-        click.echo(f"  note: {note['check']}: {note['count']:,} rows of {note['table']}.{note['column']}{shown}")
-    for name in book.quality["files_ignored"]:
-        click.echo(f"  note: {name} fits no table and was not read")
-
-
-@cli.command(cls=Command)
-@load_options
-@click.option("--book", "folder", required=True, metavar="DIR", help="Where the book goes.")
-@json_option
-def load(files: tuple[Path, ...], folder: str, as_json: bool, **settings: Unpack[LoadSettings]) -> None:
-    """Build a book from CSV, Excel or Parquet files."""
-    from salescoach.book import save_book
-    from salescoach.sources import check_tolerance, load_book
-
-    book = load_book(files, **settings)
-    if not as_json:
-        click.echo(summary(book))
-        say_quarantine(book)
-        say_notes(book)
-    keep_good_book(folder, book)
-    save_book(book, folder)
-    if as_json:
-        print_json(
-            {
-                "book": folder,
-                "content_hash": book.content_hash,
-                "as_of": book.as_of_on.date().isoformat(),
-                "quality": dict(book.quality),
-            }
-        )
-    else:
-        click.echo(f"Book: {folder}. Next: salescoach metrics --book {folder}")
-    listed = Path(folder) / "quarantine.csv"
-    check_tolerance(book, f"The book was written all the same, and {listed} lists each with its line and reason.")
-
-
-def keep_good_book(folder: str, fresh: Book) -> None:
-    """Raise QuarantineError where a book over its tolerance would replace one that is not."""
-    from salescoach.book import open_book
-    from salescoach.sources import check_tolerance
-
-    try:
-        check_tolerance(
-            fresh,
-            f"Nothing was written: {folder} holds an earlier book within the limit, and it stays. "
-            "Load into a new folder to read each row's line and reason in quarantine.csv.",
-        )
-    except QuarantineError as over:
-        try:
-            check_tolerance(open_book(folder))
-        except SalescoachError:
-            return  # what stands there, if anything, is no better
-        raise over
-
-
-# --- metrics ---------------------------------------------------------------------------------------
 
 
 @cli.command(cls=Command)
@@ -437,7 +304,7 @@ def report(
     """Make one report."""
     from salescoach.batch import run_report
 
-    path, outcome = run_report(open_any(book), notebook, out, rep, team, period, language)
+    path, outcome = run_report(fit_to_publish(open_any(book)), notebook, out, rep, team, period, language)
     if outcome.status != "done":
         raise ReportFailed(f"{notebook} failed: {outcome.error}")
     click.echo(f"Open {path}")
@@ -488,4 +355,4 @@ def batch(
         raise UsageError("Give --plan P, or --notebook N with --per rep, team or company.")
     wanted = read_plan(plan) if plan is not None else PlanFile(reports=(_order(notebook, per),))
     changes = {k: v for k, v in (("language", language), ("period", period)) if v is not None}
-    make_reports(open_any(book), wanted.model_copy(update=changes), out, workers)
+    make_reports(fit_to_publish(open_any(book)), wanted.model_copy(update=changes), out, workers)

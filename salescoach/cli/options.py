@@ -32,31 +32,19 @@ class LoadSettings(TypedDict):
     process: str | None
     as_of: str | None
     currency: str | None
+    corrections: str | None
 
 
 def load_options(command: Decorated) -> Decorated:
     """The files and the `LoadSettings` of a command that reads exports."""
-    for option in (
-        click.option(
-            "--source",
-            metavar="S",
-            default=None,
-            help="Preset or source file (.toml); detected from the headers if not given.",
-        ),
-        click.option(
-            "--process", metavar="P", default=None, help="Process file (.toml); default: the standard five stages."
-        ),
-        as_of_option("The day the data speak of, such as 2026-09-30; default: their latest stamp."),
-        click.option(
-            "--currency",
-            metavar="CUR",
-            default=None,
-            help="Currency of amounts that name none, such as CNY.",
-        ),
-        click.argument("files", nargs=-1, type=click.Path(path_type=Path), metavar="FILE…"),
-    ):
+    for option in reversed(LOAD_OPTIONS):
         command = option(command)
     return command
+
+
+def files_argument(metavar: str) -> Callable[[Decorated], Decorated]:
+    """Paths, folders, patterns and URLs: as text, because a URL is no path."""
+    return click.argument("files", nargs=-1, metavar=metavar)
 
 
 def as_of_option(text: str) -> Callable[[Decorated], Decorated]:
@@ -69,6 +57,15 @@ def file_option(name: str, text: str) -> Callable[[Decorated], Decorated]:
     return click.option(f"--{name}", f"{name}_file", type=kind, callback=in_a_folder, metavar="F", help=text)
 
 
+source_option = click.option(
+    "--source", metavar="S", default=None, help="Preset or source file (.toml); detected from the headers if not given."
+)
+process_option = click.option(
+    "--process", metavar="P", default=None, help="Process file (.toml); default: the source's, else the standard one."
+)
+reps_option = click.option(
+    "--rep", "reps", multiple=True, metavar="R", help="From a database, only what this owner (rep_id) has; repeat it."
+)
 book_option = click.option(
     "--book", required=True, metavar="DIR", help='Folder of a book, or "demo" for the bundled demo data.'
 )
@@ -79,3 +76,16 @@ period_option = click.option(
     "--period", metavar="P", default=None, help="2026Q3, 2026-09, 2026-01..2026-06, last 90 days, FY2026Q3."
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+LOAD_OPTIONS = (
+    files_argument("FILE…"),
+    source_option,
+    process_option,
+    as_of_option("The day the data speak of, such as 2026-09-30; default: their latest stamp."),
+    click.option("--currency", metavar="CUR", default=None, help="Currency of amounts that name none, such as CNY."),
+    click.option(
+        "--corrections",
+        metavar="F",
+        default=None,
+        help="A quarantine.csv in which you repaired values: its rows take the place of those in the files.",
+    ),
+)

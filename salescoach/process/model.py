@@ -279,13 +279,19 @@ class Process(Strict):
         """Every name of that pipeline's stages as written in the file, without the keys."""
         return tuple(entry.name for stage in self.pipeline(pipeline).stages for entry in stage.names)
 
+    def nearest_name(self, unknown_name: str, pipeline: str) -> str | None:
+        """The name of a stage that is most like an unknown one, or None."""
+        near = _nearest(unknown_name, self.pipeline(pipeline))
+        return near[0] if near else None
+
     def paste_line(self, unknown_name: str, pipeline: str) -> str:
         """The line to paste into the process file so that an unknown name finds its stage.
 
         The comment behind it names the likeliest stage, or all of them when none is near.
         """
         stages = self.pipeline(pipeline)
-        key = _nearest_stage(unknown_name, stages)
+        near = _nearest(unknown_name, stages)
+        key = near[1] if near else None
         if key is not None and not stages.stage(key).names:
             line = f"names = [{_toml_text(unknown_name)}]"
             return f'{line}   # paste below key = "{key}" in [pipelines.{pipeline}]'
@@ -296,10 +302,13 @@ class Process(Strict):
         )
 
 
-def _nearest_stage(unknown_name: str, pipeline: Pipeline) -> str | None:
-    owners = {fold_name(text): stage.key for stage in pipeline.stages for text in _texts_of(stage)}
-    close = difflib.get_close_matches(fold_name(unknown_name), list(owners), n=1, cutoff=0.6)
-    return owners[close[0]] if close else None
+def _nearest(unknown_name: str, pipeline: Pipeline) -> tuple[str, str] | None:
+    """The known name that is most like this one, or that it holds or is held by; and the key of its stage."""
+    wanted = fold_name(unknown_name)
+    owners = {fold_name(text): (text, stage.key) for stage in pipeline.stages for text in _texts_of(stage)}
+    close = difflib.get_close_matches(wanted, list(owners), n=3, cutoff=0.6)
+    sure = (c for c in close if c in wanted or wanted in c or difflib.SequenceMatcher(None, wanted, c).ratio() >= 0.75)
+    return next((owners[c] for c in sure), None)
 
 
 def _texts_of(stage: Stage) -> list[str]:

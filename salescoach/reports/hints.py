@@ -24,7 +24,7 @@ SENTENCES = (
     N_("no used deal has this id: it is missing or quarantined"),
     N_("not a date between {first} and {last} in this column's spelling: correct it"),
     N_("not a number in this column's spelling: correct it"),
-    N_("not a number in this column's spelling: correct it, and without the sign of another currency"),
+    N_("not an amount in this column's spelling, or with the sign of another currency: correct it"),
     N_("name one: a record has one of these"),
     N_("amounts such as 3.5万 are read where `myriads = true` is declared: declare it, or write whole numbers"),
     N_("several rows have this id and differ: keep the right one, or export a last-modified column"),
@@ -32,6 +32,10 @@ SENTENCES = (
     N_("the header has {n} columns: name the column, or clear the cells right of it"),
     N_("the header row stands among the data: remove it"),
     N_("the process has no stage of this name: add it to the process file or map it under [stages]"),
+    N_(
+        "the process has no stage of this name, the nearest is {name}: correct it, add it to the process file or map "
+        "it under [stages]"
+    ),
     N_("the same record stands earlier: remove it"),
     N_("the same row stands earlier: remove it"),
     N_("a quotation mark opens here and never closes: remove it or close it"),

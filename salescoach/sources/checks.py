@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sized
+from decimal import Decimal
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
 
-from salescoach.book import REFERENCES
-from salescoach.errors import LawBroken
+from salescoach.book import REFERENCES, is_in
+from salescoach.errors import ControlTotal, LawBroken, counted
 from salescoach.process import Process, fold_name
 from salescoach.sources.draft import Draft
+from salescoach.sources.parse import minor_digits
 
 EXAMPLES = 5
 PEAK = 10  # a day is unusual that has more than this many times the rows of the median day …
@@ -84,6 +84,31 @@ def check_laws(found: Mapping[str, Any]) -> None:
             )
 
 
+def check_totals(draft: Draft, currency: str) -> None:
+    """Raise ControlTotal where a table does not hold what its export said it held: a download may have been cut."""
+    names = ", ".join(f for f, _, _ in draft.files)
+    wanted = draft.source.expect_rows
+    records = draft.read - draft.blank
+    if wanted is not None and records != wanted:
+        raise ControlTotal(
+            f"{names} holds {counted(records, 'record')} of {draft.name}, and expect_rows says {wanted:,}. Export it "
+            "again, or correct expect_rows."
+        )
+    for column, total in draft.source.expect_sum.items():
+        if column not in draft.table:
+            raise ControlTotal(f"{names}: expect_sum names {column!r}, which {draft.name} does not have. Correct it.")
+        if f"{column}_minor" in draft.table:
+            minor = Decimal(int(draft.table[f"{column}_minor"].sum()))
+            found = minor.scaleb(-int(minor_digits(pd.Series([currency])).iloc[0]))
+        else:
+            found = Decimal(repr(float(draft.table[column].sum())))
+        if found != total:
+            raise ControlTotal(
+                f"{names}: the {column} of all {draft.name} add up to {found:,}, and expect_sum says {total:,}. Export "
+                "it again, or correct expect_sum."
+            )
+
+
 def note(check: str, table: str, column: str, rows: Sized, examples: pd.Series | None = None) -> list[dict[str, Any]]:
     """One note with its count and up to five examples, or nothing where nothing was found."""
     count = len(rows)
@@ -137,10 +162,7 @@ def unmatched_keys(tables: Mapping[str, pd.DataFrame]) -> list[dict[str, Any]]:
     for child, column, parent in REFERENCES:
         if child in tables and parent in tables and column in tables[child] and column in tables[parent]:
             keys = tables[child][column]
-            texts = (pa.array(k, type=pa.large_string(), from_pandas=True) for k in (keys, tables[parent][column]))
-            child_keys, parent_keys = texts
-            known = pc.is_in(child_keys, value_set=parent_keys).to_numpy(zero_copy_only=False)
-            lost = keys[keys.notna() & ~known]
+            lost = keys[keys.notna() & ~is_in(keys, tables[parent][column])]
             notes += note("unmatched-key", child, column, lost, lost)
     return notes
 

@@ -103,12 +103,12 @@ class Database:
         A preset's tables need not be there; the tables of a source file of one's own must.
         Raises SourceError where a table or column is missing, InputError where the database refuses.
         """
-        with self._open() as engine:
-            reading = _Reading(self.source, self.name, engine, selection or Selection())
-            return reading.tables()
+        with self.open() as engine:
+            return Reading(self.source, self.name, engine, selection or Selection()).tables()
 
     @contextmanager
-    def _open(self) -> Iterator[_Engine]:
+    def open(self) -> Iterator[_Engine]:
+        """The database, for as long as it is read; a connection that was given stays open after it."""
         given = self.given
         if isinstance(given, str):
             check_no_secret("connection", given)
@@ -458,8 +458,37 @@ def _listed(column: Any) -> list[Any]:
 # --- one reading -----------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class Asked:
+    """One table as it is asked for.
+
+    headers     ours -> theirs; `wanted` are all columns of theirs that are read
+    rows        the table or query, for statements
+    conditions  which of its rows, as far as the database can leave out the others
+    """
+
+    name: str
+    table: TableSource
+    headers: dict[str, str]
+    wanted: list[str]
+    rows: Any
+    conditions: tuple[Any, ...]
+
+    def select(self, columns: Sequence[str], everything: bool = False) -> Any:
+        """A statement for some columns; `everything` asks for all rows."""
+        import sqlalchemy as sa
+
+        return sa.select(*(self.rows.c[h] for h in columns)).where(*(() if everything else self.conditions))
+
+    def count(self) -> Any:
+        """A statement for the number of rows."""
+        import sqlalchemy as sa
+
+        return sa.select(sa.func.count()).select_from(self.rows).where(*self.conditions)
+
+
 @dataclass
-class _Reading:
+class Reading:
     """The tables of a source out of one open database."""
 
     source: Source
@@ -467,7 +496,7 @@ class _Reading:
     engine: _Engine
     selection: Selection
     deals: set[str] = field(default_factory=set)
-    asked_for: Any = None
+    asked: dict[str, Asked] = field(default_factory=dict)
 
     def tables(self) -> tuple[dict[str, RawTable], list[str]]:
         promised = self.source.preset is None
@@ -490,8 +519,6 @@ class _Reading:
         return found, empty
 
     def _table(self, name: str, table: TableSource, declared: str) -> RawTable | None:
-        import sqlalchemy as sa
-
         there = self._do(lambda: self.engine.header(_all_of(declared)), name)
         headers = match_columns(table, there)
         if self.selection.reps and name == "deals" and "rep_id" not in headers:
@@ -502,20 +529,22 @@ class _Reading:
                 f"{self.name}: {name} has none of the columns named under [{name}.columns]. It has: {listed(there)}."
             )
         rows = _from(declared, there)
-        statement = sa.select(*(rows.c[h] for h in wanted))
-        for condition in self._conditions(name, table, rows, headers):
-            statement = statement.where(condition)
-        if name == "deals" and "deal_id" in headers:
-            self.asked_for = statement.with_only_columns(rows.c[headers["deal_id"]])
-        columns = self._do(lambda: self.engine.columns(statement), name)
-        texts = [column_texts(c) if hasattr(c, "type") else [value_text(v) for v in c] for c in columns]
-        return self._raw(name, table, headers, wanted, texts)
+        conditions = tuple(self._conditions(name, table, rows, headers))
+        self.asked[name] = Asked(name, table, headers, wanted, rows, conditions)
+        return self._raw(self.asked[name], self._rows(self.asked[name]))
 
-    def _raw(
-        self, name: str, table: TableSource, headers: dict[str, str], wanted: list[str], texts: list[list[str]]
-    ) -> RawTable | None:
-        frame = pd.DataFrame({h: pd.Series(v, dtype="str") for h, v in zip(wanted, texts, strict=True)})
-        frame = frame[self._kept(name, table, headers, frame)]
+    def _rows(self, asked: Asked) -> pd.DataFrame:
+        """The rows asked for as text; a few more may be among them."""
+        return self._frame(asked.select(asked.wanted), asked.wanted, asked.name)
+
+    def _frame(self, statement: Any, names: Sequence[str], table: str) -> pd.DataFrame:
+        columns = self._do(lambda: self.engine.columns(statement), table)
+        texts = [column_texts(c) if hasattr(c, "type") else [value_text(v) for v in c] for c in columns]
+        return pd.DataFrame({h: pd.Series(v, dtype="str") for h, v in zip(names, texts, strict=True)})
+
+    def _raw(self, asked: Asked, frame: pd.DataFrame) -> RawTable | None:
+        name, headers, wanted = asked.name, asked.headers, asked.wanted
+        frame = frame[self._kept(name, asked.table, headers, frame)]
         if name == "deals" and "deal_id" in headers:
             self.deals = set(frame[headers["deal_id"]].str.strip())
         if frame.empty:
@@ -538,8 +567,9 @@ class _Reading:
         chosen = self.selection
         if chosen.reps and name in OF_A_REP and "rep_id" in headers:
             yield self._is_one_of(rows, headers["rep_id"], chosen.reps)
-        if chosen.reps and name in OF_A_DEAL and "deal_id" in headers and self.asked_for is not None:
-            yield rows.c[headers["deal_id"]].in_(self.asked_for)
+        deals = self.asked.get("deals")
+        if chosen.reps and name in OF_A_DEAL and "deal_id" in headers and deals and "deal_id" in deals.headers:
+            yield rows.c[headers["deal_id"]].in_(deals.select([deals.headers["deal_id"]]))
         stamped = []
         if chosen.until is not None:
             after = chosen.until + pd.Timedelta("1us")
@@ -683,4 +713,4 @@ def _escaped(query: str) -> str:
     return re.sub(r"(?<![:\w\\]):(\w+)(?![:\w])", r"\\:\1", query) + "\n"
 
 
-__all__ = ["Database", "Selection"]
+__all__ = ["Asked", "Database", "Reading", "Selection"]

@@ -105,15 +105,16 @@ def _nothing_fits(headers: dict[Place, list[str]]) -> str:
     for source in presets().values():
         for ours, theirs in source.tables["deals"].columns.items():
             known.setdefault(ours, set()).update(theirs)
-    names = set().union(*known.values())
-    file, header = max(headers.items(), key=lambda item: sum(nearest(h, names) is not None for h in item[1]))
+    names = {fold_header(name) for spellings in known.values() for name in spellings}
+    file, header = max(headers.items(), key=lambda item: len({fold_header(h) for h in item[1]} & names))
     near = {ours: _nearest_of(header, known[ours]) for ours in TABLES["deals"].mandatory}
     hits = "; ".join(f"for `{ours}`: {hit!r}" for ours, hit in near.items() if hit)
     near_by = f" Nearest {hits}." if hits else ""
     more = ", …" if len(header) > 12 else ""
     return (
         f"{name_of(file)}: its columns ({', '.join(header[:12])}{more}) fit no preset.{near_by} "
-        "Write a source file that maps them (see templates/sources/generic.toml) and give it with --source."
+        "Write a source file that maps them and give it with --source; "
+        f"`salescoach init --from-data {name_of(file)}` drafts one."
     )
 
 

@@ -26,6 +26,7 @@ SUMMARY_WORDS = ("total", "grand total", "sum", "合计", "总计", "小计")
 EXCEL_ERRORS = r"^#(N/A|REF!|VALUE!|DIV/0!|NAME\?|NUM!|NULL!|SPILL!)$"
 EXCEL_DAMAGED = r"^\d(\.\d+)?[eE]\+\d+$"
 INVISIBLE = r"[\x00-\x1f\x7f\x{ad}\x{200b}-\x{200f}\x{2028}-\x{202e}\x{2060}-\x{2064}\x{feff}]"
+INVISIBLE_IN_KEY = INVISIBLE[:-1] + r"\x{a0}]"
 HEADER_SEARCHED = 20
 UNIQUE = ("deals", "leads", "reps", "accounts", "products", "targets")  # tables whose key may stand in one row only
 
@@ -217,15 +218,20 @@ def reject_structure(draft: Draft) -> None:
     for column in columns if repeated.any() else ():
         repeated &= draft.trimmed(column) == column
     draft.reject(repeated, first, "repeated-header", "the header row stands among the data: remove it")
-    total = (key == "") | parse.is_one_of(key, SUMMARY_WORDS)
+    total = (key == "") | _is_summary(key)
     if total.any():
-        total &= pd.concat([parse.is_one_of(draft.trimmed(c), SUMMARY_WORDS) for c in columns[:3]], axis=1).any(axis=1)
+        total &= pd.concat([_is_summary(draft.trimmed(c)) for c in columns[:3]], axis=1).any(axis=1)
     draft.reject(total, first, "summary-row", "a total is no record: export without totals")
     _reject_incomplete(draft)
     _reject_damaged(draft)
     if draft.name != "activities" or "activity_id" in draft.headers:  # two equal calls may be two calls
         again = _repetitions(text[draft.alive]).reindex(text.index, fill_value=False)
         draft.reject(again, first, "duplicate", "the same row stands earlier: remove it")
+
+
+def _is_summary(values: pd.Series) -> pd.Series:
+    """Total, 合计: and Grand total (5 records)."""
+    return parse.fits(values.str.lower(), rf"^({'|'.join(SUMMARY_WORDS)})( ?[(（][^()（）]*[)）])?[:：]?$")
 
 
 def _repetitions(rows: pd.DataFrame) -> pd.Series:
@@ -264,7 +270,8 @@ def _reject_damaged(draft: Draft) -> None:
                 draft.reject(parse.fits(values, EXCEL_DAMAGED), ours, "excel-damaged-id", damaged)
             unseen = "an invisible character stands inside the name: remove it"
             if parse.any_unprintable(values):
-                draft.reject(parse.fits(values, INVISIBLE), ours, "control-char", unseen)
+                key = ours in TABLES[draft.name].key
+                draft.reject(parse.fits(values, INVISIBLE_IN_KEY if key else INVISIBLE), ours, "control-char", unseen)
 
 
 def reject_conflicts(draft: Draft) -> None:

@@ -6,6 +6,7 @@ import datetime as dt
 import re
 import tomllib
 import zoneinfo
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -100,6 +101,7 @@ class TableSource(_Strict):
     fixed      ours -> value: the same in every row
     unpivot    the months of a wide table become rows
     entered    headers of a wide stage history on the deals, such as `Date entered "{stage} ({pipeline})"`
+    expect_rows, expect_sum  control totals that the export came with: how many records, and the sum of a column of ours
     """
 
     from_: str | None = Field(default=None, alias="from")
@@ -111,6 +113,8 @@ class TableSource(_Strict):
     fixed: dict[str, str] = {}
     unpivot: Unpivot | None = None
     entered: Texts = ()
+    expect_rows: int | None = Field(default=None, ge=0)
+    expect_sum: dict[str, Decimal] = {}
 
     def stage_entered(self, header: str) -> tuple[str, str | None] | None:
         """The names of stage and pipeline in a header of a wide stage history, or None for any other header."""
@@ -249,7 +253,9 @@ def check_no_secret(where: str, url: str) -> None:
 
 def _explain(file: str, error: Any) -> str:
     place = ".".join(str(p) for p in error["loc"] if p not in ("tables",))
-    what = {"extra_forbidden": "is no key of a source file", "missing": "is missing"}.get(error["type"], error["msg"])
+    kinds = {"extra_forbidden": "is no key of a source file", "missing": "is missing"}
+    days = dict.fromkeys(("date_from_datetime_parsing", "date_parsing", "date_type"), "is no day such as 2026-09-30")
+    what = {**kinds, **days}.get(error["type"], error["msg"])
     known = [*ColumnFormat.model_fields, *TableFormat.model_fields, *TableSource.model_fields, "from", *HEAD]
     hint = suggestion(str(error["loc"][-1]), known) if error["type"] == "extra_forbidden" else ""
     silent = error["type"] in ("missing", "extra_forbidden") or place.startswith("connection")

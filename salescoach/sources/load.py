@@ -16,6 +16,8 @@ from salescoach.errors import InputError, QuarantineError, UsageError
 from salescoach.kit import kit_path
 from salescoach.process import Process, parse_day, read_process
 from salescoach.sources import checks
+from salescoach.sources.cache import Cache
+from salescoach.sources.changed import renewed
 from salescoach.sources.corrections import corrected, read_corrections
 from salescoach.sources.database import Database, Selection
 from salescoach.sources.detect import Found, detect, locate
@@ -53,19 +55,24 @@ def load_book(
     connection: object | None = None,
     reps: Sequence[str] = (),
     corrections: str | Path | None = None,
+    cache: str | Path | None = None,
 ) -> Book:
     """Build a book from exports, or from a database.
 
     files     CSV, Excel or Parquet files, folders of them (a folder may hold its own `source.toml`), patterns or URLs
     source    name of a preset or path of a source file; detected from the headers if not given
     process   path of a process file; default: the source's, else the standard five stages
-    as_of     the day the data speak of; default: the latest stamp that is not in the future of `now`
+    as_of     the day the data speak of; default: the latest stamp that is not in the future of `now`. Of a database,
+              which goes on after that day, the book as it was then: `book.at(as_of)`
     currency  of amounts that name none; default: the source's, else CNY
     now       the instant of the load; default: the clock
     connection  of SQLAlchemy, ADBC or DB-API, or a URL without a password; default: the one the source file names.
-                Only mapped columns are read, of rows that were there on the day `as_of`
+                Only mapped columns are read; where the source file names `as_of`, only rows that were there on that day
     reps      from a database, only what these owners (rep_id) have; default: everybody
     corrections  a quarantine.csv in which a person repaired values: its rows take the place of those in the files
+    cache     a folder for what was read of a database: the next load with the same source, database and reps asks only
+              for deals whose `updated_at` changed and for the logs of these (`salescoach.sources.changed` tells how).
+              `origin["read"]` says what was read, a note `vanished-row` which deals the database no longer holds
 
     Raises InputError (exit code 5) where the input is refused as a whole.
     """
@@ -73,8 +80,11 @@ def load_book(
     rules = process_of(found.source, process)
     money = _book_currency(currency or found.source.currency or DEFAULT_CURRENCY)
     zone = rules.calendar.timezone
-    declared = _declared_end(as_of or found.source.as_of, zone)
-    raws = _read(found, Selection(tuple(reps), declared, timezone=zone))
+    load = now if now is not None else pd.Timestamp.now(tz="UTC")
+    asked = _declared_end(as_of, zone) if found.database is not None else None
+    declared = _declared_end(as_of or found.source.as_of, zone) if asked is None else None
+    store = Cache(cache, load) if cache is not None else None
+    raws = _read(found, Selection(tuple(reps), declared, timezone=zone), store)
     if corrections is not None:
         repaired = read_corrections(corrections)
         raws = {name: [corrected(raw, name, repaired) for raw in parts] for name, parts in raws.items()}
@@ -86,17 +96,19 @@ def load_book(
         day_only, remarks = parse_table(draft, zone, money)
         precision |= day_only
         notes += remarks
+        checks.check_totals(draft, money)
         reject_conflicts(draft)
     unknown = resolve_deal_stages(drafts["deals"], found.source, rules)
     notes += _settle_outcomes(drafts["deals"], rules, precision)
-    _reject_impossible(drafts, declared, now, precision, zone)
+    limit = asked if asked is not None and asked > load + ONE_DAY else declared
+    _reject_impossible(drafts, limit, load, precision, zone)
     told = derivation(drafts, found.source)
     wide, unknown_dates = resolve_wide_stages(drafts["deals"], found.source, rules)
     unknown = pd.concat([unknown, resolve_log_stages(drafts, found.source, rules), unknown_dates], ignore_index=True)
     notes += checks.note("unknown-stage-date", "deals", "stage", unknown_dates, unknown_dates["name"])
     refuse_unknown_stages(unknown, drafts["deals"], found.source, rules)
     _refuse_nothing_left(drafts["deals"])
-    end = declared if declared is not None else _latest_day(drafts, zone)
+    end = declared if declared is not None else _latest_day(drafts, zone, asked)
     snapshots = in_time(drafts["deals"].used, rules) if told == "snapshots" else None
     if snapshots is not None:
         drafts["deals"].set_aside(_earlier_snapshots(drafts["deals"], rules))
@@ -116,22 +128,28 @@ def load_book(
     notes += _name_owners(tables) + checks.unmatched_keys(tables)
     notes += checks.deal_notes(tables["deals"], _local_day(end, zone))
     notes += checks.twin_deals(tables["deals"], zone) + checks.unusual_days(tables, zone)
+    if store is not None:
+        notes += checks.note("vanished-row", "deals", "deal_id", store.vanished, pd.Series(store.vanished, dtype="str"))
     quality = checks.quality(drafts, tables, notes, found.ignored, money)
     quality["tolerated"] = found.source.tolerate.get("quarantined", QUARANTINED_TOLERATED)
     checks.check_laws(quality)
     tables["deals"] = tables["deals"].drop(columns="amount_loaded_minor", errors="ignore")
     quarantine = pd.concat([d.quarantine() for d in drafts.values()], ignore_index=True)
     quarantine["rep_id"] = _ids_of_names(quarantine["rep_id"], tables)
-    return Book(
+    book = Book(
         tables=tables,
         process=rules,
         as_of=end,
         currency=money,
-        origin=_origin(found, drafts, told),
+        origin=_origin(found, drafts, told) | ({} if store is None else {"read": dict(store.told)}),
         quality=quality,
         quarantine=quarantine,
         precision=precision,
     )
+    book = _as_it_was(book, asked)
+    if store is not None:
+        store.save()  # only now: what vanished is told once
+    return book
 
 
 def sample_book() -> Book:
@@ -182,15 +200,17 @@ def find_files(files: str | Path | Sequence[str | Path], source: str | None, con
     return Found(declared, {}, [], Database(declared, connection, folder))
 
 
-def _read(found: Found, wanted: Selection) -> dict[str, list[RawTable]]:
+def _read(found: Found, wanted: Selection, store: Cache | None) -> dict[str, list[RawTable]]:
     """The files of each table as text, or what is wanted of the database."""
     tables, promised = found.source.tables, _promised(found)
     if found.database is not None:
-        raws, empty = found.database.read(wanted)
+        raws, empty = found.database.read(wanted) if store is None else renewed(found.database, wanted, store)
         found.ignored.extend(empty)
         return {n: [check_columns(n, tables[n], raw, promised)] for n, raw in raws.items()}
     if wanted.reps:
         raise UsageError("`reps` chooses rows of a database. Load the files whole, then take `book.for_rep(rep)`.")
+    if store is not None:
+        raise UsageError("`cache` keeps what was read of a database. Files are read whole: leave it out.")
     return {n: [read_file(n, tables[n], place, promised) for place in places] for n, places in found.files.items()}
 
 
@@ -220,13 +240,25 @@ def _declared_end(declared: str | dt.date | None, zone: str) -> pd.Timestamp | N
     return None if declared is None else _end_of_day(pd.Timestamp(parse_day(declared, "--as-of")), zone)
 
 
-def _latest_day(drafts: Mapping[str, Draft], zone: str) -> pd.Timestamp:
-    """The end of the last day that a used row speaks of, as a UTC instant."""
+def _latest_day(drafts: Mapping[str, Draft], zone: str, asked: pd.Timestamp | None) -> pd.Timestamp:
+    """The end of the last day that a used row speaks of, or of the day asked for if that is later, as a UTC instant."""
     stamps = [d.table[c][d.alive] for n, d in drafts.items() for c in STAMPS.get(n, ()) if c in d.table]
     latest = max((s.max() for s in stamps if s.notna().any()), default=None)
+    if asked is not None and (latest is None or latest <= asked):
+        return asked
     if latest is None:
         raise InputError("No date in the data says when they were exported. Give it with --as-of 2026-09-30.")
     return _end_of_day(_local_day(latest, zone), zone)
+
+
+def _as_it_was(book: Book, asked: pd.Timestamp | None) -> Book:
+    """The book of the day asked for, where the data go on after it."""
+    if asked is None or asked >= book.as_of:
+        return book
+    then = book.at(str(_local_day(asked, book.timezone).date()))
+    if then.deals.empty:
+        raise InputError(f"No deal was there on {then.as_of_on.date()}. Give a later day with --as-of.")
+    return then
 
 
 def _end_of_day(day: pd.Timestamp, zone: str) -> pd.Timestamp:
@@ -245,12 +277,11 @@ def _local(instants: pd.Series, zone: str) -> pd.Series:
 def _reject_impossible(
     drafts: Mapping[str, Draft],
     declared: pd.Timestamp | None,
-    now: pd.Timestamp | None,
+    load: pd.Timestamp,
     precision: Mapping[str, str],
     zone: str,
 ) -> None:
     """Stamps after the data's end (or, where none is declared, after the load), and closes before creation."""
-    load = now if now is not None else pd.Timestamp.now(tz="UTC")
     limit = declared if declared is not None else load + ONE_DAY
     what = "when the data end" if declared is not None else "the day after this load"
     hint = f"later than {_local_day(limit, zone).date()}, {what}: correct it"

@@ -25,10 +25,12 @@ def read_parquet(name: str, content: bytes, partitions: Mapping[str, str] | None
 
     try:
         table = pq.ParquetFile(io.BytesIO(content)).read()
-    except (pa.ArrowInvalid, OSError) as error:
+        columns: list[Sequence[str]] = [column_texts(table.column(i)) for i in range(table.num_columns)]
+        header = [str(n) for n in table.column_names]
+    except UnicodeDecodeError as error:
+        raise FileRejected(f"{name} is a damaged Parquet file (its texts are no UTF-8). Write it again.") from error
+    except (pa.ArrowException, OSError) as error:
         raise FileRejected(f"{name} is a damaged Parquet file ({error}). Write it again.") from error
-    columns: list[Sequence[str]] = [column_texts(table.column(i)) for i in range(table.num_columns)]
-    header = [str(n) for n in table.column_names]
     rows = range(table.num_rows)
     filled = [i for i in rows if any(c[i] for c in columns)]
     if len(filled) < len(rows):
@@ -46,7 +48,7 @@ def parquet_header(name: str, content: bytes, partitions: Mapping[str, str] | No
 
     try:
         header = [str(n) for n in pq.read_schema(io.BytesIO(content)).names]
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise FileRejected(f"{name} is a damaged Parquet file ({error}). Write it again.") from error
     return [*header, *(k for k in partitions or {} if k not in header)]
 

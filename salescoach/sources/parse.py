@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from salescoach.book import OUTCOMES
+from salescoach.book import OUTCOMES, is_in
 from salescoach.errors import ColumnError
 from salescoach.sources.layout import ColumnFormat
 
@@ -100,7 +100,7 @@ def parse_instants(text: pd.Series, place: Place, written: ColumnFormat, timezon
     instants = instants.where(zoned.isna(), zoned)
     values = _spread(instants, codes, text.index)
     bad_rows = _spread_mask(bad, codes, text.index)
-    _refuse_unreadable(text, bad_rows, place, "date", _date_to_declare(uniques[bad]))
+    _refuse_unreadable(text, bad_rows, place, "date", _date_to_declare(uniques[bad], declared or ()), declared or ())
     return Parsed(values, bad_rows, "bad-date", NOT_A_DATE, only_days)
 
 
@@ -172,10 +172,13 @@ def _nothing(uniques: pd.Series, dtype: str = "datetime64[us]") -> pd.Series:
     return pd.Series(pd.NaT, uniques.index, dtype=dtype)
 
 
-def _date_to_declare(unread: pd.Series) -> str:
-    if bool(unread.str.fullmatch(r"\d{5}(\.\d+)?").all()):
-        return 'date = "excel_serial"'
-    return 'date = "unix_ms"' if bool(unread.str.fullmatch(r"\d{13}").all()) else 'date = "%d/%m/%Y"'
+COUNTS = {r"\d{5}(\.\d+)?": "excel_serial", r"\d{8}": "%Y%m%d", r"\d{10}": "unix_s", r"\d{13}": "unix_ms"}
+
+
+def _date_to_declare(unread: pd.Series, declared: Sequence[str]) -> str:
+    other = "%m/%d/%Y" if "%d/%m/%Y" in declared else "%d/%m/%Y"
+    spelling = next((s for pattern, s in COUNTS.items() if bool(unread.str.fullmatch(pattern).all())), other)
+    return f'date = "{spelling}"'
 
 
 def _year_first(uniques: pd.Series) -> pd.Series:
@@ -259,7 +262,7 @@ def parse_money(text: pd.Series, place: Place, written: ColumnFormat, currency: 
         exact, cut = _to_minor(values[rows], int(places), unit)
         minor[rows] = exact
         rounded += cut
-    hint = f"{NOT_A_NUMBER}, and without the sign of another currency"
+    hint = "not an amount in this column's spelling, or with the sign of another currency: correct it"
     if _matches(uniques[bad], "[万亿]").any():
         hint = "amounts such as 3.5万 are read where `myriads = true` is declared: declare it, or write whole numbers"
     return Parsed(minor, bad_rows | foreign, "bad-number", hint, notes={"rounded": rounded} if rounded else {})
@@ -463,9 +466,7 @@ def _spread_mask(bad: pd.Series, codes: np.ndarray[Any, np.dtype[np.intp]], inde
 
 def is_one_of(text: pd.Series, words: Sequence[str], fold: bool = True) -> pd.Series:
     """Which values are one of the words; with `fold` whatever their case. Null is none."""
-    values = pa.array(text, type=pa.large_string(), from_pandas=True)
-    found = pc.is_in(pc.utf8_lower(values) if fold else values, value_set=pa.array(words, type=pa.large_string()))
-    return pd.Series(found.to_numpy(zero_copy_only=False), text.index)
+    return is_in(text.str.lower() if fold else text, words)
 
 
 def any_holds(text: pd.Series, part: str) -> bool:
@@ -489,7 +490,9 @@ def _matches(text: pd.Series, pattern: str) -> np.ndarray[Any, np.dtype[np.bool_
     return np.asarray(pc.fill_null(found, False).to_numpy(zero_copy_only=False), dtype=bool)
 
 
-def _refuse_unreadable(text: pd.Series, bad: pd.Series, place: Place, what: str, line: str) -> None:
+def _refuse_unreadable(
+    text: pd.Series, bad: pd.Series, place: Place, what: str, line: str, declared: Sequence[str] = ()
+) -> None:
     """A column that is mostly unreadable is a wrong mapping, not many bad rows."""
     filled = int(text.notna().sum())
     wrong = int(bad.sum())
@@ -497,5 +500,7 @@ def _refuse_unreadable(text: pd.Series, bad: pd.Series, place: Place, what: str,
         examples = ", ".join(repr(v) for v in text[bad].unique()[:3])
         raise ColumnError(
             f"{place}: {wrong:,} of {filled:,} values are no {what}, for example {examples}. "
-            f"Map another column to `{place.column}`, or say how it is written: " + place.declare(line)
+            + (f"They do not fit the declared {' or '.join(repr(d) for d in declared)}. " if declared else "")
+            + f"Map another column to `{place.column}`, or say how it is written: "
+            + place.declare(line)
         )

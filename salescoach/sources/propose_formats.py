@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
@@ -14,7 +14,15 @@ from salescoach.sources.toml_text import quoted, quoted_list, remark
 
 NOTHING = ("-", "--", "—", "–", "/", "n/a", "na", "null", "none", "nil", "select", "无", "暂无", "未知", "空")
 FEW = 0.02  # this share of a column may be unreadable: those rows are set aside when the file is loaded
-ORDERS = ("%d{s}%m{s}%Y", "%m{s}%d{s}%Y", "%d{s}%m{s}%y", "%m{s}%d{s}%y", "%y{s}%m{s}%d", "%d{s}%b{s}%Y", "%d{s}%b{s}%y")
+ORDERS = (
+    "%d{s}%m{s}%Y",
+    "%m{s}%d{s}%Y",
+    "%d{s}%m{s}%y",
+    "%m{s}%d{s}%y",
+    "%y{s}%m{s}%d",
+    "%d{s}%b{s}%Y",
+    "%d{s}%b{s}%y",
+)
 MARKS = ("/", "-", ".", " ")
 WORDS = ("%b %d, %Y", "%B %d, %Y", "%d %B %Y", "%Y%m%d")
 CLOCKS = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
@@ -46,14 +54,14 @@ class Column:
     role: str
     text: pd.Series
     zone: str
-    currency: str
+    currency: pd.Series
 
 
 def writing_of(column: Column, declared: ColumnFormat) -> Writing:
-    """What must be declared so that the column can be read; nothing where that is `declared` or decided by its values."""
+    """What must be declared so that the column can be read, beyond what is `declared` and what its values decide."""
     text = parse.blank_to_null(column.text, declared.null or ())
     words = text[text.str.casefold().isin(NOTHING)].drop_duplicates() if column.role in READERS else text[:0]
-    column = Column(column.place, column.role, text.mask(text.isin(words)), column.zone, column.currency)
+    column = replace(column, text=text.mask(text.isin(words)))
     found = Writing(nulls=words.tolist())
     values = column.text.dropna()
     if column.role not in READERS or values.empty:
@@ -66,17 +74,21 @@ def writing_of(column: Column, declared: ColumnFormat) -> Writing:
     ways = {str(shown.tolist()): (c, shown) for c, shown in reversed(fits)}  # equal readings are one, the plainest
     if not ways:
         found.readable = False
-        found.doubt = f"{column.place.header!r} holds {remark(values.iloc[0])!r}, which cannot be read as {column.role}."
+        found.doubt = (
+            f"{column.place.header!r} holds {remark(values.iloc[0])!r}, which cannot be read as {column.role}."
+        )
         return found
     chosen = list(reversed(ways.values()))
     differ = _most_telling([shown for _, shown in chosen])
     example = remark(str(column.text.dropna().loc[differ]))
     readings = [f"'{example}' is {_said(column, shown.loc[differ])}" for _, shown in chosen]
-    lines = [_line(c, declared) for c, _ in chosen]
+    ways_written = [_lines(c, declared) for c, _ in chosen]
     if len(chosen) == 1:
-        found.lines.append(f"{lines[0]}   # {DECIDED}: {readings[0]}")
+        first, *rest = ways_written[0]
+        found.lines += [f"{first}   # {DECIDED}: {readings[0]}", *rest]
     else:
-        found.lines += [f"# {line}   # {reading}" for line, reading in zip(lines, readings, strict=True)]
+        pairs = zip(ways_written, readings, strict=True)
+        found.lines += [f"# {line}   # {reading}" for lines, reading in pairs for line in lines]
         found.doubt = (
             f"{column.place.header!r} can be read in {len(chosen)} ways ({'; or '.join(r for r in readings)}): "
             f"take the # from one line under [{column.place.table}.format.{column.place.column}]."
@@ -84,11 +96,11 @@ def writing_of(column: Column, declared: ColumnFormat) -> Writing:
     return found
 
 
-def _most_telling(readings: list[pd.Series]) -> object:
-    """The first row that the readings give different values."""
+def _most_telling(readings: list[pd.Series]) -> int:
+    """The number of the first row that the readings give different values."""
     table = pd.concat(readings, axis=1).dropna()
     differs = table.nunique(axis=1) > 1
-    return differs.idxmax() if differs.any() else table.index[0]
+    return int(str(differs.idxmax() if differs.any() else table.index[0]))
 
 
 def _said(column: Column, value: object) -> str:
@@ -99,19 +111,19 @@ def _said(column: Column, value: object) -> str:
     return f"{number:.4g}" if column.role == "share" else f"{number:,.2f}"
 
 
-def _line(written: ColumnFormat, declared: ColumnFormat) -> str:
-    """The one setting in which a candidate differs from what is declared."""
+def _lines(written: ColumnFormat, declared: ColumnFormat) -> list[str]:
+    """The settings in which a candidate differs from what is declared."""
     if written.date != declared.date:
         dates = written.date or ()
-        return f"date = {quoted(dates[0]) if len(dates) == 1 else quoted_list(dates)}"
-    parts = []
+        return [f"date = {quoted(dates[0]) if len(dates) == 1 else quoted_list(dates)}"]
+    lines = []
     if written.decimal != declared.decimal:
-        parts.append(f"decimal = {quoted(written.decimal or '.')}")
+        lines.append(f"decimal = {quoted(written.decimal or '.')}")
     if written.myriads != declared.myriads:
-        parts.append("myriads = true")
+        lines.append("myriads = true")
     if written.percent != declared.percent:
-        parts.append("percent = true")
-    return "\n".join(parts)
+        lines.append("percent = true")
+    return lines
 
 
 # --- one reading -----------------------------------------------------------------------------------
@@ -128,7 +140,7 @@ def _read(column: Column, written: ColumnFormat) -> pd.Series | None:
         return None
     values = parsed.values[~parsed.bad]
     if column.role == "money":
-        digits = parse.minor_digits(pd.Series(column.currency, values.index))
+        digits = parse.minor_digits(column.currency[values.index])
         return values.astype("float64") / 10.0**digits
     return values
 
@@ -138,7 +150,7 @@ def _instants(column: Column, text: pd.Series, written: ColumnFormat) -> parse.P
 
 
 def _money(column: Column, text: pd.Series, written: ColumnFormat) -> parse.Parsed:
-    return parse.parse_money(text, column.place, written, pd.Series(column.currency, text.index))
+    return parse.parse_money(text, column.place, written, column.currency[text.index])
 
 
 def _numbers(column: Column, text: pd.Series, written: ColumnFormat) -> parse.Parsed:
@@ -217,7 +229,7 @@ def currency_of(amounts: pd.Series, header: str) -> tuple[str, str, bool] | None
         found = _meant_by(sign)
         if found is not None:
             return found[0], f"the amounts bear {sign}", len(found) > 1
-    bearing = parse.pd.Series([header]).str.extract(rf"[(（\[]\s*{parse.SIGN}\s*[)）\]]")[0].dropna()
+    bearing = pd.Series([header]).str.extract(rf"[(（\[]\s*{parse.SIGN}\s*[)）\]]")[0].dropna()
     if len(bearing):
         found = _meant_by(str(bearing.iloc[0]).upper())
         if found is not None:

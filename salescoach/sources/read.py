@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
@@ -25,6 +26,7 @@ from salescoach.sources.workbook import first_row, read_workbook
 EXCEL = (".xlsx", ".xlsm")
 MAX_COLUMNS = 1_000
 HEAD_BYTES = 200_000
+JSON = re.compile(rb'\{\s*"|\[\s*[\[{]')
 CONTROL = r"[\x00\x1a]|\r([^\n]|$)"
 INVISIBLE = {ord(c): None for c in "\u200b\ufeff\u2060\u00ad"}
 
@@ -150,7 +152,14 @@ def _check_is_what_it_says(name: str, suffix: str, content: bytes) -> None:
         raise FileRejected(
             f"{name} is an Excel workbook or zip archive, not text. Rename it to .xlsx, or export it as CSV."
         )
-    elif content.startswith((b"\xd0\xcf\x11\xe0", b"%PDF", b"PAR1", b"\x1f\x8b")):
+    elif content.startswith(b"\x1f\x8b"):
+        raise FileRejected(f"{name} is compressed. Unpack it first.")
+    elif start.startswith(b"<?xml") or JSON.match(start):
+        kind = "XML" if start.startswith(b"<") else "JSON"
+        raise FileRejected(
+            f"{name} is {kind}, not a table, as an API or an error page sends it. Export it as CSV or .xlsx."
+        )
+    elif content.startswith((b"\xd0\xcf\x11\xe0", b"%PDF", b"PAR1")):
         raise FileRejected(f"{name} is a binary file, not text. Export it as CSV or .xlsx.")
     elif page:
         raise FileRejected(

@@ -8,16 +8,20 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from salescoach.errors import SourceError, StageError, suggestion
+from salescoach.errors import SourceError, StageError, counted, suggestion
 from salescoach.process import Process, fold_name
 from salescoach.sources.draft import Draft
 from salescoach.sources.layout import Source
 
 UNKNOWN_STAGE_TOLERATED = 0.005
+UNKNOWN = ["deal_id", "name", "pipeline", "place"]
 
 
 def resolve_deal_stages(deals: Draft, source: Source, process: Process) -> pd.DataFrame:
-    """Pipelines and stages of the deals become the process's keys. Returns deal_id, name, pipeline of unknown names."""
+    """Pipelines and stages of the deals become the process's keys.
+
+    Returns deal_id, name, pipeline, place of unknown names.
+    """
     _resolve_pipelines(deals, source, process)
     mapped = _mapped_names(source, process)
     unknown = _resolve_column(deals, "stage", deals.table["pipeline"], None, mapped, process)
@@ -29,7 +33,7 @@ def resolve_deal_stages(deals: Draft, source: Source, process: Process) -> pd.Da
 def resolve_log_stages(drafts: Mapping[str, Draft], source: Source, process: Process) -> pd.DataFrame:
     """The same for the stage history, whose rows follow their deals: those of quarantined deals are set aside too."""
     if "stage_history" not in drafts:
-        return pd.DataFrame(columns=["deal_id", "name", "pipeline"], dtype="str")
+        return pd.DataFrame(columns=UNKNOWN, dtype="str")
     deals, log = drafts["deals"], drafts["stage_history"]
     known = deals.table[deals.alive].drop_duplicates("deal_id").set_index("deal_id")["pipeline"]
     pipeline = log.table["deal_id"].map(known)
@@ -44,7 +48,7 @@ def resolve_log_stages(drafts: Mapping[str, Draft], source: Source, process: Pro
 def resolve_wide_stages(deals: Draft, source: Source, process: Process) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The stage dates that stand side by side on the deals, as a log: deal_id, entered_at, stage, evidence (inferred).
 
-    The second value holds deal_id, name, pipeline of dates in stages that the process does not know.
+    The second value holds deal_id, name, pipeline, place of dates in stages that the process does not know.
     """
     mapped = _mapped_names(source, process)
     known, unknown = [], []
@@ -57,11 +61,11 @@ def resolve_wide_stages(deals: Draft, source: Source, process: Process) -> tuple
             stage = _resolve_name(pipeline, name, "", mapped, process)
             dated = pd.DataFrame({"deal_id": deals.table["deal_id"][rows]})
             if stage is None:
-                unknown.append(dated.assign(name=name, pipeline=pipeline))
+                unknown.append(dated.assign(name=name, pipeline=pipeline, place=str(deals.place(header))))
             else:
                 known.append(dated.assign(entered_at=deals.entered_at[header][rows], stage=stage))
     log = pd.concat(known, ignore_index=True) if known else pd.DataFrame(columns=["deal_id", "entered_at", "stage"])
-    lost = pd.concat(unknown, ignore_index=True) if unknown else pd.DataFrame(columns=["deal_id", "name", "pipeline"])
+    lost = pd.concat(unknown, ignore_index=True) if unknown else pd.DataFrame(columns=UNKNOWN)
     kinds = {"entered_at": "datetime64[us, UTC]", "stage": "str", "evidence": "str"}
     return log.assign(evidence="inferred").astype(kinds), lost.astype("str")
 
@@ -70,7 +74,7 @@ def refuse_unknown_stages(names: pd.DataFrame, deals: Draft, source: Source, pro
     """Raise StageError where more deals than tolerated stand in stages that the process does not know."""
     share = names["deal_id"].nunique() / max(int(deals.alive.sum()) + names["deal_id"].nunique(), 1)
     if share > source.tolerate.get("unknown_stage", UNKNOWN_STAGE_TOLERATED):
-        raise StageError(f"{deals.place('stage')}: {_unknown_stages(names, share, process)}")
+        raise StageError(f"{names['place'].iloc[0]}: {_unknown_stages(names, share, process)}")
 
 
 def _mapped_names(source: Source, process: Process) -> dict[str, str]:
@@ -115,7 +119,7 @@ def _resolve_pipelines(deals: Draft, source: Source, process: Process) -> None:
 def _resolve_column(
     draft: Draft, column: str, pipeline: pd.Series, at: pd.Series | None, mapped: Mapping[str, str], process: Process
 ) -> pd.DataFrame:
-    """Resolve one stage column in place. Returns deal_id, name, pipeline of rows it does not know."""
+    """Resolve one stage column in place. Returns deal_id, name, pipeline, place of rows it does not know."""
     names = draft.table[column]
     days = at.dt.strftime("%Y-%m-%d") if at is not None and _has_dated_names(process) else pd.Series("", names.index)
     todo = pd.DataFrame({"pipeline": pipeline, "name": names, "day": days})
@@ -128,14 +132,21 @@ def _resolve_column(
         draft.table["stage_raw"] = names
     draft.table[column] = keys.reindex(names.index).astype("str")
     lost = todo.index[keys.isna().to_numpy()]
-    bad = pd.Series(names.index.isin(lost), names.index)
-    draft.reject(
-        bad,
-        column,
-        "unknown-stage",
-        "the process has no stage of this name: add it to the process file or map it under [stages]",
+    columns = {"deal_id": draft.table["deal_id"][lost], "name": names[lost], "pipeline": pipeline[lost]}
+    unknown = pd.DataFrame(columns).assign(place=str(draft.place(column)))
+    for (key, name), rows in unknown.groupby(["pipeline", "name"], sort=False):
+        bad = pd.Series(names.index.isin(rows.index), names.index)
+        draft.reject(bad, column, "unknown-stage", _hint(process.nearest_name(str(name), str(key))))
+    return unknown
+
+
+def _hint(near: str | None) -> str:
+    if near is None:
+        return "the process has no stage of this name: add it to the process file or map it under [stages]"
+    return (
+        f"the process has no stage of this name, the nearest is {near}: correct it, add it to the process file or map "
+        "it under [stages]"
     )
-    return pd.DataFrame({"deal_id": draft.table["deal_id"][lost], "name": names[lost], "pipeline": pipeline[lost]})
 
 
 def _has_dated_names(process: Process) -> bool:
@@ -152,11 +163,11 @@ def _resolve_name(pipeline: str, name: str, day: str, mapped: Mapping[str, str],
 def _unknown_stages(names: pd.DataFrame, share: float, process: Process) -> str:
     counts = Counter(zip(names["pipeline"], names["name"], strict=True)).most_common()
     lines = [
-        f"  {name!r} in {n:,} rows. Ready to paste into the process file: {process.paste_line(name, pipeline)}"
+        f"  {name!r} in {counted(n, 'row')}. Ready to paste into the process file: {process.paste_line(name, pipeline)}"
         for (pipeline, name), n in counts
     ]
     return (
-        f"{names['deal_id'].nunique():,} deals ({share:.1%}) stand in stages that the process does not know:\n"
+        f"{counted(names['deal_id'].nunique(), 'deal')} ({share:.1%}) in stages that the process does not know:\n"
         + "\n".join(lines)
         + "\nAdd the names to the process file (--process), or map them under [stages] in the source file (--source)."
     )

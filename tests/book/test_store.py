@@ -10,8 +10,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from salescoach.book import Book, open_book, save_book
-from salescoach.errors import StorageError
+from salescoach.book import Book, open_book, open_slice, save_book
+from salescoach.errors import StorageError, UsageError
+from salescoach.sources import sample_book
 
 
 def test_a_reopened_book_has_the_same_hash(book: Book, tmp_path: Path) -> None:
@@ -121,7 +122,7 @@ def test_a_book_of_another_format_says_so(book: Book, tmp_path: Path) -> None:
     head = json.loads((tmp_path / "kept" / "book.json").read_text())
     (tmp_path / "kept" / "book.json").write_text(json.dumps({**head, "schema_version": 99}))
     with pytest.raises(
-        StorageError, match=r"written with book format 99, this salescoach reads 1\. Build the book again"
+        StorageError, match=r"written with book format 99, this salescoach reads 2\. Build the book again"
     ):
         open_book(tmp_path / "kept")
 
@@ -140,3 +141,21 @@ def test_no_quarantined_value_begins_like_a_formula(book: Book, tmp_path: Path) 
     risky = book.quarantine.assign(value="=HYPERLINK(1)")
     text = (save_book(replace(book, quarantine=risky), tmp_path / "kept") / "quarantine.csv").read_text()
     assert (text.count(",'=HYPERLINK(1)"), text.count(",=HYPERLINK(1)")) == (2, 0)
+
+
+def test_a_slice_read_from_disk_is_the_slice_of_the_whole(tmp_path: Path) -> None:
+    book = sample_book()
+    folder = save_book(book, tmp_path / "book")
+    whole = open_book(folder)
+    for rep in book.people["rep_id"]:
+        part, wanted = open_slice(folder, rep), whole.for_rep(rep)
+        assert part.content_hash == wanted.content_hash
+        assert part.quarantine.equals(wanted.quarantine)
+        assert part.people.equals(wanted.people)
+        assert dict(part.quality) == dict(wanted.quality)
+
+
+def test_a_slice_of_nobody_is_refused(tmp_path: Path) -> None:
+    folder = save_book(sample_book(), tmp_path / "book")
+    with pytest.raises(UsageError, match="There is no rep 'Nobody' in this book"):
+        open_slice(folder, "Nobody")

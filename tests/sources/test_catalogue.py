@@ -189,6 +189,13 @@ def no_header_only() -> bytes:
     return rows_of(openpyxl.Workbook(), [HEADER])
 
 
+def parquet_of_no_utf8() -> bytes:
+    frame = pd.DataFrame([line.split(",") for line in LINES], columns=HEADER)
+    target = io.BytesIO()
+    frame.to_parquet(target, compression=None)
+    return target.getvalue().replace(b"Alpha", b"Al\xd7ha")
+
+
 def empty_parquet() -> bytes:
     target = io.BytesIO()
     pd.DataFrame(columns=HEADER, dtype="str").to_parquet(target)
@@ -201,6 +208,7 @@ BUILDERS: dict[str, Callable[[], bytes]] = {
     "damaged workbook": lambda: workbook({}, {})[:-400],
     "damaged Parquet": lambda: parquet({})[:-20],
     "empty Parquet": empty_parquet,
+    "Parquet of no UTF-8": parquet_of_no_utf8,
     "workbook with a header only": no_header_only,
     "empty workbook": lambda: saved(openpyxl.Workbook()),
     "blank rows": blank_rows,

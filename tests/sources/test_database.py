@@ -205,13 +205,13 @@ def way(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Monk
 def fetched(monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple[list[str], int]]:
     """Columns and number of rows that came over the wire, for each table."""
     seen: dict[str, tuple[list[str], int]] = {}
-    real = databases._Reading._raw
+    real = databases.Reading._raw
 
-    def record(self: Any, name: str, table: Any, headers: Any, wanted: list[str], texts: list[list[str]]) -> Any:
-        seen[name] = (wanted, len(texts[0]))
-        return real(self, name, table, headers, wanted, texts)
+    def record(self: Any, asked: Any, frame: pd.DataFrame) -> Any:
+        seen[asked.name] = (asked.wanted, len(frame))
+        return real(self, asked, frame)
 
-    monkeypatch.setattr(databases._Reading, "_raw", record)
+    monkeypatch.setattr(databases.Reading, "_raw", record)
     return seen
 
 
@@ -228,11 +228,13 @@ def test_every_connection_gives_the_book_of_the_csv_files(
 
 
 @pytest.mark.parametrize("way", WAYS, indirect=True)
-def test_rows_after_as_of_are_not_read(
+def test_rows_after_the_as_of_of_a_source_file_are_not_read(
     way: dict[str, Any], fetched: dict[str, tuple[list[str], int]], request: pytest.FixtureRequest
 ) -> None:
     # as of 31 May: D4 and D5 are of June, and so are two of the four entries
-    book = load_book(as_of="2025-05-31", **way)
+    source = Path(way["source"])
+    source.write_text(f"as_of = 2025-05-31\n{source.read_text()}")
+    book = load_book(**way)
     assert book.deals["deal_id"].tolist() == ["D1", "D2", "D3"]
     assert (len(book.quarantine), len(book.table("stage_history"))) == (0, 2 + 3)  # D2 and D3 have no entries of theirs
     # SQLite holds dates as text, which is compared with two days to spare: what is of 1 June comes, and is left out
@@ -273,7 +275,8 @@ def test_the_statement_asks_for_columns_reps_and_days(sqlite_file: Path, tmp_pat
     def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
         asked.append((" ".join(statement.split()), parameters))
 
-    load_book(source=source_file(tmp_path), connection=engine, as_of="2025-05-31", reps=["Ann' OR 1=1 --", "Ann"])
+    source = source_file(tmp_path, "as_of = 2025-05-31")
+    load_book(source=source, connection=engine, reps=["Ann' OR 1=1 --", "Ann"])
     sql, parameters = next((s, p) for s, p in asked if s.startswith('SELECT deals."deal_id"') and '"name"' in s)
     assert sql.startswith(
         'SELECT deals."deal_id", deals."rep_id", deals."stage", deals."created_at", deals."closed_at", '

@@ -11,7 +11,10 @@ from salescoach.book import Book
 from salescoach.errors import ColumnError, SourceError, StageError
 from salescoach.sources import load_book
 
-HEAD = '[deals]\n[deals.columns]\ndeal_id = "id"\nstage = "stage"\ncreated_at = "created"\nclosed_at = ["closed", "closed on"]\n'
+HEAD = (
+    '[deals]\n[deals.columns]\ndeal_id = "id"\nstage = "stage"\ncreated_at = "created"\n'
+    'closed_at = ["closed", "closed on"]\n'
+)
 
 
 def book_of(folder: Path, source: str, as_of: str | None = "2025-06-30", **files: str) -> Book:
@@ -64,7 +67,7 @@ def test_a_bad_stage_date_quarantines_its_deal(tmp_path: Path) -> None:
 
 def test_dates_in_a_stage_that_nobody_knows_are_refused_with_its_name(tmp_path: Path) -> None:
     deals = 'id,stage,created,closed,"Date entered ""Séance"""\n1,Quote,2025-01-01,,2025-02-01\n'
-    with pytest.raises(StageError, match="'Séance' in 1 rows"):
+    with pytest.raises(StageError, match="'Séance' in 1 row"):
         book_of(tmp_path, WIDE, deals=deals)
 
 

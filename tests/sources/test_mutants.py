@@ -14,6 +14,7 @@ import pytest
 from salescoach.errors import ColumnError, LawBroken
 from salescoach.sources import parse, text_file
 from salescoach.sources.draft import Draft
+from salescoach.sources.layout import ColumnFormat, TableFormat
 from salescoach.sources.quarantine import Rejects
 
 laws: Any = SimpleNamespace(**run_path(str(Path(__file__).with_name("laws.py"))))
@@ -67,8 +68,13 @@ def drop_rows_without_rep(patch: pytest.MonkeyPatch) -> None:
 
 
 def read_na_as_nothing(patch: pytest.MonkeyPatch) -> None:
-    honest = parse.blank_to_null
-    patch.setattr(parse, "blank_to_null", lambda values, nulls=(): honest(values, (*nulls, "NA", "nan")))
+    honest = TableFormat.for_column
+
+    def for_column(self: TableFormat, column: str) -> ColumnFormat:
+        written = honest(self, column)
+        return written.model_copy(update={"null": (*(written.null or ()), "NA", "nan")})
+
+    patch.setattr(TableFormat, "for_column", for_column)
 
 
 def coerce_dates(patch: pytest.MonkeyPatch) -> None:

@@ -513,7 +513,12 @@ one_cell("epoch_for_nothing", "accounted", CREATED, lambda v: "1970-01-01")
 one_cell("day_after_the_data_end", "accounted", CLOSED, lambda v: "2026-12-31")
 one_cell("closed_before_created", "accounted", CLOSED, lambda v: "2024-12-31")
 one_cell("serial_of_excel_in_one_row", "accounted", CLOSED, serial)
-one_cell("slashes_in_one_row", "accounted", CLOSED, lambda v: "{1}/{2}/{0}".format(*parts(v[:8] + "03")))
+one_cell(
+    "slashes_in_one_row",
+    "accounted",
+    CLOSED,
+    lambda v: "{1}/{2}/{0}".format(*parts(v[:8] + ("04" if "-03-" in v else "03"))),
+)
 one_cell("two_digit_year_in_one_row", "accounted", CLOSED, lambda v: "03-04-25")
 one_cell("month_in_words_in_one_row", "accounted", CLOSED, lambda v: "3 Mar 2025")
 DAYS = (CREATED, CLOSED)

@@ -11,6 +11,7 @@ import pytest
 from salescoach.book import Book
 from salescoach.errors import (
     ColumnError,
+    ControlTotal,
     FileRejected,
     InputError,
     QuarantineError,
@@ -320,3 +321,25 @@ def test_amounts_in_ten_thousands_are_read_where_declared(load: LoadBook) -> Non
 def test_a_negative_amount_is_noted(load: LoadBook) -> None:
     book = load("deal_id,stage,amount,created_at,closed_at\nA,Won,-5,2025-01-01,2025-02-01\n")
     assert "negative-amount" in [n["check"] for n in book.quality["notes"]]
+
+
+# --- control totals --------------------------------------------------------------------------------
+
+TOTALS = (
+    "[deals]\nexpect_rows = 2\nexpect_sum = { amount = 30.5 }\n"
+    '[deals.columns]\ndeal_id = "id"\nstage = "step"\namount = "v"\n'
+)
+
+
+def test_control_totals_that_hold_are_silent(load: LoadBook) -> None:
+    assert len(load("id,step,v\n1,Won,10\n2,Won,20.5\n", source=TOTALS).deals) == 2
+
+
+def test_a_file_cut_at_the_end_of_a_record_breaks_its_control_total(load: LoadBook) -> None:
+    with pytest.raises(ControlTotal, match=r"deals\.csv holds 1 record of deals, and expect_rows says 2"):
+        load("id,step,v\n1,Won,10\n", source=TOTALS)
+
+
+def test_a_file_cut_inside_the_last_amount_breaks_its_control_total(load: LoadBook) -> None:
+    with pytest.raises(ControlTotal, match=r"the amount of all deals add up to 12\.00, and expect_sum says 30\.5"):
+        load("id,step,v\n1,Won,10\n2,Won,2", source=TOTALS)

@@ -1,0 +1,55 @@
+"""What every subcommand has: an example below its help, JSON for pipes, and one check before anything is published."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from salescoach.book import Book
+
+EXAMPLES = {
+    "demo": "salescoach demo --language zh",
+    "init": "salescoach init my-kit\n  salescoach init --from-data export.csv my-kit",
+    "check": "salescoach check exports/ --source maven",
+    "load": "salescoach load exports/ --book my-book",
+    "snapshot": "salescoach snapshot exports/ --store snapshots",
+    "metrics": "salescoach metrics win_rate --book my-book --by team,quarter --period 2026",
+    "report": "salescoach report rep_review --book my-book --rep R01 --period 2026Q3",
+    "batch": "salescoach batch --book my-book --plan weekly --out reports",
+}
+
+
+class Command(click.Command):
+    """A subcommand whose help ends with an example, and with the presets where it takes one."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        formatter.write(f"\nExample:\n  {EXAMPLES[str(self.name)]}\n")
+        if any(option.name == "source" for option in self.params):
+            from salescoach.sources import presets
+
+            formatter.write("\n")
+            formatter.write_text(f"Presets: {', '.join(presets())}.")
+
+
+def print_json(content: object) -> None:
+    click.echo(json.dumps(content, ensure_ascii=False, default=str))
+
+
+def summary(book: Book) -> str:
+    """One line on what was loaded."""
+    rows = ", ".join(f"{len(t):,} {n}" for n, t in book.tables.items())
+    return f"{rows}; {len(book.quarantine):,} rows set aside; as of {book.as_of_on.date()}."
+
+
+def fit_to_publish(book: Book) -> Book:
+    """The book, if its numbers add up. Raises LawBroken (exit code 70), before anything is written.
+
+    The one place where publishing starts: a book that is saved, a report and a batch come through here.
+    """
+    from salescoach.metrics import check_numbers
+
+    check_numbers(book)
+    return book
