@@ -3,7 +3,7 @@
 from salescoach.book.book import OTHER_REP, Book
 from salescoach.book.store import open_book, open_slice, quarantine_as_loaded, save_book, write_folder
 from salescoach.book.tables import EVIDENCE, OUTCOMES, REFERENCES, TABLES, Table
-from salescoach.book.texts import is_in
+from salescoach.book.texts import is_in, places_in
 
 __all__ = [
     "EVIDENCE",
@@ -16,6 +16,7 @@ __all__ = [
     "is_in",
     "open_book",
     "open_slice",
+    "places_in",
     "quarantine_as_loaded",
     "save_book",
     "write_folder",

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
-from typing import TypeVar
 
+import numpy as np
 import pandas as pd
 
+from salescoach.book.texts import places_in
 from salescoach.process import Process
 
-Told = TypeVar("Told", pd.Series, pd.DataFrame)
 INSTANT_OF = {"stage_history": "entered_at", "changes": "at", "leads": "created_at", "activities": "at"}
 OF_THE_PRESENT = ("probability", "forecast_category", "won_reason", "lost_reason", "lost_stage", "stage_raw")
 
@@ -74,9 +74,12 @@ def _deals_at(tables: Mapping[str, pd.DataFrame], process: Process, end: pd.Time
     return _wound_back(then, tables.get("changes"), end)[~(begun > end)]
 
 
-def of_deals(deals: pd.DataFrame, by_id: Told) -> Told:
-    """For each deal, the value or the row that `by_id` holds for it; null where it holds none."""
-    return by_id.reindex(deals["deal_id"]).set_axis(deals.index)
+def of_deals(deals: pd.DataFrame, by_id: pd.Series) -> pd.Series:
+    """For each deal, the value that `by_id` holds for it; null where it holds none."""
+    if by_id.empty:
+        return by_id.reindex(deals["deal_id"]).set_axis(deals.index)
+    places = places_in(deals["deal_id"], by_id.index)
+    return by_id.take(np.maximum(places, 0)).set_axis(deals.index).where(places >= 0)
 
 
 def outcomes_of(pipeline: pd.Series, stage: pd.Series, process: Process) -> pd.Series:

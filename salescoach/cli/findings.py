@@ -96,6 +96,12 @@ class Findings:
         return self.settings.command("load", "--book", "my-book")
 
     @property
+    def history(self) -> str:
+        """How stage history is told here; a preset may name a log that is not among the files."""
+        told = str(self.book.origin["history"])
+        return "current" if told in ("log", "pairs") and "stage_history" not in self.book.origin["columns"] else told
+
+    @property
     def currency(self) -> dict[str, Any]:
         """The currency of amounts that name none, and who says so."""
         own = self.book.tables["deals"]
@@ -132,6 +138,7 @@ class Findings:
             "origin": dict(book.origin),
             "preset": None if preset is None else {"label": preset.label, "carries": preset.carries},
             "because": because(self.source, book),
+            "history": self.history,
             "as_of": book.as_of_on.date().isoformat(),
             "currency": self.currency,
             "timezone": self.timezone,
@@ -201,7 +208,7 @@ def _head(f: Findings) -> Iterator[str]:
             yield from _wrapped(f"because {file} has {', '.join(headers)}", 2)
     if preset is not None and preset.carries:
         yield from _wrapped(f"It carries: {preset.carries}", 2)
-    yield f"  Stage history: {HISTORIES[book.origin['history']]}."
+    yield f"  Stage history: {HISTORIES[f.history]}."
     yield from _wrapped(f"{_currency_line(f.currency)} {_zone_line(f.timezone)}", 2)
 
 
@@ -242,8 +249,7 @@ def _tables(f: Findings) -> Iterator[str]:
             yield from _wrapped(f"own names kept: {', '.join(own)}", 4)
         for ours, told in f.absent.get(name, {}).items():
             yield from _wrapped(f"not there: {ours} ({_few(told['headers'])}), for {told['unlocks']}", 4)
-    logged = book.origin["history"] in ("log", "pairs", "wide", "snapshots")
-    missing = [t for t in TABLES if t not in book.tables or (t == "stage_history" and not logged)]
+    missing = [t for t in TABLES if t not in book.tables or (t == "stage_history" and f.history == "current")]
     wanted = [f"{t} ({TABLES[t].unlocks})" for t in missing if not TABLES[t].unlocks.startswith("nothing yet")]
     if wanted:
         yield from _wrapped(f"Not there: {'; '.join(wanted)}", 0)

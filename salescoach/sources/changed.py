@@ -111,7 +111,8 @@ class Renewal(Reading):
         rows = pd.concat([cached[~cached[key].isin(replaced)], fresh], ignore_index=True)
         unlike = _pairs(rows, key, stamp) ^ _pairs(there, key, stamp)
         if unlike:
-            return f"{len({k for k, _ in unlike}):,} deals came, went or changed with an older `updated_at`", None, ""
+            n = len({k for (k, _), _ in unlike})
+            return f"deals came, went or changed with an older `updated_at` ({n:,})", None, ""
         self.changed = asked.select([key]).where(condition)
         self.replaced = frozenset(v.strip() for v in replaced)
         return "", rows, f"{len(fresh):,} rows changed since {since.tz_convert(self.selection.timezone).date()}"

@@ -18,6 +18,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from salescoach.book import places_in
 from salescoach.book.replay import of_deals
 from salescoach.process import Process
 
@@ -120,7 +121,7 @@ def from_log(log: pd.DataFrame, deals: pd.DataFrame, process: Process) -> pd.Dat
     deals   as in `derive_history`, with _deal, the rank of each
     Entries of one instant are taken in the order of the process, whatever the order of the file. The result has _deal.
     """
-    row = pd.Index(deals["deal_id"]).get_indexer(log["deal_id"])
+    row = places_in(log["deal_id"], deals["deal_id"])
     number = deals["_deal"].to_numpy()[row]
     position = _positions(log["stage"], deals["pipeline"], row, process)
     at = log["entered_at"].astype("int64").to_numpy()
@@ -230,8 +231,8 @@ def _unlogged_last(deals: pd.DataFrame, logged: pd.DataFrame) -> pd.DataFrame:
 
     Where a status closes deals no log of stages has a row for it: then the stamp of the close is an observed one.
     """
-    last = of_deals(deals, last_entries(logged)[["stage", "entered_at"]])
-    last_stage, last_at = last["stage"], last["entered_at"]
+    last = last_entries(logged)
+    last_stage, last_at = of_deals(deals, last["stage"]), of_deals(deals, last["entered_at"])
     lags = last_stage.notna() & (last_stage != deals["stage"])
     at = pd.Series(pd.NaT, deals.index, dtype="datetime64[us, UTC]")
     for column in ("closed_at", "stage_changed_at", "updated_at"):

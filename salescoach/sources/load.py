@@ -410,10 +410,10 @@ def _take_close_from_log(deals: pd.DataFrame, history: pd.DataFrame, zone: str) 
 
     Returns a note of the deals whose close date was put on the end of a month, against the log.
     """
-    last = of_deals(deals, last_entries(history)[["entered_at", "evidence", "stage"]])
+    last = last_entries(history)
     closed = deals["outcome"] != "open"
-    observed = (last["evidence"] == "observed") & (last["stage"] == deals["stage"])
-    logged = last["entered_at"].where(observed & closed)
+    observed = (of_deals(deals, last["evidence"]) == "observed") & (of_deals(deals, last["stage"]) == deals["stage"])
+    logged = of_deals(deals, last["entered_at"]).where(observed & closed)
     given = deals["closed_at"] if "closed_at" in deals else pd.Series(pd.NaT, deals.index, dtype="datetime64[us, UTC]")
     deals["closed_at"] = logged.where(logged.notna(), given).where(closed)
     given_on, logged_on = _local(given, zone), _local(logged, zone)

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from salescoach.errors import FileRejected
 from salescoach.sources.records import Records
@@ -25,16 +26,21 @@ def read_parquet(name: str, content: bytes, partitions: Mapping[str, str] | None
 
     try:
         table = pq.ParquetFile(io.BytesIO(content)).read()
-        columns: list[Sequence[str]] = [column_texts(table.column(i)) for i in range(table.num_columns)]
+        columns: list[Sequence[str] | pd.Series[str]] = [
+            column_texts(table.column(i)) for i in range(table.num_columns)
+        ]
         header = [str(n) for n in table.column_names]
     except UnicodeDecodeError as error:
         raise FileRejected(f"{name} is a damaged Parquet file (its texts are no UTF-8). Write it again.") from error
     except (pa.ArrowException, OSError) as error:
         raise FileRejected(f"{name} is a damaged Parquet file ({error}). Write it again.") from error
     rows = range(table.num_rows)
-    filled = [i for i in rows if any(c[i] for c in columns)]
+    blank = np.ones(table.num_rows, dtype=bool)
+    for column in columns:
+        blank &= (pd.Series(column, dtype="str") == "").to_numpy()
+    filled = np.flatnonzero(~blank).tolist()
     if len(filled) < len(rows):
-        columns = [[c[i] for i in filled] for c in columns]
+        columns = [pd.Series(c, dtype="str").take(filled).reset_index(drop=True) for c in columns]
     for key, value in (partitions or {}).items():
         if key not in header:
             header.append(key)
@@ -53,7 +59,7 @@ def parquet_header(name: str, content: bytes, partitions: Mapping[str, str] | No
     return [*header, *(k for k in partitions or {} if k not in header)]
 
 
-def column_texts(column: Any) -> list[str]:
+def column_texts(column: Any) -> Sequence[str] | pd.Series[str]:
     """A column of an Arrow table as text: decimals digit by digit, stamps with their zone, null as ""."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -62,7 +68,8 @@ def column_texts(column: Any) -> list[str]:
     if pa.types.is_dictionary(kind):
         column, kind = column.cast(kind.value_type), kind.value_type
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        return ["" if v is None else v for v in column.to_pylist()]
+        texts: pd.Series[str] = pc.fill_null(column, "").to_pandas()
+        return texts
     if pa.types.is_float32(kind) or pa.types.is_float16(kind):  # 0.1 as it was written, not 0.10000000149011612
         return [value_text(None if v is None else float(str(np.float32(v)))) for v in column.to_pylist()]
     if pa.types.is_temporal(kind) or pa.types.is_decimal(kind):

@@ -29,7 +29,7 @@ OPEN_WORDS = re.compile(r"\b(open|active|in progress|running|pending)\b|进行|�
 DATE_LIKE = r"\d{1,4}[-/.年]\d{1,2}|\d{5}|\d{1,2}[ -][A-Za-z]{3}|[A-Za-z]{3,} \d{1,2}"
 NUMBER_LIKE = r"[^\d]{0,5}\d[\d,. ]*\s?(%|％|万|亿|元|[A-Za-z]{3}|[€£$])*"
 IN_BRACKETS = r"\s*[(\[（].*?[)\]）]"
-# words by which people call a column, tried where no preset spells it so; the first that fits counts
+# words by which people call a column, tried where no preset spells it so; the first that holds such values counts
 WORDS = {
     "deal_id": r"\b(id|ref|reference|number|no)\b|编号|单号",
     "stage": r"\b(stage|phase|step)\b|阶段|环节",
@@ -124,14 +124,19 @@ def _lines_above(place: Place) -> int:
     """How many lines stand above the header: it is the line with the most headers that some preset knows."""
     everything = {s for t in TABLES for spelled in _spellings(t).values() for s in spelled}
 
-    def known(skip: int) -> int:
+    def known(skip: int) -> tuple[int, int]:
         try:
-            return sum(fold_header(h) in everything for h in read_header(place, skip))
+            header = read_header(place, skip)
         except InputError:
-            return 0
+            return 0, 0
+        return sum(fold_header(h) in everything for h in header), len(header)
 
-    first = known(0)
-    return 0 if first > 1 else max(range(SKIPPED), key=lambda skip: (known(skip), -skip))
+    first, width = known(0)
+    if first > 1:
+        return 0
+    below = {skip: hits for skip in range(1, SKIPPED) for hits, wide in [known(skip)] if wide >= width}
+    best = max(below, key=lambda skip: below[skip], default=0)
+    return best if below.get(best, 0) > max(first, 1) else 0
 
 
 def _title_says(place: Place, table: str) -> bool:
@@ -184,8 +189,8 @@ def _alike(table: str, header: str) -> dict[str, tuple[int, int]]:
         near = exact if exact in votes else plain if plain in votes else _nearest(plain, votes)
         if near is not None:
             found[ours] = (EXACT if near == exact else LIKE, votes[near])
-    said = next((o for o, words in WORDS.items() if o in TABLES[table].readable and re.search(words, plain)), None)
-    return found or ({said: (BY_WORD, 0)} if said is not None else {})
+    said = [o for o, words in WORDS.items() if o in TABLES[table].readable and re.search(words, plain)]
+    return found or {ours: (BY_WORD, -place) for place, ours in enumerate(said)}
 
 
 def _is_status(text: pd.Series) -> bool:

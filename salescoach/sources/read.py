@@ -19,7 +19,7 @@ from salescoach.errors import FileRejected
 from salescoach.sources.parquet import parquet_header, read_parquet
 from salescoach.sources.place import PARQUET, Place, name_of, partitions, read_bytes
 from salescoach.sources.quarantine import Rejects
-from salescoach.sources.records import Records
+from salescoach.sources.records import Records, Texts
 from salescoach.sources.text_file import HINTS, decode, first_record, read_text
 from salescoach.sources.workbook import first_row, read_workbook
 
@@ -99,7 +99,7 @@ def raw_table(records: Records, rejects: Rejects, used: str, text: str = "", ski
     name = rejects.file
     header = tidy_header(name, records.header, records.columns)
     frame = pd.DataFrame(
-        {h: pd.array(values, dtype="str") for h, values in zip(header, records.columns, strict=True) if h}
+        {h: pd.Series(values, dtype="str") for h, values in zip(header, records.columns, strict=True) if h}
     )
     lines, numbers = np.asarray(records.lines, dtype=np.int64), np.asarray(records.numbers, dtype=np.int64)
     keep = _without_footer(frame, numbers, lines, rejects, skip_footer)
@@ -167,7 +167,7 @@ def _check_is_what_it_says(name: str, suffix: str, content: bytes) -> None:
         )
 
 
-def tidy_header(name: str, header: Sequence[str], columns: Sequence[Sequence[str]]) -> list[str]:
+def tidy_header(name: str, header: Sequence[str], columns: Sequence[Texts]) -> list[str]:
     """Header names normalised; "" for an unnamed column that holds nothing, which is left out."""
     names = [_tidy(h) for h in header]
     if len(names) > MAX_COLUMNS:

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Texts: TypeAlias = "Sequence[str] | pd.Series[str]"
 
 
 @dataclass
@@ -14,7 +20,7 @@ class Records:
     """
 
     header: list[str]
-    columns: list[Sequence[str]]
+    columns: Sequence[Texts]
     lines: list[int]
     blank: int
     numbers: Sequence[int] = ()
@@ -26,7 +32,7 @@ class Records:
     def from_rows(
         cls, header: list[str], rows: list[list[str]], lines: list[int], blank: int, numbers: Sequence[int] = ()
     ) -> Records:
-        columns: list[Sequence[str]] = list(zip(*rows, strict=True)) if rows else [() for _ in header]
+        columns: Sequence[Texts] = list(zip(*rows, strict=True)) if rows else [() for _ in header]
         return cls(header, columns, lines, blank, numbers)
 
 

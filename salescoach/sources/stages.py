@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from salescoach.book.replay import of_deals
 from salescoach.errors import SourceError, StageError, counted, suggestion
 from salescoach.process import Process, fold_name
 from salescoach.sources.draft import Draft
@@ -36,7 +37,7 @@ def resolve_log_stages(drafts: Mapping[str, Draft], source: Source, process: Pro
         return pd.DataFrame(columns=UNKNOWN, dtype="str")
     deals, log = drafts["deals"], drafts["stage_history"]
     known = deals.table[deals.alive].drop_duplicates("deal_id").set_index("deal_id")["pipeline"]
-    pipeline = log.table["deal_id"].map(known)
+    pipeline = of_deals(log.table, known)
     log.reject(pipeline.isna(), "deal_id", "unknown-deal", "no used deal has this id: it is missing or quarantined")
     at = log.table["entered_at"].dt.tz_convert(process.calendar.timezone)
     mapped = _mapped_names(source, process)

@@ -243,7 +243,7 @@ def test_check_names_place_value_and_reason_and_writes_nothing(tmp_path):
     file.write_text("deal_id,stage,created_at\n" + rows, encoding="utf-8")
     done = run("check", file, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "deals.csv, line 102: bad-date: created_at = '2026-02-30'" in done.stdout
+    assert "1 bad-date: deals.csv, line 102: created_at = '2026-02-30'" in done.stdout
     assert [p.name for p in tmp_path.iterdir()] == ["deals.csv"]
 
 

@@ -97,7 +97,9 @@ def broken_laws(rows: list[Row], book: Book) -> list[str]:
 
 
 def _meant(row: Row) -> tuple[str, str, int | None]:
-    return row[1].strip(), row[3], cents(row[4])
+    """Owner, day and amount of a row; an amount of nought on a lost deal means that none was entered."""
+    minor = cents(row[4])
+    return row[1].strip(), row[3], None if row[2] == "Lost" and minor == 0 else minor
 
 
 def _fields(row: Row) -> list[str]:
