@@ -42,9 +42,20 @@ def check(files: tuple[str, ...], reps: tuple[str, ...], as_json: bool, **settin
 @load_options
 @reps_option
 @click.option("--book", "folder", required=True, metavar="DIR", help="Where the book goes.")
+@click.option(
+    "--cache",
+    metavar="DIR",
+    default=None,
+    help="Keep what was read of a database there; the next load asks only for deals that changed since.",
+)
 @json_option
 def load(
-    files: tuple[str, ...], reps: tuple[str, ...], folder: str, as_json: bool, **settings: Unpack[LoadSettings]
+    files: tuple[str, ...],
+    reps: tuple[str, ...],
+    folder: str,
+    cache: str | None,
+    as_json: bool,
+    **settings: Unpack[LoadSettings],
 ) -> None:
     """Build a book from CSV, Excel or Parquet files, or from a database. Says what changed since the book before."""
     from salescoach.book import save_book
@@ -52,7 +63,7 @@ def load(
     from salescoach.sources import check_tolerance, since
 
     given = as_given(files, settings, reps)
-    book = fit_to_publish(read_book(given, settings))
+    book = fit_to_publish(read_book(given, settings, cache))
     before = earlier_book(folder)
     unchanged = before is not None and says_the_same(before, book)
     if before is not None and not unchanged:
@@ -119,12 +130,12 @@ def as_given(files: tuple[str, ...], settings: LoadSettings, reps: tuple[str, ..
     return Settings(files, dict(settings), reps)
 
 
-def read_book(given: Settings, settings: LoadSettings) -> Book:
+def read_book(given: Settings, settings: LoadSettings, cache: str | None = None) -> Book:
     """The book of the files; where they are refused for want of a mapping, the message names the way out."""
     from salescoach.sources import load_book
 
     with way_out(given):
-        return load_book(given.files, reps=given.reps, **settings)
+        return load_book(given.files, reps=given.reps, cache=cache, **settings)
 
 
 @contextmanager

@@ -5,14 +5,14 @@ from __future__ import annotations
 import decimal
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from salescoach.errors import FileRejected
-from salescoach.sources.records import Records
+from salescoach.sources.records import Records, Texts
 from salescoach.sources.workbook import cell_text
 
 
@@ -26,12 +26,8 @@ def read_parquet(name: str, content: bytes, partitions: Mapping[str, str] | None
 
     try:
         table = pq.ParquetFile(io.BytesIO(content)).read()
-        columns: list[Sequence[str] | pd.Series[str]] = [
-            column_texts(table.column(i)) for i in range(table.num_columns)
-        ]
+        columns: list[Texts] = [column_texts(table.column(i)) for i in range(table.num_columns)]
         header = [str(n) for n in table.column_names]
-    except UnicodeDecodeError as error:
-        raise FileRejected(f"{name} is a damaged Parquet file (its texts are no UTF-8). Write it again.") from error
     except (pa.ArrowException, OSError) as error:
         raise FileRejected(f"{name} is a damaged Parquet file ({error}). Write it again.") from error
     rows = range(table.num_rows)
@@ -59,7 +55,7 @@ def parquet_header(name: str, content: bytes, partitions: Mapping[str, str] | No
     return [*header, *(k for k in partitions or {} if k not in header)]
 
 
-def column_texts(column: Any) -> Sequence[str] | pd.Series[str]:
+def column_texts(column: Any) -> Texts:
     """A column of an Arrow table as text: decimals digit by digit, stamps with their zone, null as ""."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -68,6 +64,7 @@ def column_texts(column: Any) -> Sequence[str] | pd.Series[str]:
     if pa.types.is_dictionary(kind):
         column, kind = column.cast(kind.value_type), kind.value_type
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        column.validate(full=True)  # that it is UTF-8
         texts: pd.Series[str] = pc.fill_null(column, "").to_pandas()
         return texts
     if pa.types.is_float32(kind) or pa.types.is_float16(kind):  # 0.1 as it was written, not 0.10000000149011612

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 
 import pandas as pd
 import pytest
@@ -256,3 +258,25 @@ def test_report_writes_one_page(tmp_path):
     done = run("report", "funnel", "--book", "demo", "--language", "zh", "--period", "2026", "--out", tmp_path)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "funnel.html").read_text(encoding="utf-8").count("<img") == 3
+
+
+def test_a_cache_is_for_databases(tmp_path):
+    (tmp_path / "deals.csv").write_text("deal_id,stage,created_at\nA,Won,2025-01-01\n")
+    done = run("load", str(tmp_path / "deals.csv"), "--book", str(tmp_path / "book"), "--cache", str(tmp_path / "c"))
+    assert done.returncode == 2
+    assert "cache" in done.stderr
+
+
+def test_a_database_is_loaded_from_its_source_file_and_again_from_the_cache(tmp_path):
+    with closing(sqlite3.connect(tmp_path / "crm.db")) as database, database:
+        database.execute("CREATE TABLE deals (id TEXT, step TEXT, made TEXT, touched TEXT)")
+        database.execute("INSERT INTO deals VALUES ('A', 'Quote', '2025-01-01', '2025-01-05 10:00:00')")
+    (tmp_path / "crm.toml").write_text(
+        'connection = { url = "sqlite:///crm.db" }\n[deals]\nfrom = "deals"\n[deals.columns]\n'
+        'deal_id = "id"\nstage = "step"\ncreated_at = "made"\nupdated_at = "touched"\n'
+    )
+    options = ["--source", str(tmp_path / "crm.toml"), "--book", str(tmp_path / "book"), "--cache", str(tmp_path / "c")]
+    assert run("load", *options).returncode == 0
+    again = run("load", *options)
+    assert again.returncode == 0
+    assert "Nothing changed" in again.stdout
