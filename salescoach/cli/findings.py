@@ -207,7 +207,7 @@ def _head(f: Findings) -> Iterator[str]:
         if headers:
             yield from _wrapped(f"because {file} has {', '.join(headers)}", 2)
     if preset is not None and preset.carries:
-        yield from _wrapped(f"It carries: {preset.carries}", 2)
+        yield from _wrapped(f"About this layout: {preset.carries}", 2)
     yield f"  Stage history: {HISTORIES[f.history]}."
     yield from _wrapped(f"{_currency_line(f.currency)} {_zone_line(f.timezone)}", 2)
 
