@@ -391,19 +391,21 @@ class Report:
     def input_summary(self) -> Block:
         """Rows read, used and set aside per table."""
         say = self.say
+        counts = sorted(self.book.quality["rows"].items())
         rows = [
             [name, n.get("read", n["used"]), n["used"], n.get("quarantined", 0), n.get("blank", 0)]
-            for name, n in sorted(self.book.quality["rows"].items())
+            for name, n in counts
         ]
         labels = [say("Table"), say("Rows read"), say("Used"), say("Set aside"), say("Blank")]
-        return text_table(
-            say,
-            say("Every row is used or set aside"),
-            labels,
-            rows,
-            range(1, 5),
-            [say("Rows read = used + set aside + blank: checked at each load, as is the money.")],
-        )
+        note = say("Rows read = used + set aside + blank: checked at each load, as is the money.")
+        if any(n.get("other", 0) for _, n in counts):
+            rows = [[*row, n.get("other", 0)] for row, (_, n) in zip(rows, counts, strict=True)]
+            labels.append(say("Elsewhere"))
+            note = say(
+                "Rows read = used + set aside + blank + elsewhere (of another table, or an earlier day of the same "
+                "deal): checked at each load, as is the money."
+            )
+        return text_table(say, say("Every row is used or set aside"), labels, rows, range(1, len(labels)), [note])
 
     def set_aside(self, most: int = LISTED) -> Block:
         """The rows that could not be used: reason, how many, and one example each."""

@@ -29,7 +29,7 @@ def test_the_screen_says_what_was_detected_and_why(salescoach, report):
     lines = salescoach("check", report).out.splitlines()
     assert lines[0] == "Salesforce report (salesforce_report), detected from the headers; as of 2025-05-01."
     assert lines[1] == "  because report.csv has Opportunity Name, Stage, Opportunity Owner"
-    assert lines[2].startswith("  About this layout: Without an Opportunity History report beside it, only the present stage")
+    assert lines[2].startswith("  About this layout: Without an Opportunity History report beside it, only")
     assert "  Stage history: none; only where each deal stands now, and its dates." in lines
 
 

@@ -20,6 +20,7 @@ from salescoach.metrics.peers import peer_table
 from salescoach.reports import Report, open_report
 from salescoach.reports.blocks import Block
 from salescoach.reports.report import KEY_FIGURES, find_book
+from salescoach.sources import load_book
 from salescoach.wording import catalogue
 
 MakeBook = Callable[..., Book]
@@ -527,3 +528,13 @@ def test_a_report_changes_nothing_in_the_book(make_book: MakeBook) -> None:
     list(pieces(open_report(book, rep="R1")))
     for name, table in book.tables.items():
         pd.testing.assert_frame_equal(table, before[name])
+
+
+def test_rows_that_are_told_by_later_snapshots_stand_in_a_column_of_their_own(tmp_path: Path) -> None:
+    (tmp_path / "deals.csv").write_text(
+        "deal_id,stage,created_at,snapshot_at\nA,Quote,2025-01-01,2025-01-05\nA,Contract,2025-01-01,2025-01-06\n"
+    )
+    book = save_book(load_book(tmp_path / "deals.csv"), tmp_path / "book")
+    piece = open_report(str(book)).input_summary()
+    assert cells(piece) == [["deals", "2", "1", "0", "0", "1"]]
+    assert "Elsewhere" in piece.html
