@@ -34,7 +34,7 @@ class Book:
     currency    the currency sums are printed in where the deals name none
     origin      where the data came from: preset, files and their hashes
     quality     what the load found: counts of rows, repairs, notes
-    quarantine  one row per rejected row: table, file, line, column, value, reason, hint, raw
+    quarantine  one row per rejected row: table, file, record, line, column, value, reason, hint, rep_id, raw, sha256
     precision   "table.column" -> "day" where the source has no time of day
     peers       aggregated tables about others, only in a rep's slice of a run
     """

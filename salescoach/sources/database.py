@@ -338,14 +338,11 @@ class _Plain(_Engine):
         return cursor
 
 
-class _Adbc(_Engine):
-    """A connection of the Arrow database standard, which hands over whole columns."""
+class _Arrow(_Engine):
+    """A connection that hands over whole columns as an Arrow table."""
 
-    def __init__(self, connection: Any, close: bool = False) -> None:
+    def __init__(self, connection: Any, close: bool) -> None:
         self.connection, self._closes = connection, close
-        vendor = str(connection.adbc_get_info().get("vendor_name", "")).casefold()
-        known = next((d for d in ("postgresql", "sqlite", "mysql", "mssql") if d in vendor), "")
-        self.dialect = _dialect(known, "numeric_dollar" if known == "postgresql" else "qmark")
 
     def header(self, statement: Any) -> list[str]:
         return [str(n) for n in self._table(statement).column_names]
@@ -353,6 +350,23 @@ class _Adbc(_Engine):
     def columns(self, statement: Any) -> list[Sequence[Any]]:
         table = self._table(statement)
         return [table.column(i) for i in range(table.num_columns)]
+
+    @abstractmethod
+    def _table(self, statement: Any) -> Any: ...
+
+    def close(self) -> None:
+        if self._closes:
+            self.connection.close()
+
+
+class _Adbc(_Arrow):
+    """A connection of the Arrow database standard, which hands over whole columns."""
+
+    def __init__(self, connection: Any, close: bool = False) -> None:
+        super().__init__(connection, close)
+        vendor = str(connection.adbc_get_info().get("vendor_name", "")).casefold()
+        known = next((d for d in ("postgresql", "sqlite", "mysql", "mssql") if d in vendor), "")
+        self.dialect = _dialect(known, "numeric_dollar" if known == "postgresql" else "qmark")
 
     def _table(self, statement: Any) -> Any:
         sql, values = self.compiled(statement)
@@ -360,30 +374,15 @@ class _Adbc(_Engine):
             cursor.execute(sql, parameters=tuple(values) if values else None)
             return cursor.fetch_arrow_table()
 
-    def close(self) -> None:
-        if self._closes:
-            self.connection.close()
 
-
-class _Duck(_Engine):
+class _Duck(_Arrow):
     def __init__(self, connection: Any, close: bool = False) -> None:
-        self.connection, self._closes = connection, close
+        super().__init__(connection, close)
         self.dialect = _dialect("", "qmark")
-
-    def header(self, statement: Any) -> list[str]:
-        return [str(n) for n in self._table(statement).column_names]
-
-    def columns(self, statement: Any) -> list[Sequence[Any]]:
-        table = self._table(statement)
-        return [table.column(i) for i in range(table.num_columns)]
 
     def _table(self, statement: Any) -> Any:
         sql, values = self.compiled(statement)
         return self.connection.sql(sql, params=list(values)).to_arrow_table()
-
-    def close(self) -> None:
-        if self._closes:
-            self.connection.close()
 
 
 def _connect(address: _Address) -> _Engine:

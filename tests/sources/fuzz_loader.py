@@ -4,7 +4,8 @@
     python tests/sources/fuzz_loader.py --atheris -runs=100000 # guided by coverage, where atheris is installed
     python tests/sources/fuzz_loader.py --seed 17              # one run again
 
-A run that fails is printed with its seed, and its file is kept under /tmp/fuzz_loader.
+A run that fails is printed with its seed, and its file is kept in the folder fuzz_loader of the
+system's temporary folder.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from tempfile import TemporaryDirectory, mkdtemp
+from tempfile import TemporaryDirectory, gettempdir, mkdtemp
 
 import laws
 import openpyxl
@@ -30,7 +31,7 @@ from salescoach.errors import LawBroken, SalescoachError
 from salescoach.sources import load_book
 
 SECONDS = 30.0
-KEPT = Path("/tmp/fuzz_loader")
+KEPT = Path(gettempdir()) / "fuzz_loader"
 SCRAPS = [
     *(c.encode() for c in ",;\t\"='\\()-%$¥万，<{["),
     *(

@@ -333,7 +333,7 @@ def test_local_paths_need_no_library(exports: Path, five: Book, monkeypatch: pyt
     [
         ("deals.csv", Path("deals.csv")),
         ("C:/exports/deals.csv", Path("C:/exports/deals.csv")),
-        ("file:///tmp/my%20deals.csv", Path("/tmp/my deals.csv")),
+        ("file:///data/my%20deals.csv", Path("/data/my deals.csv")),
         ("s3:/bucket/deals.csv", Remote("s3://bucket/deals.csv")),
     ],
 )
