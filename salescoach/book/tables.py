@@ -153,6 +153,7 @@ REPS = Table(
         "end_on": "date",
         "valid_from": "date",
         "valid_to": "date",
+        "ramp_days": "number",
     },
     mandatory=("rep_id",),
     key=("rep_id", "valid_from"),
@@ -203,8 +204,85 @@ PRODUCTS = Table(
     sort=("product",),
 )
 
+QUOTES = Table(
+    "quotes",
+    {
+        "quote_id": "id",
+        "deal_id": "id",
+        "at": "instant",
+        "rep_id": "id",
+        "amount": "money",
+        "currency": "text",
+        "status": "text",
+    },
+    mandatory=("deal_id", "at"),
+    key=("quote_id",),
+    unlocks="missed quotes",
+    sort=("deal_id", "at", "quote_id"),
+)
+
+REVENUE = Table(
+    "revenue",
+    {
+        "revenue_id": "id",
+        "account_id": "id",
+        "booked_on": "date",
+        "amount": "money",
+        "margin": "money",
+        "currency": "text",
+        "deal_id": "id",
+    },
+    mandatory=("account_id", "booked_on", "amount"),
+    key=("revenue_id",),
+    unlocks="customer value from what was invoiced",
+    sort=("account_id", "booked_on", "revenue_id"),
+)
+
+SPLITS = Table(
+    "splits",
+    {"deal_id": "id", "rep_id": "id", "share": "share", "split_type": "text"},
+    mandatory=("deal_id", "rep_id", "share"),
+    key=("deal_id", "rep_id", "split_type"),
+    unlocks="credit shared between reps",
+    sort=("deal_id", "rep_id"),
+)
+
+RATES = Table(
+    "rates",
+    {"currency": "text", "start_on": "date", "rate": "number", "base_currency": "text"},
+    mandatory=("currency", "start_on", "rate"),
+    key=("currency", "base_currency", "start_on"),
+    unlocks="sums over several currencies",
+    sort=("currency", "start_on"),
+)
+
+LEAVE = Table(
+    "leave",
+    {"rep_id": "id", "start_on": "date", "end_on": "date", "reason": "text"},
+    mandatory=("rep_id", "start_on", "end_on"),
+    key=("rep_id", "start_on"),
+    unlocks="targets without the days on leave",
+    sort=("rep_id", "start_on"),
+)
+
 TABLES: dict[str, Table] = {
-    t.name: t for t in (DEALS, STAGE_HISTORY, CHANGES, LEADS, ACTIVITIES, REPS, TARGETS, ACCOUNTS, PRODUCTS)
+    t.name: t
+    for t in (
+        DEALS,
+        STAGE_HISTORY,
+        CHANGES,
+        LEADS,
+        ACTIVITIES,
+        REPS,
+        TARGETS,
+        ACCOUNTS,
+        PRODUCTS,
+        QUOTES,
+        REVENUE,
+        SPLITS,
+        RATES,
+        LEAVE,
+    )
 }
 
 OUTCOMES = ("open", "won", "lost", "void")

@@ -22,6 +22,7 @@ class Metric:
 
     name        identifier, from the command line to the chart
     title       what it is called
+    why         the question of the sales floor that it answers
     definition  formula in words: what is counted over what
     basis       the date by which a unit belongs to a period
     interval    what kind of interval `low` and `high` are
@@ -44,6 +45,7 @@ class Metric:
     by: tuple[str, ...]
     compute: Compute
     rows: Compute
+    why: str = ""
 
     def missing(self, book: Book) -> Unavailable | None:
         """Why the book cannot answer, or None."""
@@ -126,13 +128,14 @@ def metric(
     rows: Compute,
     by: Sequence[str] = (),
     caveat: str = "",
+    why: str = "",
 ) -> Callable[[Compute], Compute]:
     """Register a function (book, by, period) -> table as a metric under its own name."""
 
     def register(compute: Compute) -> Compute:
         name = compute.__name__
         METRICS[name] = Metric(
-            name, title, definition, basis, interval, caveat, unit, tuple(needs), tuple(by), compute, rows
+            name, title, definition, basis, interval, caveat, unit, tuple(needs), tuple(by), compute, rows, why
         )
         return compute
 
