@@ -16,11 +16,15 @@ from salescoach.reports.stories import read_story
 from salescoach.wording import words
 
 CELL_DEADLINE = 300
+OWN = "from salescoach.metrics import load_own\n\nload_own({!r});"
 
 
 @dataclass(frozen=True)
 class Task:
-    """What a worker needs for one report: nothing but its slice of the book, the notebook, and where the page goes."""
+    """What a worker needs for one report: nothing but its slice of the book, the notebook, and where the page goes.
+
+    own   the Python file with metrics of the company's own, where there is one
+    """
 
     file: str
     notebook: str
@@ -29,6 +33,7 @@ class Task:
     book: str
     parameters: dict[str, Any]
     target: str
+    own: str = ""
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,7 @@ def execute(task: Task) -> Any:
     story.check_parameters(parameters)
     with tempfile.TemporaryDirectory(prefix="salescoach-") as folder:
         notebook = papermill.execute_notebook(
-            story.read(words(task.language)),
+            story.read(words(task.language), first=OWN.format(task.own) if task.own else ""),
             str(Path(folder) / "out.ipynb"),
             parameters=parameters,
             kernel_name="python3",

@@ -62,6 +62,7 @@ def run_batch(
     workers: int | None = None,
     progress: Progress | None = None,
     executor: Executor | None = None,
+    own: str | Path | None = None,
 ) -> Run:
     """Make every report of a plan and publish them as OUT/current.
 
@@ -69,6 +70,7 @@ def run_batch(
     workers    processes at a time (default: one per core)
     progress   called after each report: (outcome, finished, all)
     executor   any concurrent.futures.Executor instead of local processes
+    own        a Python file with metrics of one's own, which every notebook loads first
 
     One report that fails does not stop the others. A run that is stopped (Ctrl-C) ends its workers and leaves
     nothing behind: OUT/current and OUT/runs are what they were. Raises UsageError, before anything runs, where the
@@ -85,7 +87,7 @@ def run_batch(
         _write_json(folder / "plan.json", {"plan": plan.model_dump(), "jobs": [j.to_dict() for j in jobs]})
         _write_peers(folder, peers)
         with tempfile.TemporaryDirectory(prefix="salescoach-slices-") as private:
-            tasks = [_task(job, _slice(book, job, peers, Path(private)), folder) for job in jobs]
+            tasks = [_task(job, _slice(book, job, peers, Path(private)), folder, own) for job in jobs]
             outcomes = _execute(tasks, workers, progress, executor)
         missing = gaps(jobs, plan)
         _write_json(folder / MANIFEST, {**manifest(book, jobs, outcomes), "gaps": missing})
@@ -102,14 +104,18 @@ def run_report(
     team: str | None = None,
     period: str | None = None,
     language: str = "en",
+    own: str | Path | None = None,
 ) -> tuple[Path, Outcome]:
-    """Make one report as a file in `out`. Returns its path and how it went."""
+    """Make one report as a file in `out`, with metrics of one's own from the file `own`. Returns its path and how it
+    went.
+    """
     job = one_report(book, notebook, rep, team, period, language)
     out = _writable(Path(out))
     peers = {job.period: peer_table(book, parse_period(job.period, book.process, book.as_of_on.date()))}
     with tempfile.TemporaryDirectory(prefix="salescoach-slices-") as private:
         name = job.notebook if job.per == "company" else f"{job.slug}-{job.notebook}"
-        task = replace(_task(job, _slice(book, job, peers, Path(private)), out), target=str(out / f"{name}.html"))
+        task = _task(job, _slice(book, job, peers, Path(private)), out, own)
+        task = replace(task, target=str(out / f"{name}.html"))
         [outcome] = _execute([task], workers=1, progress=None, executor=None)
     return Path(task.target), outcome
 
@@ -128,9 +134,10 @@ def _slice(book: Book, job: Job, peers: dict[str, Any], private: Path) -> Path:
     return place
 
 
-def _task(job: Job, book: Path, folder: Path) -> Task:
+def _task(job: Job, book: Path, folder: Path, own: str | Path | None) -> Task:
     title = " · ".join(t for t in (job.name, words(job.language)(job.question), job.period) if t)
-    return Task(job.file, job.path, title, job.language, str(book), job.parameters, str(folder / job.file))
+    file = "" if own is None else str(Path(own).resolve())
+    return Task(job.file, job.path, title, job.language, str(book), job.parameters, str(folder / job.file), file)
 
 
 def _write_peers(folder: Path, peers: dict[str, Any]) -> None:

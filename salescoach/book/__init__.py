@@ -1,6 +1,7 @@
 """The deal book: frozen tables, as-of, provenance, slices and storage."""
 
 from salescoach.book.book import OTHER_REP, Book
+from salescoach.book.convert import in_currency
 from salescoach.book.store import open_book, open_slice, quarantine_as_loaded, save_book, write_folder
 from salescoach.book.tables import EVIDENCE, OUTCOMES, REFERENCES, TABLES, Table
 from salescoach.book.texts import is_in, places_in
@@ -13,6 +14,7 @@ __all__ = [
     "TABLES",
     "Book",
     "Table",
+    "in_currency",
     "is_in",
     "open_book",
     "open_slice",

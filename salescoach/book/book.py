@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from salescoach.book.privacy import OTHER_REP, hide_colleagues, own_quarantine
+from salescoach.book.privacy import hide_colleagues, own_quarantine
 from salescoach.book.replay import replay
+from salescoach.book.splits import OTHER_REP, in_slice
 from salescoach.book.tables import TABLES
-from salescoach.book.texts import is_in
+from salescoach.book.texts import Codes, arrow, is_in, places_of_runs
 from salescoach.errors import Unavailable, UsageError, listed, suggestion
 from salescoach.process import Process, parse_day, process_to_dict
 
-__all__ = ["OTHER_REP", "Book", "in_order"]
+__all__ = ["OTHER_REP", "Book", "in_order", "order_of"]
+
+LOG = "stage_history"
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,10 @@ class Book:
     peers: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        ordered = {name: in_order(frame, name) for name, frame in self.tables.items()}
+        ordered = {name: in_order(frame, name) for name, frame in self.tables.items() if name != LOG}
+        if LOG in self.tables:
+            ordered[LOG], rows = in_deal_order(self.tables[LOG], ordered["deals"])
+            object.__setattr__(self, "_rows_of_deals", rows)
         object.__setattr__(self, "tables", MappingProxyType(ordered))
 
     # --- tables -------------------------------------------------------------------------------
@@ -60,6 +67,12 @@ class Book:
         if name not in self.tables:
             raise Unavailable(f"the book has no table `{name}`")
         return self.tables[name].copy(deep=False)
+
+    @property
+    def rows_of_deals(self) -> Codes:
+        """For each row of the stage history, the row of its deal in `deals`; -1 where there is none."""
+        rows: Codes = getattr(self, "_rows_of_deals", np.empty(0, dtype=np.int64))
+        return rows
 
     def has(self, table: str, *columns: str) -> bool:
         """Whether the table is there and each of the columns holds at least one value."""
@@ -101,10 +114,12 @@ class Book:
             known = self.tables["reps"].reindex(columns=columns).drop_duplicates("rep_id", keep="last")
         else:
             known = pd.DataFrame({c: pd.Series(dtype="str") for c in columns})
-        owners = [t["rep_id"] for n, t in self.tables.items() if n in ("deals", "leads") and "rep_id" in t]
+        owners = [t["rep_id"] for n, t in self.tables.items() if n in ("deals", "leads", "splits") and "rep_id" in t]
         seen = pd.concat(owners).dropna().drop_duplicates() if owners else pd.Series(dtype="str")
-        extra = pd.DataFrame({"rep_id": seen[~seen.isin(known["rep_id"])]}).sort_values("rep_id")
+        extra = pd.DataFrame({"rep_id": seen[~seen.isin([*known["rep_id"], OTHER_REP])]}).sort_values("rep_id")
         people = pd.concat([known, extra], ignore_index=True)
+        texts = ["name", "team", "manager", "role"]
+        people[texts] = people[texts].astype("str")  # a column that `reps` lacks holds blank texts, not numbers
         name = people["name"].fillna(people["rep_id"])
         shared = name.duplicated(keep=False) & (name != people["rep_id"])
         people["rep"] = name.where(~shared, name + " (" + people["rep_id"] + ")")
@@ -140,7 +155,8 @@ class Book:
     def for_rep(self, rep: str) -> Book:
         """What one rep owns, and nothing that names a colleague.
 
-        Deals by current owner, with their history; leads, activities and targets of the rep.
+        Deals by current owner, with their history, quotes and shares; leads, activities, targets and leave of the rep;
+        revenue of the accounts of these deals. Of a colleague's deal only the rep's own share, as `splits` tells.
         Another owner in a deal's history, and a colleague's name in any text, reads "(other)"; the rep's manager stays.
         """
         rep_id = self.find_rep(rep)
@@ -159,14 +175,16 @@ class Book:
         for name, frame in self.tables.items():
             if name == "deals":
                 continue
-            if name in ("stage_history", "changes"):
+            if name in ("stage_history", "changes", "quotes"):
                 rows = frame[is_in(frame["deal_id"], deals["deal_id"])]
+            elif name == "splits":
+                rows = in_slice(frame, self.tables["deals"], deals, rep_ids)
             elif name == "targets":
                 own = frame["rep_id"].isin(rep_ids) if "rep_id" in frame else pd.Series(False, frame.index)
                 if team is not None and "team" in frame:
                     own |= frame["rep_id"].isna() & (frame["team"] == team)
                 rows = frame[own]
-            elif name == "accounts":
+            elif name in ("accounts", "revenue"):
                 ids = deals["account_id"] if "account_id" in deals else pd.Series(dtype="str")
                 rows = frame[is_in(frame["account_id"], ids)]
             elif "rep_id" in frame:
@@ -219,20 +237,63 @@ class Book:
 
 
 def in_order(frame: pd.DataFrame, name: str) -> pd.DataFrame:
-    """Rows in the table's canonical order, so that the order of the input never matters.
+    """Rows in the table's canonical order, so that the order of the input never matters."""
+    order = order_of(frame, name)
+    return frame.reset_index(drop=True) if order is None else frame.take(order).reset_index(drop=True)
 
-    In a log, entries of one instant stay in the order given: it says what came first.
-    """
+
+def order_of(frame: pd.DataFrame, name: str) -> Codes | None:
+    """The places of the rows in the table's canonical order; None where they stand in it."""
     table = TABLES.get(name)
     if table is None:
-        return frame.reset_index(drop=True)
+        return None
     keys = [c for c in dict.fromkeys((*table.sort, *table.key)) if c in frame]
-    if table.ties_tell:
-        keys = [c for c in table.sort if c in frame]
-    elif bool(frame.duplicated(keys).any()):
-        keys += [c for c in sorted(frame.columns) if c not in keys]
-    columns = {str(i): pa.array(frame[k], from_pandas=True) for i, k in enumerate(keys)}
-    order = pc.sort_indices(pa.table(columns), sort_keys=[(i, "ascending") for i in columns]).to_numpy()
-    if bool((order[1:] > order[:-1]).all()):
-        return frame.reset_index(drop=True)
-    return frame.take(order).reset_index(drop=True)
+    columns = [_comparable(frame[k]) for k in keys]
+    if _rises(columns):
+        return None
+    if bool(frame.duplicated(keys).any()):
+        columns += [_comparable(frame[c]) for c in sorted(frame.columns) if c not in keys]
+    ranks = {str(i): _ranks(column) for i, column in enumerate(columns)}
+    order: Codes = pc.sort_indices(pa.table(ranks), sort_keys=[(i, "ascending") for i in ranks]).to_numpy()
+    return None if bool((order[1:] > order[:-1]).all()) else order.astype(np.int64)
+
+
+def in_deal_order(log: pd.DataFrame, deals: pd.DataFrame) -> tuple[pd.DataFrame, Codes]:
+    """A log in the order of its deals and in time, and the row of each entry's deal; entries without one stand last.
+
+    Entries of one instant stay in the order given: it says what came first.
+    """
+    rows = places_of_runs(log["deal_id"], deals["deal_id"]).astype(np.int64)
+    at = log["entered_at"].astype("int64").to_numpy()
+    place = np.where(rows < 0, len(deals), rows)
+    if ((place[1:] > place[:-1]) | ((place[1:] == place[:-1]) & (at[1:] >= at[:-1]))).all():
+        return log.reset_index(drop=True), rows
+    order = np.lexsort((at, place))
+    return log.take(order).reset_index(drop=True), rows[order]
+
+
+def _comparable(column: pd.Series) -> pa.Array:
+    return arrow(column) if column.dtype == "str" else pa.array(column, from_pandas=True)
+
+
+def _ranks(column: pa.Array) -> pa.Array:
+    """Numbers in the order of the column's texts: they sort much faster. Null stays null."""
+    if not pa.types.is_large_string(column.type):
+        return column
+    found = column.dictionary_encode()
+    ranks = np.empty(len(found.dictionary), dtype=np.int32)
+    ranks[pc.sort_indices(found.dictionary).to_numpy()] = np.arange(len(ranks), dtype=np.int32)
+    return pa.array(ranks).take(found.indices)
+
+
+def _rises(columns: Sequence[pa.Array]) -> bool:
+    """Whether each row stands behind the one before by these columns: told by a look at each pair of neighbours."""
+    if any(c.null_count for c in columns) or not len(columns[0]):
+        return False
+    alike = pa.repeat(True, len(columns[0]) - 1)  # in all columns looked at so far
+    for column in columns:
+        before, after = column[:-1], column[1:]
+        if pc.any(pc.and_(alike, pc.greater(before, after))).as_py():
+            return False
+        alike = pc.and_(alike, pc.equal(before, after))
+    return not pc.any(alike).as_py()

@@ -7,10 +7,11 @@ from collections.abc import Iterable
 
 import pandas as pd
 
+from salescoach.book.splits import OTHER_REP
 from salescoach.book.tables import TABLES
+from salescoach.book.texts import is_in
 
-OTHER_REP = "(other)"
-OWNER_COLUMNS = (("stage_history", "rep_id"), ("accounts", "rep_id"))
+OWNER_COLUMNS = (("stage_history", "rep_id"), ("accounts", "rep_id"), ("quotes", "rep_id"))
 KEPT = ("pipeline", "currency", "team", "manager", "metric", "field")  # texts that rows are grouped or matched by
 QUARANTINE_TEXTS = ("value", "raw")
 
@@ -26,6 +27,11 @@ def hide_colleagues(
             hidden[name] = hidden[name].assign(**{column: owner.where(owner.isin(rep_ids) | owner.isna(), OTHER_REP)})
     if "changes" in hidden:
         hidden["changes"] = _hide_past_owners(hidden["changes"], rep_ids)
+    if "revenue" in hidden and "deal_id" in hidden["revenue"]:
+        revenue = hidden["revenue"]
+        hidden["revenue"] = revenue.assign(
+            deal_id=revenue["deal_id"].where(is_in(revenue["deal_id"], hidden["deals"]["deal_id"]))
+        )
     names = colleagues(people, rep_ids)
     for name, frame in hidden.items():
         texts = [c for c in frame.columns if frame[c].dtype == "str" and _is_free_text(name, c)]

@@ -8,10 +8,11 @@ from decimal import Decimal, InvalidOperation
 import numpy as np
 import pandas as pd
 
-from salescoach.book.texts import places_in
+from salescoach.book.splits import known_at
+from salescoach.book.texts import is_in, places_in
 from salescoach.process import Process
 
-INSTANT_OF = {"stage_history": "entered_at", "changes": "at", "leads": "created_at", "activities": "at"}
+INSTANT_OF = {"stage_history": "entered_at", "changes": "at", "leads": "created_at", "activities": "at", "quotes": "at"}
 OF_THE_PRESENT = ("probability", "forecast_category", "won_reason", "lost_reason", "lost_stage", "stage_raw")
 
 
@@ -24,9 +25,14 @@ def replay(tables: Mapping[str, pd.DataFrame], process: Process, end: pd.Timesta
     if "leads" in then:
         then["leads"] = _leads_at(then["leads"], end)
     then["deals"] = _deals_at(tables, process, end)
-    for name in ("stage_history", "changes"):
+    for name in ("stage_history", "changes", "quotes"):
         if name in then:
-            then[name] = then[name][then[name]["deal_id"].isin(then["deals"]["deal_id"])]
+            then[name] = then[name][is_in(then[name]["deal_id"], then["deals"]["deal_id"])]
+    if "splits" in then:
+        then["splits"] = known_at(then["splits"], then["deals"], end)
+    if "revenue" in then:
+        today = end.tz_convert(process.calendar.timezone).tz_localize(None)
+        then["revenue"] = then["revenue"][~(then["revenue"]["booked_on"] > today)]
     return then
 
 
@@ -56,7 +62,7 @@ def _deals_at(tables: Mapping[str, pd.DataFrame], process: Process, end: pd.Time
         last = history[~(history["entered_at"] > end)].drop_duplicates("deal_id", keep="last").set_index("deal_id")
         begun = created.fillna(of_deals(deals, entries))
         stage = of_deals(deals, last["stage"])
-        stage = stage.mask(~deals["deal_id"].isin(entries.index), deals["stage"].mask(closed > end))
+        stage = stage.mask(~is_in(deals["deal_id"], entries.index), deals["stage"].mask(closed > end))
         entered = of_deals(deals, last["entered_at"])
     first = deals["pipeline"].map({k: p.working[0].key for k, p in process.pipelines.items()})
     stage = stage.fillna(first).astype("str")
@@ -104,7 +110,7 @@ def _wound_back(deals: pd.DataFrame, changes: pd.DataFrame | None, end: pd.Times
         old = later[later["field"] == field].set_index("deal_id")["old"]
         if old.empty or field not in deals:
             continue
-        rows = deals["deal_id"].isin(old.index)
+        rows = is_in(deals["deal_id"], old.index)
         before = of_deals(deals, old)[rows]
         if field == "amount":
             deals = _with_amounts(deals, before)

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pandas as pd
 import pyarrow.parquet as pq
 
 from salescoach.book.book import Book
+from salescoach.book.texts import is_in
 from salescoach.errors import StorageError
 from salescoach.process import process_from_dict, process_to_dict
 
-SCHEMA_VERSION = 2
+Filters: TypeAlias = list[list[tuple[str, str, Any]]]
+
+SCHEMA_VERSION = 3
 PEOPLE = "people.parquet"
 ROWS_PER_GROUP = 20_000
+OF_DEALS = ("stage_history", "changes", "quotes", "splits")
+OF_ACCOUNTS = ("accounts", "revenue")
 FROM_OUTSIDE = ("file", "column", "value", "rep_id")
 FORMULA = r"[=+\-@'\t]"
 
@@ -55,20 +61,18 @@ def write_folder(book: Book, folder: Path) -> None:
         (folder / "peers").mkdir()
         for name, frame in book.peers.items():
             frame.to_parquet(folder / "peers" / f"{name}.parquet", index=False)
-    _write_json(
-        folder / "book.json",
-        {
-            "schema_version": SCHEMA_VERSION,
-            "as_of": book.as_of.isoformat(),
-            "currency": book.currency,
-            "timezone": book.timezone,
-            "process": process_to_dict(book.process),
-            "origin": dict(book.origin),
-            "precision": dict(book.precision),
-            "tables": sorted(book.tables),
-            "content_hash": book.content_hash,
-        },
-    )
+    head = {
+        "schema_version": SCHEMA_VERSION,
+        "as_of": book.as_of.isoformat(),
+        "currency": book.currency,
+        "timezone": book.timezone,
+        "process": process_to_dict(book.process),
+        "origin": dict(book.origin),
+        "precision": dict(book.precision),
+        "tables": sorted(book.tables),
+        "content_hash": book.content_hash,
+    }
+    _write_json(folder / "book.json", {**head, "seal": _seal(folder, head)})
 
 
 def open_book(folder: str | Path) -> Book:
@@ -76,13 +80,27 @@ def open_book(folder: str | Path) -> Book:
     path = Path(folder)
     with _reading(path):
         head = _head(path)
-        book = _book(path, head, {n: _read_table(path / f"{n}.parquet") for n in head["tables"]})
-    if book.content_hash != head["content_hash"]:
+        seal = _seal(path, head)
+    if seal != head["seal"]:
         raise StorageError(
             f"{path} was altered after it was written: its content no longer matches book.json. "
             "Build it again with `salescoach load`."
         )
+    with _reading(path):
+        book = _book(path, head, {n: _read_table(path / f"{n}.parquet") for n in head["tables"]})
+    book.__dict__["content_hash"] = head["content_hash"]
     return book
+
+
+def _seal(folder: Path, head: dict[str, Any]) -> str:
+    """Hash of what the numbers come from, as it stands on disk: the tables' files and the settings in book.json."""
+    digest = hashlib.sha256()
+    settings = {k: head[k] for k in ("as_of", "currency", "process", "precision", "tables", "content_hash")}
+    digest.update(json.dumps(settings, sort_keys=True, ensure_ascii=False, default=str).encode())
+    for name in head["tables"]:
+        with (folder / f"{name}.parquet").open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
 
 
 def open_slice(folder: str | Path, rep: str) -> Book:
@@ -96,19 +114,38 @@ def open_slice(folder: str | Path, rep: str) -> Book:
         head = _head(path)
         people = pd.read_parquet(path / PEOPLE)
         rep_id = _book(path, head, {}, people).find_rep(rep)
-        tables = {n: _rows_of(path / f"{n}.parquet", n, rep_id) for n in head["tables"] if n != "accounts"}
-        if "accounts" in head["tables"]:
-            deals = tables["deals"]
-            ids: list[str] = list(deals["account_id"].dropna().unique()) if "account_id" in deals else []
-            tables["accounts"] = _read_table(path / "accounts.parquet", [("account_id", "in", ids or [""])])
+        tables = {n: _rows_of(path / f"{n}.parquet", n, rep_id) for n in head["tables"] if n not in OF_ACCOUNTS}
+        deals = tables["deals"]
+        accounts = deals["account_id"] if "account_id" in deals else pd.Series(dtype="str")
+        for name in (n for n in OF_ACCOUNTS if n in head["tables"]):
+            tables[name] = _read_table(path / f"{name}.parquet", _among("account_id", accounts))
+        if "splits" in tables:
+            _add_shared_deals(path, tables)
         return _book(path, head, tables, people).for_rep(rep_id)
 
 
 def _rows_of(file: Path, table: str, rep_id: str) -> pd.DataFrame:
     """The rows of one owner: whole groups of rows that others own are not read."""
     columns = pq.read_schema(file).names
-    owner = next((c for c in ("_owner", "rep_id") if c in columns and table != "reps"), None)
-    return _read_table(file, None if owner is None else [(owner, "==", rep_id)])
+    owners = [c for c in ("_owner", "rep_id") if c in columns and table != "reps"]
+    kept = owners if table == "splits" else owners[:1]  # a share of a colleague's deal is the rep's too
+    return _read_table(file, [[(owner, "==", rep_id)] for owner in kept] or None)
+
+
+def _add_shared_deals(path: Path, tables: dict[str, pd.DataFrame]) -> None:
+    """The deals of others that the rep has a share of, with all their shares: the slice keeps only the rep's part."""
+    deals, splits = tables["deals"], tables["splits"]
+    of_others = splits["deal_id"][~is_in(splits["deal_id"], deals["deal_id"])]
+    if of_others.empty:
+        return
+    wanted = _among("deal_id", of_others)
+    tables["deals"] = pd.concat([deals, _read_table(path / "deals.parquet", wanted)], ignore_index=True)
+    own = splits[is_in(splits["deal_id"], deals["deal_id"])]
+    tables["splits"] = pd.concat([own, _read_table(path / "splits.parquet", wanted)], ignore_index=True)
+
+
+def _among(column: str, values: pd.Series) -> Filters:
+    return [[(column, "in", list(values.dropna().unique()) or [""])]]
 
 
 @contextmanager
@@ -158,13 +195,13 @@ def _book(
 
 def _with_owner(book: Book, name: str, frame: pd.DataFrame) -> pd.DataFrame:
     """Children of deals, with the deal's owner in front and sorted by it."""
-    if name not in ("stage_history", "changes") or "rep_id" not in book.tables["deals"]:
+    if name not in OF_DEALS or "rep_id" not in book.tables["deals"]:
         return frame
     owner = frame["deal_id"].map(book.tables["deals"].set_index("deal_id")["rep_id"]).astype("str")
     return frame.assign(_owner=owner).sort_values("_owner", kind="stable")
 
 
-def _read_table(file: Path, filters: list[tuple[str, str, Any]] | None = None) -> pd.DataFrame:
+def _read_table(file: Path, filters: Filters | None = None) -> pd.DataFrame:
     return pd.read_parquet(file, filters=filters).drop(columns="_owner", errors="ignore")
 
 

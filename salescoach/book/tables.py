@@ -24,7 +24,6 @@ class Table:
 
     columns    column -> role
     on_the_way columns that a source may give and the load uses up, with their roles
-    ties_tell  rows that tie in `sort` have a meant order
     """
 
     name: str
@@ -33,7 +32,6 @@ class Table:
     key: tuple[str, ...]
     unlocks: str
     sort: tuple[str, ...] = field(default=())
-    ties_tell: bool = False
     on_the_way: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -86,8 +84,6 @@ STAGE_HISTORY = Table(
     mandatory=("deal_id", "entered_at", "stage"),
     key=("deal_id", "entered_at", "stage"),
     unlocks="funnel, stage conversion and time, bottleneck",
-    sort=("deal_id", "entered_at"),
-    ties_tell=True,
     on_the_way={"from_stage": "stage"},
 )
 
@@ -299,4 +295,12 @@ REFERENCES: tuple[tuple[str, str, str], ...] = (
     ("deals", "rep_id", "reps"),
     ("deals", "account_id", "accounts"),
     ("deals", "product", "products"),
+    ("quotes", "deal_id", "deals"),
+    ("quotes", "rep_id", "reps"),
+    ("splits", "deal_id", "deals"),
+    ("splits", "rep_id", "reps"),
+    ("revenue", "account_id", "accounts"),
+    ("revenue", "deal_id", "deals"),
+    ("leave", "rep_id", "reps"),
+    ("targets", "rep_id", "reps"),
 )

@@ -12,10 +12,19 @@ from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
-from salescoach.charts.drawing import BLUE, GREEN, INK, ORANGE, display_width, new_axes, shortened
+from salescoach.charts.drawing import BLUE, GREEN, GREY, INK, ORANGE, display_width, new_axes, shortened
 
 LONGEST_LABEL = 32  # the table beside the picture has the whole name
 BAR = 0.66
+CURVE_ROWS = 9
+# one look per line of a curve: told apart by marker and dashes where there is no colour
+CURVES: tuple[tuple[str, str, Any], ...] = (
+    (BLUE, "o", "-"),
+    (ORANGE, "s", "--"),
+    (GREEN, "D", "-."),
+    (INK, "^", ":"),
+    (GREY, "v", (0, (5, 1, 1, 1, 1, 1))),
+)
 
 
 def plot_intervals(
@@ -27,13 +36,15 @@ def plot_intervals(
     reference_label: str = "",
     unit: str = "share",
     ax: Axes | None = None,
+    money: Callable[[float], str] | None = None,
 ) -> Axes:
     """A dot with its interval per row, n at the right, in the order of the table.
 
     table       columns `label`, value, low, high, n; rows without a value show their n only, and an interval without
-                an upper end runs into an arrow at the edge
+                an upper end runs into an arrow at the edge; values below zero are left of a line at zero
     reference   a vertical line (peers, target), named by `reference_label`
-    unit        of the values: a share has an axis in percent, a count one of whole numbers
+    unit        of the values: a share has an axis in percent, a count one of whole numbers, money one of amounts
+    money       number -> text for an axis of amounts
     """
     named = reference is not None and reference == reference
     ax = _rows(ax, table[label], [f"n={n:,}" for n in table["n"]], title, axis, legend=named)
@@ -46,7 +57,9 @@ def plot_intervals(
     _round_steps(ax, whole=unit == "count")
     if unit == "share":
         ax.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    ax.set_xlim(0, ax.get_xlim()[1])
+    if unit == "money" and money is not None:
+        _amounts(ax, money)
+    _from_zero(ax, [value, low, high])
     _open_ended(ax, y, low, high)
     _legend(ax)
     return ax
@@ -94,19 +107,18 @@ def plot_targets(
     money: Callable[[float], str],
     ax: Axes | None = None,
 ) -> Axes:
-    """Won amount as a bar with its interval, the target as a tick across.
+    """What was achieved as a bar with its interval, the target as a tick across.
 
-    table   columns `label`, won_amount, low_amount, high_amount, target, text
+    table   columns `label`, achieved, low_achieved, high_achieved, target, text
     money   number -> text for the axis
     """
     ax = _rows(ax, table[label], table["text"].tolist(), title, axis, legend=True)
     y = np.arange(len(table))
-    _bars(ax, table["won_amount"], GREEN)
-    ax.hlines(y, table["low_amount"], table["high_amount"], color=INK, lw=1.2)
+    _bars(ax, table["achieved"], GREEN)
+    ax.hlines(y, table["low_achieved"], table["high_achieved"], color=INK, lw=1.2)
     outlined = [patheffects.withStroke(linewidth=6, foreground="white")]
     ax.vlines(table["target"], y - 0.4, y + 0.4, color=INK, lw=3.4, path_effects=outlined, label=target_label)
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: money(value)))
-    ax.xaxis.set_major_locator(MaxNLocator(6))
+    _amounts(ax, money)
     ax.set_xlim(0, ax.get_xlim()[1])
     _legend(ax)
     return ax
@@ -125,6 +137,74 @@ def plot_pipeline(
     if judged:
         _hatched(ax, table["older_than_typical"], 0, late_label)
     _round_steps(ax, whole=True)
+    _legend(ax)
+    return ax
+
+
+def plot_bridge(
+    table: pd.DataFrame,
+    label: str,
+    title: str,
+    axis: str,
+    legend: tuple[str, str, str],
+    money: Callable[[float], str],
+    ax: Axes | None = None,
+) -> Axes:
+    """A waterfall from top to bottom: what stands as full bars, what comes in and goes out as hatched ones between.
+
+    table    columns `label`, from, to, direction (0 stands, 1 comes in, -1 goes out), text
+    legend   the words for what stands, what comes in and what goes out
+    money    number -> text for the axis
+    """
+    ax = _rows(ax, table[label], table["text"].tolist(), title, axis, legend=True)
+    y, start, end = np.arange(len(table)), table["from"].to_numpy(float), table["to"].to_numpy(float)
+    looks: dict[int, dict[str, Any]] = {
+        0: {"color": BLUE},
+        1: {"color": GREEN, "hatch": "....", "edgecolor": "white"},
+        -1: {"color": ORANGE, "hatch": "///", "edgecolor": "white"},
+    }
+    for (direction, look), words in zip(looks.items(), legend, strict=True):
+        here = table["direction"].to_numpy() == direction
+        ax.barh(y[here], (end - start)[here], left=start[here], height=BAR, label=words, lw=0, **look)
+    ax.vlines(end[:-1], y[:-1], y[1:], color=INK, lw=0.9, ls=":")
+    _amounts(ax, money)
+    _from_zero(ax, [start, end])
+    _legend(ax)
+    return ax
+
+
+def plot_curve(
+    table: pd.DataFrame,
+    at: str,
+    series: str,
+    title: str,
+    axis: str,
+    ax: Axes | None = None,
+) -> Axes:
+    """Shares over a number of days: per line a marker with its interval at each of them, n in the legend.
+
+    table   columns `series` (at most five different ones), `at` (days), value, low, high, n; a share that is not known
+            has no marker
+    """
+    names = list(dict.fromkeys(table[series]))
+    ax = ax if ax is not None else new_axes(CURVE_ROWS, 4, 2, legend=True)
+    places = {days: place for place, days in enumerate(sorted(set(table[at])))}
+    for i, (name, look) in enumerate(zip(names, CURVES, strict=False)):
+        rows = table[table[series] == name]
+        colour, marker, dashes = look
+        x = rows[at].map(places).to_numpy(float) + 0.09 * (i - (len(names) - 1) / 2)
+        ax.vlines(x, rows["low"], rows["high"], color=colour, lw=2.2, alpha=0.55)
+        words = f"{shortened(str(name), LONGEST_LABEL)} (n={rows['n'].max():,})"
+        ax.plot(x, rows["value"].to_numpy(float), color=colour, marker=marker, ls=dashes, lw=1.2, ms=6, label=words)
+    ax.set_xticks(list(places.values()), [f"{days:,}" for days in places])
+    ax.set_xlim(-0.4, len(places) - 0.6)
+    ax.set_ylim(0, max(ax.get_ylim()[1], 0.05))
+    ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    ax.grid(axis="y", color="#e4e7eb", lw=0.8)
+    ax.set_axisbelow(True)
+    ax.set_xlabel(axis, fontsize=9, loc="left")
+    ax.set_ylabel("")
+    ax.set_title(title)
     _legend(ax)
     return ax
 
@@ -173,6 +253,20 @@ def _hatched(ax: Axes, lengths: pd.Series, left: pd.Series | int, label: str) ->
 def _round_steps(ax: Axes, whole: bool) -> None:
     """Ticks at round numbers; at whole ones where things are counted."""
     ax.xaxis.set_major_locator(MaxNLocator(6, min_n_ticks=2, steps=[1, 2, 2.5, 5, 10], integer=whole))
+
+
+def _amounts(ax: Axes, money: Callable[[float], str]) -> None:
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: money(value)))
+    ax.xaxis.set_major_locator(MaxNLocator(6))
+
+
+def _from_zero(ax: Axes, values: Sequence[np.ndarray[Any, Any]]) -> None:
+    """The axis begins at zero; where something is below, left of a line at zero."""
+    known = np.concatenate([v[~np.isnan(v)] for v in values])
+    if (known < 0).any():
+        ax.axvline(0, color=INK, lw=1.1, zorder=1)
+    else:
+        ax.set_xlim(0, ax.get_xlim()[1])
 
 
 def _open_ended(ax: Axes, y: np.ndarray[Any, Any], low: np.ndarray[Any, Any], high: np.ndarray[Any, Any]) -> None:

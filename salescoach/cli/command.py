@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from salescoach.errors import UsageError
+
 if TYPE_CHECKING:
     from salescoach.book import Book
 
@@ -16,7 +18,12 @@ EXAMPLES = {
     "check": "salescoach check exports/ --source maven",
     "load": "salescoach load exports/ --book my-book",
     "snapshot": "salescoach snapshot exports/ --store snapshots",
-    "metrics": "salescoach metrics win_rate --book my-book --by team,quarter --period 2026",
+    "metrics": "salescoach metrics win_rate --book my-book --by team,quarter --period 2026\n"
+    "  salescoach metrics stage_flow --book my-book --option rule=strict\n"
+    "  salescoach metrics win_rate --explain",
+    "trust": "salescoach trust --book my-book --period 2026Q3",
+    "reconcile": "salescoach reconcile win_rate --book my-book --period 2026Q3 --figure 0.42\n"
+    "  salescoach reconcile win_rate --book my-book --period 2026Q3 --report theirs.csv",
     "report": "salescoach report rep_review --book my-book --rep R01 --period 2026Q3",
     "batch": "salescoach batch --book my-book --plan weekly --out reports",
 }
@@ -42,6 +49,22 @@ def summary(book: Book) -> str:
     """One line on what was loaded."""
     rows = ", ".join(f"{len(t):,} {n}" for n, t in book.tables.items())
     return f"{rows}; {len(book.quarantine):,} rows set aside; as of {book.as_of_on.date()}."
+
+
+def open_any(book: str) -> Book:
+    """A saved book, or the demo."""
+    from salescoach.reports import find_book
+
+    return find_book(book)
+
+
+def scoped(book: Book, rep: str | None, team: str | None, as_of: str | None) -> Book:
+    """The book at a past day, of one rep or one team."""
+    if rep and team:
+        raise UsageError("Give --rep or --team, not both.")
+    if as_of:
+        book = book.at(as_of)
+    return book.for_rep(rep) if rep else book.for_team(team) if team else book
 
 
 def fit_to_publish(book: Book) -> Book:

@@ -8,6 +8,7 @@ import pandas as pd
 
 from salescoach.errors import UsageError
 
+SHEET_NAME = 31
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\x00")
 
 
@@ -25,14 +26,37 @@ def plain(table: pd.DataFrame) -> pd.DataFrame:
     return result
 
 
-def write_csv(tables: dict[str, pd.DataFrame], file: Path) -> None:
-    if len(tables) != 1:
-        raise UsageError("A CSV file holds one table: give one NAME, or use --xlsx.")
-    [table] = tables.values()
-    plain(table).to_csv(file, index=False, encoding="utf-8-sig", lineterminator="\n")
+def write_csv(tables: dict[str, pd.DataFrame], place: Path) -> list[Path]:
+    """One table as the file; several as NAME.csv each in a folder, which is made. Returns what was written."""
+    if place.suffix and not place.is_dir():
+        if len(tables) != 1:
+            raise UsageError(
+                "A CSV file holds one table: give one NAME, name a folder instead of a file, or use --xlsx."
+            )
+        files = [place]
+    else:
+        _make_folder(place)
+        files = [place / f"{name}.csv" for name in tables]
+    for file, table in zip(files, tables.values(), strict=True):
+        plain(table).to_csv(file, index=False, encoding="utf-8-sig", lineterminator="\n")
+    return files
 
 
-def write_xlsx(tables: dict[str, pd.DataFrame], file: Path) -> None:
+def _make_folder(place: Path) -> None:
+    if place.exists() and not place.is_dir():
+        raise UsageError(f"{place} is a file. Name a folder, or a file that ends in .csv for one table.")
+    place.mkdir(exist_ok=True)
+
+
+def write_xlsx(tables: dict[str, pd.DataFrame], file: Path) -> list[Path]:
+    """A workbook with a sheet per table, named after it (a sheet's name has 31 characters at most)."""
     with pd.ExcelWriter(file, engine="openpyxl") as book:
-        for name, table in tables.items():
-            plain(table).to_excel(book, sheet_name=name[:31], index=False)
+        for name, table in zip(_sheet_names(list(tables)), tables.values(), strict=True):
+            plain(table).to_excel(book, sheet_name=name, index=False)
+    return [file]
+
+
+def _sheet_names(names: list[str]) -> list[str]:
+    """Names cut to what a sheet may have; two that would be one get a number."""
+    cut = [n[:SHEET_NAME] for n in names]
+    return [n if cut.count(n) == 1 else f"{n[: SHEET_NAME - 3]}~{i}" for i, n in enumerate(cut, start=1)]

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from salescoach.cli.findings import Findings, Settings
     from salescoach.sources import Source
 
+LATELY = "last 365 days"  # for metrics that are about a period
+
 
 @click.command(cls=Command)
 @load_options
@@ -155,7 +157,12 @@ def look_into(given: Settings, book: Book) -> Findings:
     from salescoach.cli.findings import Findings
     from salescoach.metrics import METRICS, measure
 
-    return Findings(book, source_of(given, book), {n: measure(book, n, by=()) for n in METRICS}, given)
+    return Findings(
+        book,
+        source_of(given, book),
+        {n: measure(book, n, by=(), period=LATELY if m.spans else None) for n, m in METRICS.items()},
+        given,
+    )
 
 
 def source_of(given: Settings, book: Book) -> Source:

@@ -10,25 +10,17 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from salescoach import __version__
-from salescoach.cli.command import Command, fit_to_publish, print_json, summary
+from salescoach.cli.command import Command, fit_to_publish, open_any, summary
+from salescoach.cli.figures import metrics
 from salescoach.cli.intake import check, load, snapshot
-from salescoach.cli.options import (
-    as_of_option,
-    book_option,
-    file_option,
-    json_option,
-    language_option,
-    period_option,
-)
+from salescoach.cli.options import book_option, language_option, own_option, period_option
 from salescoach.cli.start import init
+from salescoach.cli.trust import reconcile, trust
 from salescoach.errors import SalescoachError, Unavailable, UsageError
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from salescoach.batch import Order, Outcome, PlanFile, Run
     from salescoach.book import Book
-    from salescoach.metrics.registry import Measure
 
 DEMO_OUT = "salescoach-demo"
 DEMO_TEAM = "Harbour"
@@ -41,7 +33,7 @@ def cli() -> None:
     """From a CRM export to one honest page per one-to-one."""
 
 
-for command in (init, check, load, snapshot):
+for command in (init, check, load, snapshot, metrics, trust, reconcile):
     cli.add_command(command)
 
 
@@ -77,12 +69,6 @@ def main() -> None:
 def _end(message: str, code: int) -> NoReturn:
     click.echo(f"salescoach: {message}", err=True)
     sys.exit(code)
-
-
-def open_any(book: str) -> Book:
-    from salescoach.reports import find_book
-
-    return find_book(book)
 
 
 # --- demo ------------------------------------------------------------------------------------------
@@ -121,7 +107,7 @@ def demo(out: str, book_only: bool, language: str, workers: int | None) -> None:
     make_reports(book, plan, out, workers)
 
 
-def make_reports(book: Book, plan: PlanFile, out: str, workers: int | None) -> None:
+def make_reports(book: Book, plan: PlanFile, out: str, workers: int | None, own: Path | None = None) -> None:
     """Run a batch with a progress bar, or one line per report where the output is no terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -140,7 +126,7 @@ def make_reports(book: Book, plan: PlanFile, out: str, workers: int | None) -> N
                 click.echo(f"[{finished}/{total}] {outcome.file} ({words})", err=True)
 
         try:
-            run = run_batch(book, plan, out, workers=workers, progress=show)
+            run = run_batch(book, plan, out, workers=workers, progress=show, own=own)
         except KeyboardInterrupt:
             click.echo("Nothing is published of a run that is stopped; its reports are removed.", err=True)
             raise
@@ -160,133 +146,6 @@ def finish(run: Run) -> None:
         sys.exit(run.exit_code)
 
 
-# --- metrics ---------------------------------------------------------------------------------------
-
-
-def availability(found: Measure) -> str:
-    return "available" if found.available else f"unavailable, because {found.because}"
-
-
-@cli.command(cls=Command)
-@click.argument("names", nargs=-1, metavar="NAME…")
-@book_option
-@click.option(
-    "--by",
-    default=None,
-    metavar="COL,…",
-    help="rep, team, manager, quarter, month, lead_source, product, segment, any column; '' for the total alone. "
-    "Default: the metric's own groups, most often rep. What reads (all), above them, is the total.",
-)
-@period_option
-@click.option("--rep", default=None, metavar="R", help="Only this rep (id or name).")
-@click.option("--team", default=None, metavar="T", help="Only this team.")
-@as_of_option("As it would have been on a past day, such as 2026-06-30.")
-@click.option("--rows", is_flag=True, help="List the records that are counted.")
-@json_option
-@file_option("csv", "Write the table of one metric to a CSV file.")
-@file_option("xlsx", "Write the tables to an Excel workbook, a sheet each.")
-def metrics(
-    names: tuple[str, ...],
-    book: str,
-    by: str | None,
-    period: str | None,
-    rep: str | None,
-    team: str | None,
-    as_of: str | None,
-    rows: bool,
-    as_json: bool,
-    csv_file: Path | None,
-    xlsx_file: Path | None,
-) -> None:
-    """Print metrics with their n and interval; without a NAME, list them with definition and availability."""
-    from salescoach.cli.tables import under_total
-    from salescoach.metrics import METRICS, currency_of, find_metric, measure
-
-    to_file = csv_file is not None or xlsx_file is not None
-    if as_json and to_file:
-        raise UsageError("--json prints, --csv and --xlsx write: give one or the other.")
-    scope = scoped(open_any(book), rep, team, as_of)
-    for name in names:
-        find_metric(name)
-    if rows:
-        list_records(scope, names, period, as_json, csv_file, xlsx_file)
-        return
-    found = {n: measure(scope, n, by=by if by is not None or names else (), period=period) for n in names or METRICS}
-    if as_json:
-        print_json(
-            {
-                "as_of": scope.as_of_on.date().isoformat(),
-                "currency": currency_of(scope),
-                "metrics": {n: m.to_dict() for n, m in found.items()},
-            }
-        )
-    elif to_file:
-        write_tables({n: m.table for n, m in found.items() if m.table is not None}, csv_file, xlsx_file)
-        for name, m in found.items():
-            if not m.available:
-                click.echo(f"Left out {name}: {availability(m)}", err=True)
-    else:
-        for name, m in found.items():
-            click.echo(f"{name}: {m.metric.definition}\n  by {m.metric.basis}; {m.metric.interval}")
-            if not names or m.table is None:
-                click.echo(f"  {availability(m)}")
-            else:
-                total = measure(scope, name, by=(), period=period).table
-                print_table(m.table if total is None else under_total(m.table, total, m.by))
-
-
-def list_records(
-    scope: Book,
-    names: tuple[str, ...],
-    period: str | None,
-    as_json: bool,
-    csv_file: Path | None,
-    xlsx_file: Path | None,
-) -> None:
-    """The records that one metric counts: printed or written."""
-    from salescoach.cli.tables import for_reader, written_out
-    from salescoach.metrics import counted_rows
-
-    if len(names) != 1:
-        raise UsageError("--rows lists the records of one metric: give one NAME.")
-    records = for_reader(scope, counted_rows(scope, names[0], period))
-    if as_json:
-        click.echo(written_out(records).to_json(orient="records", force_ascii=False))
-    elif csv_file or xlsx_file:
-        write_tables({names[0]: records}, csv_file, xlsx_file)
-    else:
-        print_table(written_out(records))
-
-
-def scoped(book: Book, rep: str | None, team: str | None, as_of: str | None) -> Book:
-    """The book at a past day, of one rep or one team."""
-    if rep and team:
-        raise UsageError("Give --rep or --team, not both.")
-    if as_of:
-        book = book.at(as_of)
-    return book.for_rep(rep) if rep else book.for_team(team) if team else book
-
-
-def print_table(table: pd.DataFrame) -> None:
-    click.echo(
-        table.to_string(index=False, na_rep="–", float_format=lambda v: f"{v:,.4g}" if abs(v) < 1000 else f"{v:,.0f}")
-    )
-
-
-def write_tables(tables: dict[str, pd.DataFrame], csv_file: Path | None, xlsx_file: Path | None) -> None:
-    """Tables as files; text that a spreadsheet would take for a formula is written as text."""
-    from salescoach.cli.export import write_csv, write_xlsx
-
-    if not tables:
-        raise UsageError(
-            "None of these metrics is available, so there is nothing to write. Leave out --csv and --xlsx to read why."
-        )
-    for file, write in ((csv_file, write_csv), (xlsx_file, write_xlsx)):
-        if file is not None:
-            write(tables, file)
-            click.echo(f"Wrote {file}")
-
-
 # --- reports ---------------------------------------------------------------------------------------
 
 
@@ -297,14 +156,22 @@ def write_tables(tables: dict[str, pd.DataFrame], csv_file: Path | None, xlsx_fi
 @click.option("--team", default=None, metavar="T", help="For this team.")
 @period_option
 @language_option
+@own_option
 @click.option("--out", default=".", metavar="DIR", show_default=True, help="Folder of the page.")
 def report(
-    notebook: str, book: str, rep: str | None, team: str | None, period: str | None, language: str, out: str
+    notebook: str,
+    book: str,
+    rep: str | None,
+    team: str | None,
+    period: str | None,
+    language: str,
+    own: Path | None,
+    out: str,
 ) -> None:
     """Make one report."""
     from salescoach.batch import run_report
 
-    path, outcome = run_report(fit_to_publish(open_any(book)), notebook, out, rep, team, period, language)
+    path, outcome = run_report(fit_to_publish(open_any(book)), notebook, out, rep, team, period, language, own)
     if outcome.status != "done":
         raise ReportFailed(f"{notebook} failed: {outcome.error}")
     click.echo(f"Open {path}")
@@ -337,6 +204,7 @@ def _order(notebook: str | None, per: str | None) -> Order:
 @click.option(
     "--language", type=click.Choice(["en", "zh"]), default=None, help="Language of the pages; default: the plan's."
 )
+@own_option
 @click.option("--workers", type=click.IntRange(1), default=None, help="Reports at a time (default: one per core).")
 def batch(
     book: str,
@@ -346,6 +214,7 @@ def batch(
     out: str,
     period: str | None,
     language: str | None,
+    own: Path | None,
     workers: int | None,
 ) -> None:
     """Make many reports: a plan, or one notebook per rep or team."""
@@ -355,4 +224,4 @@ def batch(
         raise UsageError("Give --plan P, or --notebook N with --per rep, team or company.")
     wanted = read_plan(plan) if plan is not None else PlanFile(reports=(_order(notebook, per),))
     changes = {k: v for k, v in (("language", language), ("period", period)) if v is not None}
-    make_reports(fit_to_publish(open_any(book)), wanted.model_copy(update=changes), out, workers)
+    make_reports(fit_to_publish(open_any(book)), wanted.model_copy(update=changes), out, workers, own)

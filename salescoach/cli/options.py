@@ -25,6 +25,15 @@ def in_a_folder(_context: click.Context, _option: click.Parameter, file: Path | 
     raise click.BadParameter(f"the folder {file.parent} does not exist. Make it, or name a file elsewhere.")
 
 
+def own_metrics(_context: click.Context, _option: click.Parameter, file: Path | None) -> Path | None:
+    """Metrics of one's own, registered before any name of a metric is read."""
+    if file is not None:
+        from salescoach.metrics import load_own
+
+        load_own(file)
+    return file
+
+
 class LoadSettings(TypedDict):
     """How files are read, as `load_book` takes it."""
 
@@ -52,8 +61,8 @@ def as_of_option(text: str) -> Callable[[Decorated], Decorated]:
 
 
 def file_option(name: str, text: str) -> Callable[[Decorated], Decorated]:
-    """--csv or --xlsx: a file to write, as the argument `csv_file` or `xlsx_file`."""
-    kind = click.Path(dir_okay=False, writable=True, path_type=Path)
+    """--csv or --xlsx: a file to write, as the argument `csv_file` or `xlsx_file`; with --csv a folder too."""
+    kind = click.Path(dir_okay=name == "csv", writable=True, path_type=Path)
     return click.option(f"--{name}", f"{name}_file", type=kind, callback=in_a_folder, metavar="F", help=text)
 
 
@@ -74,6 +83,14 @@ language_option = click.option(
 )
 period_option = click.option(
     "--period", metavar="P", default=None, help="2026Q3, 2026-09, 2026-01..2026-06, last 90 days, FY2026Q3."
+)
+own_option = click.option(
+    "--own",
+    type=click.Path(path_type=Path),
+    callback=own_metrics,
+    metavar="FILE",
+    default=None,
+    help="Python file with metrics of your own. It is run: give only one that you trust.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 LOAD_OPTIONS = (

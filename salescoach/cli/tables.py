@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -35,3 +37,10 @@ def for_reader(book: Book, records: pd.DataFrame) -> pd.DataFrame:
 def written_out(records: pd.DataFrame) -> pd.DataFrame:
     """Dates and times as text: 2026-09-30, or 2026-09-30 14:05:00."""
     return records.astype(dict.fromkeys(records.select_dtypes("datetime"), "str"))
+
+
+def records_of(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows for JSON; what is not known is null."""
+    texts = written_out(table)
+    rows: list[dict[str, Any]] = json.loads(texts.to_json(orient="records", force_ascii=False, double_precision=15))
+    return rows

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
 
-from salescoach.book import Book
+from salescoach.book import Book, is_in
 from salescoach.errors import Unavailable, UsageError, suggestion
-from salescoach.metrics.counts import count_table
+from salescoach.metrics.counts import add_up, count_table
 from salescoach.metrics.estimate import mean_interval, wilson
-from salescoach.metrics.groups import UNITS, group_columns, group_keys, in_order, name_reps, parse_by, with_groups
+from salescoach.metrics.groups import (
+    PEOPLE,
+    UNITS,
+    group_columns,
+    group_keys,
+    in_order,
+    name_reps,
+    parse_by,
+    with_groups,
+)
 from salescoach.metrics.ladder import NO_AGE, ladder_codes, ladder_days
 from salescoach.metrics.money import known_amount, money_keys
 from salescoach.metrics.registry import as_period, in_period, is_everything, metric
@@ -22,7 +33,8 @@ from salescoach.process import Period
 UNKNOWN_TOLERATED = 0.2
 TYPICAL_NEEDS = 20
 STAGE = ["pipeline", "stage", "order"]
-RULES = ("reached", "touched", "strict")
+Rule = Literal["reached", "touched", "strict"]
+RULES: tuple[Rule, ...] = get_args(Rule)
 MATURE_DAYS = 90
 
 
@@ -35,16 +47,23 @@ def stage_at_close_unknown(book: Book) -> float:
         return 1.0 if len(asked) else 0.0
     history = history_of(book)
     closing = {s.key for p in book.process.pipelines.values() for s in p.stages if s.outcome}
-    last = history[~history["stage"].isin(closing)].drop_duplicates("deal", keep="last").set_index("deal")
-    return float((last["evidence"].reindex(asked).fillna("assumed") == "assumed").mean())
+    working = ~is_in(history["stage"], closing).to_numpy()
+    assumed = np.ones(len(deals), dtype=bool)
+    deal, known = history["deal"].to_numpy(), (history["evidence"] == "assumed").to_numpy()
+    assumed[deal[working]] = known[working]  # of a deal's several, the last one stays
+    return float(assumed[asked].mean())
 
 
 def need_stages(book: Book) -> None:
     """Raise Unavailable where the stage at loss is unknown for too many deals: it is never assumed."""
-    unknown = stage_at_close_unknown(book)
+    need_known_stages(stage_at_close_unknown(book), bool((book.deals["outcome"] == "lost").any()))
+
+
+def need_known_stages(unknown: float, some_lost: bool) -> None:
+    """Raise Unavailable where this share of the lost deals (of all, where none is lost) is too large."""
     if unknown <= UNKNOWN_TOLERATED:
         return
-    if (book.deals["outcome"] == "lost").any():
+    if some_lost:
         raise Unavailable(
             "the stage from which a deal was lost is unknown for {share} of lost deals. Export the stage history with "
             "every stage that these deals went through",
@@ -56,9 +75,14 @@ def need_stages(book: Book) -> None:
     )
 
 
-def joined(book: Book, rows: pd.DataFrame) -> pd.DataFrame:
-    """Passages or visits with their deals' columns, so that they can be split by any of them."""
+def joined(book: Book, rows: pd.DataFrame, groups: Sequence[str] | None = None) -> pd.DataFrame:
+    """Passages or visits with their deals' columns, so that they can be split by any of them.
+
+    groups   the only ones they will be split by, where that is known: the other columns are left out
+    """
     deals = deals_of(book)
+    if groups is not None and all(g in deals or g in (*PEOPLE, *UNITS) for g in groups):
+        deals = deals[[*(g for g in groups if g in deals), "outcome"]]
     return rows.join(deals.drop(columns=[c for c in deals if c in rows]), on="deal")
 
 
@@ -71,8 +95,18 @@ def ended_passages(
     counted_on  the day it went deeper or was lost; where stuck, the day it matured
     went_on     went deeper in the sense of `rule`
     """
+    rows = _ended(book, period, rule, mature_days)
+    return joined(book, rows)
+
+
+def check_rule(rule: str) -> None:
+    """Raise UsageError for a rule that there is not."""
     if rule not in RULES:
         raise UsageError(f"rule={rule!r} is unknown.{suggestion(rule, RULES)} Rules: {', '.join(RULES)}.")
+
+
+def _ended(book: Book, period: str | Period | None, rule: str, mature_days: int) -> pd.DataFrame:
+    check_rule(rule)
     need_stages(book)
     rows = passages(book)
     matured_on = rows["entered_on"] + pd.Timedelta(days=mature_days)
@@ -83,7 +117,7 @@ def ended_passages(
     rows["went_on"] = rows["fate"] == "deeper"
     if rule == "strict":
         rows["went_on"] &= ~rows["jumped"]
-    return joined(book, rows if rule == "reached" else rows[~rows["skipped"]])
+    return rows if rule == "reached" else rows[~rows["skipped"]]
 
 
 @metric(
@@ -98,12 +132,19 @@ def ended_passages(
     rows=ended_passages,
     caveat="A skipped stage counts as reached and has no time. Void deals are left out. Deals that go on quickly are "
     "counted earlier than those that are lost slowly, so a growing book looks up to one or two points too good.",
+    why="At which step do deals stop, and how long do they wait there?",
+    uses=[("changes", "at"), ("reps", "team")],
+    options={
+        "rule": "Which deals count in a stage: `reached`, also those that passed it over; `touched`, only those with a "
+        "stay in it; `strict`, as `touched`, and only a move to the very next stage counts as going on.",
+        "mature_days": "After how many days in a stage an open deal counts as not gone on.",
+    },
 )
 def stage_flow(
     book: Book,
     by: str | Sequence[str] = (),
     period: str | Period | None = None,
-    rule: str = "reached",
+    rule: Rule = "reached",
     mature_days: int = MATURE_DAYS,
 ) -> pd.DataFrame:
     """Conversion and time per stage.
@@ -123,16 +164,54 @@ def stage_flow(
     (plain mean over the n_timed passages that went deeper). A group of time is that of the row's own date.
     """
     groups = parse_by(by)
-    keys = list(dict.fromkeys([*group_keys(groups), *STAGE]))
-    ended = with_groups(book, ended_passages(book, period, rule, mature_days), groups, "counted_on")
+    return finished_flow(book, flow_counts(book, groups, period, rule, mature_days), groups)
+
+
+@dataclass(frozen=True)
+class FlowCounts:
+    """The count tables of a stage flow, each by its groups, pipeline, stage and order. They add over books and reps.
+
+    ended   passages that ended or matured in the period: n, deeper, lost, stuck, skipped
+    still   deals there at as_of: still
+    back    moves back out of the stage in the period: back
+    times   passages entered in the period by age (ladder code) and whether they ended: n, n_timed (went deeper)
+    """
+
+    ended: pd.DataFrame
+    still: pd.DataFrame
+    back: pd.DataFrame
+    times: pd.DataFrame
+
+
+def flow_counts(
+    book: Book,
+    groups: Sequence[str] = (),
+    period: str | Period | None = None,
+    rule: str = "reached",
+    mature_days: int = MATURE_DAYS,
+) -> FlowCounts:
+    """The count tables that `finished_flow` makes a stage flow of."""
+    keys = _flow_keys(groups)
+    ended = joined(book, _ended(book, period, rule, mature_days), groups)
+    ended = with_groups(book, ended, groups, "counted_on")
     lost = ended["fate"] == "lost"
     sums = {"deeper": ended["went_on"], "lost": lost, "stuck": ended["stuck"], "skipped": ended["skipped"]}
-    table = count_table(ended, keys, sums=sums)
-    table = table.merge(_waiting(book, groups, keys), on=keys, how="outer", validate="1:1")
-    table = table.merge(_moves_back(book, groups, keys, period), on=keys, how="left", validate="1:1")
-    table = table.merge(_times(book, groups, keys, period), on=keys, how="left", validate="1:1")
-    counts = ["n", "deeper", "lost", "stuck", "skipped", "still", "back"]
-    table[counts] = table[counts].fillna(0).astype("int64")
+    return FlowCounts(
+        count_table(ended, keys, sums=sums),
+        _waiting(book, groups, keys),
+        _moves_back(book, groups, keys, period),
+        _time_counts(book, groups, keys, period),
+    )
+
+
+def finished_flow(book: Book, counts: FlowCounts, groups: Sequence[str]) -> pd.DataFrame:
+    """The stage flow of these counts, whoever made them; of the book only the names of people are used."""
+    keys = _flow_keys(groups)
+    table = counts.ended.merge(counts.still, on=keys, how="outer", validate="1:1")
+    table = table.merge(counts.back, on=keys, how="left", validate="1:1")
+    table = table.merge(_times(counts.times, keys), on=keys, how="left", validate="1:1")
+    whole = ["n", "deeper", "lost", "stuck", "skipped", "still", "back"]
+    table[whole] = table[whole].fillna(0).astype("int64")
     table["value"], table["low"], table["high"] = wilson(table["deeper"], table["n"])
     table = name_reps(book, in_order(table, [*group_keys(groups), "pipeline", "order"]))
     shown = ["n", "deeper", "lost", "stuck", "still", "skipped", "back", "value", "low", "high"]
@@ -140,10 +219,15 @@ def stage_flow(
     return table[[*_front(groups, ()), *shown, *times]]
 
 
+def _flow_keys(groups: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys([*group_keys(groups), *STAGE]))
+
+
 def _waiting(book: Book, groups: Sequence[str], keys: list[str]) -> pd.DataFrame:
     """Deals that stand in each stage at as_of."""
-    rows = joined(book, visits(book))
-    rows = rows[(rows["exit"] == "still") & (rows["outcome"] == "open")]
+    rows = visits(book)
+    rows = joined(book, rows[rows["exit"] == "still"], groups)
+    rows = rows[rows["outcome"] == "open"]
     rows = with_groups(book, rows.assign(still_on=book.as_of_on), groups, "still_on")
     return count_table(rows, keys).rename(columns={"n": "still"})
 
@@ -155,21 +239,29 @@ def timed_passages(book: Book) -> pd.DataFrame:
     return rows.assign(days=ladder_days(rows["age"].to_numpy()), ended=rows["fate"] != "open")
 
 
-def _times(book: Book, groups: Sequence[str], keys: list[str], period: str | Period | None) -> pd.DataFrame:
-    """Medians over the passages that entered in the period (open ones censored); the mean of those that went deeper."""
+def _time_counts(book: Book, groups: Sequence[str], keys: list[str], period: str | Period | None) -> pd.DataFrame:
+    """Passages that entered in the period, by age and whether they ended."""
     rows = timed_passages(book)
-    rows = with_groups(book, joined(book, rows[in_period(book, period, rows["entered_on"])]), groups, "entered_on")
-    found = medians(count_table(rows, [*keys, "age", "ended"]), keys)
+    rows = joined(book, rows[in_period(book, period, rows["entered_on"])], groups)
+    rows = with_groups(book, rows, groups, "entered_on")
+    return count_table(rows, [*keys, "age", "ended"], sums={"n_timed": rows["fate"] == "deeper"})
+
+
+def _times(counts: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """Medians over the passages (open ones censored); the mean of those that went deeper."""
+    found = medians(counts, keys)
     names = {"value": "median_days", "low": "median_low", "high": "median_high", "p75": "p75_days"}
-    mean = rows[rows["fate"] == "deeper"].groupby(keys, as_index=False)["days"].agg(["mean", "size"])
-    mean = mean.rename(columns={"mean": "mean_days_advanced", "size": "n_timed"})
+    days = ladder_days(counts["age"].to_numpy()) * counts["n_timed"]
+    mean = add_up(counts.assign(days=days)[[*keys, "n_timed", "days"]], keys)
+    mean["mean_days_advanced"] = mean.pop("days") / mean["n_timed"].where(mean["n_timed"] > 0)
+    mean["n_timed"] = mean["n_timed"].where(mean["n_timed"] > 0)
     found = found.rename(columns=names).drop(columns=["p25", "p90"])
     return found.merge(mean, on=keys, how="left", validate="1:1")
 
 
 def _moves_back(book: Book, groups: Sequence[str], keys: list[str], period: str | Period | None) -> pd.DataFrame:
     rows = visits(book)
-    rows = joined(book, rows[rows["exit"] == "back"])
+    rows = joined(book, rows[rows["exit"] == "back"], groups)
     rows["exited_on"] = book.local_days(rows["exited_at"])
     rows = rows[in_period(book, period, rows["exited_on"]) & (rows["outcome"] != "void")]
     return count_table(with_groups(book, rows, groups, "exited_on"), keys).rename(columns={"n": "back"})
@@ -205,6 +297,9 @@ def created_deals(book: Book, period: str | Period | None = None) -> pd.DataFram
     needs=[("deals", "outcome"), ("stage_history", "entered_at")],
     rows=created_deals,
     caveat="Open deals may still go further: deals created lately look worse than they will.",
+    why="How far do the deals get that we begin with?",
+    uses=[("deals", "amount_minor"), ("changes", "at")],
+    repeats=("stage",),
 )
 def funnel(book: Book, by: str | Sequence[str] = (), period: str | Period | None = None) -> pd.DataFrame:
     """Deals by furthest stage reached, with a last row for won deals; it never rises from one stage to the next.
@@ -277,12 +372,7 @@ def open_deals(book: Book, period: str | Period | None = None) -> pd.DataFrame:
     A period selects by expected close; a deal without one lies in no period.
     """
     deals = deals_of(book)
-    deals = deals[deals["outcome"] == "open"].copy()
-    span = as_period(book, period)
-    if not is_everything(book, span):
-        if "expected_close_on" not in deals:
-            raise Unavailable("`expected_close_on` is missing in `deals`, so open deals cannot be placed in a period")
-        deals = deals[span.contains(deals["expected_close_on"])]
+    deals = due_in(book, deals[deals["outcome"] == "open"], period).copy()
     by_day = book.by_day_only("stage_history", "entered_at")
     age = ladder_codes(_in_stage_since(book, deals), pd.Series(book.as_of, deals.index), book.timezone, by_day)
     deals["age_days"] = np.where(age == NO_AGE, np.nan, ladder_days(age))
@@ -291,6 +381,23 @@ def open_deals(book: Book, period: str | Period | None = None) -> pd.DataFrame:
     deals["typical_days"] = typical.reindex(at).to_numpy() if len(typical) else np.nan
     order = {(key, s.key): i for key, p in book.process.pipelines.items() for i, s in enumerate(p.stages)}
     return deals.assign(order=pd.Series(order).reindex(at).to_numpy(), today=book.as_of_on)
+
+
+def due_in(book: Book, deals: pd.DataFrame, period: str | Period | None) -> pd.DataFrame:
+    """The open deals whose expected close lies in the period; where it leaves nothing out, all of them."""
+    span = as_period(book, period)
+    if is_everything(book, span):
+        return deals
+    if "expected_close_on" not in deals:
+        raise Unavailable("`expected_close_on` is missing in `deals`, so open deals cannot be placed in a period")
+    return deals[span.contains(deals["expected_close_on"])]
+
+
+def placed(book: Book, deals: pd.DataFrame, groups: Sequence[str]) -> pd.DataFrame:
+    """Open deals with their groups: of time by the expected close, of people as of today."""
+    if "expected_close_on" not in deals and any(g in UNITS for g in groups):
+        raise Unavailable("`expected_close_on` is missing in `deals`, so open deals cannot be placed in time")
+    return with_groups(book, deals, groups, "expected_close_on", people_on="today")
 
 
 def _in_stage_since(book: Book, deals: pd.DataFrame) -> pd.Series:
@@ -324,6 +431,9 @@ def typical_days(book: Book, share: float = 0.8) -> pd.Series:
     needs=[("deals", "outcome")],
     rows=open_deals,
     caveat="Deals without an amount are counted apart and add nothing to the money.",
+    why="What is under way, where does it stand, and what has stood there too long?",
+    uses=[("deals", "amount_minor"), ("deals", "expected_close_on"), ("stage_history", "entered_at")],
+    stock=True,
 )
 def pipeline(book: Book, by: str | Sequence[str] = (), period: str | Period | None = None) -> pd.DataFrame:
     """Open deals by stage.
@@ -339,9 +449,7 @@ def pipeline(book: Book, by: str | Sequence[str] = (), period: str | Period | No
         if everything:
             raise Unavailable("no deal is open")
         raise Unavailable("no deal is open with an expected close in the period")
-    if "expected_close_on" not in deals and any(g in UNITS for g in groups):
-        raise Unavailable("`expected_close_on` is missing in `deals`, so open deals cannot be placed in time")
-    deals = with_groups(book, deals, groups, "expected_close_on", people_on="today")
+    deals = placed(book, deals, groups)
     older = deals["age_days"] > deals["typical_days"]
     judged = deals[["age_days", "typical_days"]].notna().all(axis=1)
     keys = list(dict.fromkeys([*group_keys(groups), *money_keys(deals), *STAGE]))

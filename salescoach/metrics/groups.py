@@ -47,7 +47,7 @@ def with_groups(
 
     Raises Unavailable for a column of ours that these units do not have, UsageError for a group that nobody knows.
     """
-    result = units.copy()
+    result = units.copy(deep=False)
     for name in by:
         if name in UNITS:
             result[name] = _labels(book, result[on], name)

@@ -17,9 +17,34 @@ ADDITIVE = {
     "pipeline": ("n", "value", "without_amount"),
     "new_customers": ("n", "first_amount"),
     "lead_conversion": ("n", "converted", "immature"),
+    "quota_attainment": ("n", "won_amount"),
     "response_time": ("n", "answered", "unanswered"),
+    "win_curve": ("n", "won", "lost", "undecided", "too_young"),
+    "sales": ("n", "wins", "value", "without_amount"),
+    "discount": ("n", "list_amount", "given_away", "above_list", "without_list_price"),
+    "customer_value": ("n", "total", "repeat"),
+    "pipeline_created": ("n", "value", "amount_now", "without_amount"),
+    "stalled": ("n", "stalled", "by_age", "by_silence", "unknown"),
+    "zombies": ("n", "zombies", "overdue", "outlived", "unknown", "amount", "open_amount"),
+    "missed_quotes": ("n", "missed", "late", "never", "not_yet", "unknown"),
+    "forgotten_followups": ("n", "forgotten", "waiting", "unknown"),
+    "overdue_next_steps": ("n", "overdue", "in_future", "without_next_step"),
+    "activity_quality": ("n", "without_contact", "n_open", "detail_contacts"),
+    "slips": ("n", "pushed", "pushes", "slipped", "undated"),
+    "loss_reasons": ("n", "amount", "without_amount"),
+    "workload": ("n", "amount", "stalled", "zombies", "neglected"),
 }
-RATES = {"win_rate": ("won", "n"), "lead_conversion": ("converted", "n")}
+RATES = {
+    "win_rate": ("won", "n"),
+    "lead_conversion": ("converted", "n"),
+    "stalled": ("stalled", "n"),
+    "zombies": ("zombies", "n"),
+    "missed_quotes": ("missed", "n"),
+    "forgotten_followups": ("forgotten", "n"),
+    "overdue_next_steps": ("overdue", "n"),
+    "slips": ("pushed", "n"),
+    "loss_reasons": ("n", "deals"),
+}
 SPLITS = ("rep", "team", "month")
 CENT = 0.005
 

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
 
 from salescoach.book import Book
-from salescoach.errors import Unavailable
+from salescoach.errors import Unavailable, UsageError, suggestion
+from salescoach.metrics.contacts import is_planned, side_of
 from salescoach.metrics.counts import add_up, count_table
 from salescoach.metrics.estimate import wilson
 from salescoach.metrics.groups import complete, group_columns, group_keys, parse_by, with_groups
-from salescoach.metrics.ladder import NO_AGE, ladder_codes
+from salescoach.metrics.ladder import FIRST_HOUR, MINUTES, NO_AGE, Codes, day_code, ladder_codes
 from salescoach.metrics.registry import in_period, metric
 from salescoach.metrics.times import beside, medians
-from salescoach.process import Period
+from salescoach.process import Period, working_hours
+
+Clock = Literal["elapsed", "working"]
 
 HORIZON_DAYS = 90
 INSTANT = "datetime64[us, UTC]"
 HOURS_PER_DAY = 24.0
+ROUNDING = 1e-6  # of a minute: a sum of hours may fall just short of it
 
 
 def arrivals(book: Book, period: str | Period | None = None) -> pd.DataFrame:
@@ -52,7 +57,7 @@ def _first_response(book: Book, leads: pd.DataFrame) -> pd.Series:
     if not book.has("activities", "lead_id", "direction"):
         return given
     out = book.table("activities")
-    out = out[out["lead_id"].notna() & out["direction"].str.casefold().isin(["out", "outbound"])]
+    out = out[out["lead_id"].notna() & (side_of(out["direction"]) == "out") & ~is_planned(out, book.as_of_on)]
     asked = out["lead_id"].map(leads.set_index("lead_id")["created_at"])
     return given.fillna(leads["lead_id"].map(out[out["at"] >= asked].groupby("lead_id")["at"].min()))
 
@@ -81,6 +86,9 @@ def _mature_only(book: Book, period: Period, horizon_days: int = HORIZON_DAYS) -
     by=("rep",),
     rows=_mature_only,
     caveat="Leads younger than 90 days are counted apart: they still have time.",
+    why="How many enquiries become a deal, and from which sources?",
+    uses=[("leads", "converted_at"), ("leads", "deal_id"), ("deals", "lead_id")],
+    options={"horizon_days": "Within how many days a lead must have become a deal; younger leads are not counted."},
 )
 def lead_conversion(
     book: Book, by: str | Sequence[str] = "rep", period: str | Period | None = None, horizon_days: int = HORIZON_DAYS
@@ -110,11 +118,11 @@ def response_limit(book: Book) -> float | None:
     return next((float(h) for h in hours if h is not None), None)
 
 
-def answered_leads(book: Book, period: str | Period | None = None) -> pd.DataFrame:
-    """Leads of the period with the time to their answer: age (ladder code), ended, within, due.
+def answered_leads(book: Book, period: str | Period | None = None, clock: Clock = "elapsed") -> pd.DataFrame:
+    """Leads of the period with the time to their answer: hours, age (ladder code), ended, within, due.
 
-    Where there is no answer, `age` is that of the waiting so far. A lead answered before it was created is an error in
-    the data and left out.
+    Where there is no answer, `hours` and `age` are those of the waiting so far. A lead answered before it was created
+    is an error in the data and left out. clock="working": only the company's working time counts.
     """
     if book.by_day_only("leads", "created_at") or book.by_day_only("leads", "first_response_at"):
         raise Unavailable("the source gives days without a time of day, so a response time in hours cannot be known")
@@ -124,12 +132,32 @@ def answered_leads(book: Book, period: str | Period | None = None) -> pd.DataFra
         )
     leads = arrivals(book, period)
     answer = leads["responded_at"]
-    leads["age"] = ladder_codes(leads["created_at"], answer.fillna(book.as_of), book.timezone)
     leads["ended"] = answer.notna()
-    limit = pd.Timedelta(hours=response_limit(book) or 0)
-    leads["due"] = book.as_of - leads["created_at"] > limit
-    leads["within"] = leads["due"] & (answer - leads["created_at"] <= limit)
+    leads["age"], leads["hours"] = _waited(book, leads["created_at"], answer.fillna(book.as_of), clock)
+    limit = response_limit(book) or 0.0
+    until_now = pd.Series(book.as_of, leads.index)
+    leads["due"] = _waited(book, leads["created_at"], until_now, clock)[1] > limit
+    leads["within"] = leads["due"] & leads["ended"] & (leads["hours"] <= limit)
     return leads[leads["age"] != NO_AGE]
+
+
+def _waited(book: Book, start: pd.Series, end: pd.Series, clock: Clock) -> tuple[Codes, pd.Series]:
+    """The time from `start` to `end` as ladder codes and in hours."""
+    if clock not in get_args(Clock):
+        raise UsageError(
+            f"clock={clock!r} is unknown.{suggestion(clock, get_args(Clock))} Clocks: {', '.join(get_args(Clock))}."
+        )
+    elapsed = (end - start).dt.total_seconds() / 3600
+    codes = ladder_codes(start, end, book.timezone)
+    if clock == "elapsed":
+        return codes, elapsed
+    local = [t.dt.tz_convert(book.timezone).dt.tz_localize(None).to_numpy("datetime64[us]") for t in (start, end)]
+    hours = working_hours(book.process, *local)
+    minutes = np.floor(np.nan_to_num(hours) * 60 + ROUNDING).astype(np.int64)
+    by_hour = np.where(minutes < 48 * 60, MINUTES - FIRST_HOUR + minutes // 60, day_code(2) - 2 + minutes // 1440)
+    return np.where(codes == NO_AGE, NO_AGE, np.where(minutes < MINUTES, minutes, by_hour)), pd.Series(
+        hours, start.index
+    )
 
 
 @metric(
@@ -142,18 +170,36 @@ def answered_leads(book: Book, period: str | Period | None = None) -> pd.DataFra
     needs=[("leads", "created_at")],
     by=("rep",),
     rows=answered_leads,
-    caveat="Clock hours: nights and weekends count, as they do for the customer.",
+    caveat="By the clock nights and weekends count, as they do for the customer; with `clock=working` only the "
+    "company's working time does. Changes of a lead's owner are not recorded: the one in the data is taken as the "
+    "first.",
+    why="How soon does somebody answer who asks us for something?",
+    uses=[("leads", "first_response_at"), ("activities", "direction")],
+    options={
+        "clock": "elapsed: nights and weekends count; working: only the hours of working days count, as the calendar "
+        "of the process file has them."
+    },
 )
-def response_time(book: Book, by: str | Sequence[str] = "rep", period: str | Period | None = None) -> pd.DataFrame:
+def response_time(
+    book: Book,
+    by: str | Sequence[str] = "rep",
+    period: str | Period | None = None,
+    clock: Clock = "elapsed",
+) -> pd.DataFrame:
     """Hours to the first answer.
 
-    value: Kaplan-Meier median, unanswered leads censored at as_of.
+    value: Kaplan-Meier median, unanswered leads censored at as_of. Credit goes to the lead's owner: changes of it are
+    not recorded, so the present one stands for the first.
+
+    clock   "elapsed": every hour counts (the default)
+            "working": the hours of the calendar's working days count; where it has no `hours`, a working day has 24.
+            Beyond 48 hours, times are known to 24 working hours. The limit is held against the same clock.
 
     Returns one row per group: n, answered, unanswered, value, low, high (hours; 95 % Brookmeyer-Crowley), p90 (hours),
     limit_hours, within_share, within_low, within_high (of the leads older than the limit; 95 % Wilson).
     """
     groups = parse_by(by)
-    leads = with_groups(book, answered_leads(book, period), groups, "created_on")
+    leads = with_groups(book, answered_leads(book, period, clock), groups, "created_on")
     if leads.empty:
         raise Unavailable("no lead was created in the period")
     keys = group_keys(groups)

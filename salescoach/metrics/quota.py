@@ -1,17 +1,18 @@
-"""Quota attainment: what was won against what was agreed, matched by dates, not labels."""
+"""Quota attainment: what was achieved against what was agreed, matched by dates, not labels."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import date
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Literal, get_args
 
 import pandas as pd
 
 from salescoach.book import Book
-from salescoach.errors import Unavailable
+from salescoach.errors import Unavailable, UsageError, suggestion
 from salescoach.metrics.counts import add_up, count_table
-from salescoach.metrics.estimate import sum_interval
+from salescoach.metrics.created import begun_deals
+from salescoach.metrics.credit import credited_deals
+from salescoach.metrics.estimate import count_interval, sum_interval
 from salescoach.metrics.groups import (
     PEOPLE,
     UNASSIGNED,
@@ -23,150 +24,183 @@ from salescoach.metrics.groups import (
     with_groups,
 )
 from salescoach.metrics.money import known_amount, minor_scale, single_currency
-from salescoach.metrics.outcomes import decided_deals
+from salescoach.metrics.outcomes import first_wins
 from salescoach.metrics.registry import as_period, metric
+from salescoach.metrics.targets import Level, by_unit, prorated_targets
 from salescoach.process import Period
 
-KIND = "won_amount"
+Of = Literal["won_amount", "won", "new_customers", "pipeline_created"]
+AMOUNTS = ("won_amount", "pipeline_created")
 
 
-def prorated_targets(book: Book, period: str | Period | None = None) -> pd.DataFrame:
-    """Targets of won amount that overlap the period: rep_id, team, manager, from_on, end_on, target (its share by
-    days).
+def _credited_wins(book: Book, period: Period) -> pd.DataFrame:
+    """Won deals of the period, one row for each deal and person, overlays too."""
+    deals = credited_deals(book, period)
+    return deals[deals["outcome"] == "won"].assign(on=lambda d: d["closed_on"])
 
-    A target counts by the days it shares with the period and with the rep's time in the job. Without a period it counts
-    up to as_of.
+
+def _first_wins(book: Book, period: Period) -> pd.DataFrame:
+    wins = first_wins(book, period)
+    return wins[~wins["returning"]].assign(share=1.0, overlay=False, on=lambda d: d["closed_on"])
+
+
+def _created(book: Book, period: Period) -> pd.DataFrame:
+    deals = begun_deals(book, period)
+    return deals.assign(amount_minor=deals["first_minor"], share=1.0, overlay=False, on=deals["created_on"])
+
+
+ACHIEVED: dict[str, Callable[[Book, Period], pd.DataFrame]] = {
+    "won_amount": _credited_wins,
+    "won": _credited_wins,
+    "new_customers": _first_wins,
+    "pipeline_created": _created,
+}
+
+
+def achieved_rows(
+    book: Book, period: str | Period | None = None, of: Of = "won_amount", overlay: bool = False
+) -> pd.DataFrame:
+    """What counts toward the targets of one kind, from the first day on which any of them counts.
+
+    overlay   the shares on top of deals instead, which count toward no target
     """
-    targets = book.table("targets")
-    targets = targets[targets["metric"].str.casefold() == KIND].copy()
-    for column in ("rep_id", "team"):
-        if column not in targets:
-            targets[column] = pd.Series(None, targets.index, dtype="str")
-    people = book.people.set_index("rep_id")
-    span = as_period(book, period)
-    hired, left = (pd.to_datetime(targets["rep_id"].map(people[c])) for c in ("start_on", "end_on"))
-    start, end = targets["start_on"], targets["end_on"]
-    first, last = pd.Timestamp(span.start_on or date.min), pd.Timestamp(span.end_on)
-    start = start.mask(hired > start, hired)
-    start = start.mask(start < first, first)
-    end = end.mask(left < end, left)
-    end = end.mask(end > last, last)
-    shared = ((end - start).dt.days + 1).clip(lower=0)
-    targets["target"] = targets["value"] * shared / ((targets["end_on"] - targets["start_on"]).dt.days + 1)
-    targets["from_on"] = start
-    of_rep = targets["rep_id"].map(people["team"]).astype("str")
-    targets["for_team"] = targets["rep_id"].isna() & targets["team"].notna()
-    targets["team"] = targets["team"].fillna(of_rep)
-    targets["manager"] = targets["rep_id"].map(people["manager"]).astype("str")
-    targets["manager"] = targets["manager"].fillna(targets["team"].map(_manager_of_team(book)).astype("str"))
-    return targets[targets["target"] > 0]
-
-
-def _manager_of_team(book: Book) -> pd.Series:
-    people = book.people.dropna(subset=["team", "manager"])
-    return people.drop_duplicates("team", keep="last").set_index("team")["manager"]
-
-
-def covered_period(book: Book, period: str | Period | None, targets: pd.DataFrame) -> Period:
-    """The period, from the first day on which any target counts: earlier wins were never aimed at one."""
-    span = as_period(book, period)
-    first = targets["from_on"].min().date()
-    return Period(span.label, max(span.start_on or first, first), span.end_on)
-
-
-def won_deals(book: Book, period: str | Period | None = None) -> pd.DataFrame:
-    """The deals won in the period, from the first day on which any target counts."""
-    targets = prorated_targets(book, period)
+    if of not in ACHIEVED:
+        choices = get_args(Of)
+        raise UsageError(f"of={of!r} is unknown.{suggestion(of, choices)} Targets: {', '.join(choices)}.")
+    targets = prorated_targets(book, period, of)
     if targets.empty:
-        raise Unavailable("no target with metric `{metric}` lies in the period", metric=KIND)
-    deals = decided_deals(book, covered_period(book, period, targets))
-    return deals[deals["outcome"] == "won"]
+        raise Unavailable("no target with metric `{metric}` lies in the period", metric=of)
+    span = as_period(book, period)
+    first = targets["from_on"].min().date()  # what came earlier was never aimed at a target
+    aimed = Period(span.label, max(span.start_on or first, first), span.end_on)
+    rows = ACHIEVED[of](book, aimed)
+    return rows[rows["overlay"].astype(bool) == overlay]
 
 
-def _chosen(targets: pd.DataFrame, groups: Sequence[str]) -> pd.DataFrame:
-    """For reps their own targets; for teams and the whole the teams' own, where there is none the sum of the reps'."""
+def _level(groups: Sequence[str]) -> Level:
+    """Whose targets answer a question by these groups."""
     if "rep" in groups:
-        return targets[targets["rep_id"].notna()]
-    keys = ["team", *(g for g in groups if g in UNITS)]
-    own = pd.MultiIndex.from_frame(targets.loc[targets["for_team"], keys])
-    return targets[targets["for_team"] | ~pd.MultiIndex.from_frame(targets[keys]).isin(own)]
+        return "rep"
+    return "team" if "team" in groups or "manager" in groups else "all"
 
 
 @metric(
     "Quota attainment",
     "Amount won in the period / target of the period. A target counts by the days it shares with the period and with "
-    "the rep's time in the job.",
+    "the rep's time in the job, days on leave left out; a newcomer's grows day by day until the ramp is over.",
     basis="day of the win",
     interval="95 % interval of the sum: how far chance alone would move it (compound Poisson)",
     unit="ratio",
     needs=[("targets", "value"), ("deals", "amount_minor"), ("deals", "closed_at")],
     by=("rep",),
-    rows=won_deals,
-    caveat="Credit goes to the owner at the close. A period that is still running is compared with its whole target.",
+    rows=achieved_rows,
+    caveat="Credit goes to the owner at the close; a shared deal counts with its parts. A period that is still running "
+    "is compared with its whole target; the pace compares it with what the target asks for up to today's data.",
+    why="Are we on target, and how much is missing?",
+    uses=[
+        ("splits", "share"),
+        ("changes", "at"),
+        ("reps", "start_on"),
+        ("reps", "end_on"),
+        ("reps", "ramp_days"),
+        ("leave", "start_on"),
+    ],
+    options={
+        "of": "Which targets: `won_amount`, money won; `won`, deals won; `new_customers`, accounts won for the first "
+        "time; `pipeline_created`, amount of the deals created."
+    },
 )
-def quota_attainment(book: Book, by: str | Sequence[str] = "rep", period: str | Period | None = None) -> pd.DataFrame:
-    """Won amount against target.
+def quota_attainment(
+    book: Book, by: str | Sequence[str] = "rep", period: str | Period | None = None, of: Of = "won_amount"
+) -> pd.DataFrame:
+    """What was achieved against its target.
 
-    value = won_amount / target. Groups: rep, team, manager and units of time; targets know no others. A win counts from
-    the first day on which any target counts, also where its own rep has none (the target is null then, and so is
-    value).
+    value = achieved / target. Groups: rep, team, manager and units of time; targets know no others. What was achieved
+    counts from the first day on which any target counts, also where its own rep has none (the target is null then,
+    and so is value). A shared deal counts with the parts of those who share it.
 
-    Returns one row per group: n (won deals), won_amount, target, value, low, high (null without a win), gap (target -
-    won_amount, in the currency).
+    of    the targets' `metric`, and what is held against it: "won_amount"; "won" deals; "new_customers"; amount of
+          "pipeline_created", as the metric of that name counts it
+
+    Returns one row per group: n (deals; a shared one once for each person credited), what was achieved under the name
+    of `of`, target, value, low, high (null where nothing was achieved), gap (target - achieved), to_date (what the
+    target asks for up to as_of) and pace (achieved / to_date). Where shares are on top of deals and the groups hold
+    `rep`, also overlay_amount: it is in no other column.
+
+    Raises Unavailable where no target of that kind lies in the period, or where amounts or targets are in several
+    currencies.
     """
     groups = parse_by(by)
     foreign = [g for g in groups if g not in (*PEOPLE, *UNITS)]
     if foreign:
         raise Unavailable("targets are not set by {group}, so attainment cannot be split by it", group=foreign[0])
     keys = group_keys(groups)
-    won = won_deals(book, period)
-    _need_one_currency(book, won)
-    targets = _chosen(_by_unit(book, period, [g for g in groups if g in UNITS]), groups)
-    agreed = targets.assign(**{key: targets[key].fillna(UNASSIGNED) for key in keys}).rename(columns={"target": "goal"})
-    agreed = add_up(agreed[[*keys, "goal"]], keys)
-    counts = count_table(with_groups(book, won, groups, "closed_on"), keys, money="amount_minor")
-    table = agreed.merge(counts, on=keys, how="outer", validate="1:1") if keys else pd.concat([agreed, counts], axis=1)
-    whole = ["n", "amount_minor", "n_amount"]
+    rows = achieved_rows(book, period, of)
+    if of in AMOUNTS:
+        _need_one_currency(book, rows, of)
+    targets = by_unit(book, period, of, _level(groups), [g for g in groups if g in UNITS])
+    agreed = targets.assign(**{key: targets[key].fillna(UNASSIGNED) for key in keys})
+    agreed = add_up(agreed[[*keys, "target", "to_date"]], keys)
+    table = _merged(agreed, _counts(book, rows, groups), keys)
+    shown = ["n", of, "target", "value", "low", "high", "gap", "to_date", "pace"]
+    if of == "won_amount" and "rep" in groups:
+        above = achieved_rows(book, period, of, overlay=True)
+        if len(above):
+            more = _counts(book, above, groups)[[*keys, "amount_minor"]].rename(columns={"amount_minor": "above"})
+            table, shown = _merged(table, more, keys), [*shown, "overlay_amount"]
+    whole = [c for c in ("n", "amount_minor", "n_amount", "above") if c in table]
     table[whole] = table[whole].fillna(0).astype("int64")
     table = complete(book, table, groups)
-    table["target"] = table["goal"].where(table["goal"] > 0)
-    table["won_amount"] = known_amount(book, table, "amount_minor", "n", "n_amount")
-    low, high = sum_interval(table["won_amount"], table["amount2"].fillna(0) / minor_scale(book, table) ** 2)
-    seen = table["n_amount"] > 0
-    table["value"] = table["won_amount"] / table["target"]
-    table["low"], table["high"] = (low / table["target"]).where(seen), (high / table["target"]).where(seen)
-    table["gap"] = table["target"] - table["won_amount"]
-    return table[[*group_columns(groups), "n", "won_amount", "target", "value", "low", "high", "gap"]]
+    for column in ("target", "to_date"):
+        table[column] = table[column].where(table[column] > 0)
+    table[of], low, high = _achieved(book, table, of)
+    table["value"], table["pace"] = table[of] / table["target"], table[of] / table["to_date"]
+    table["low"], table["high"] = low / table["target"], high / table["target"]
+    table["gap"] = table["target"] - table[of]
+    if "above" in table:
+        table["overlay_amount"] = table["above"] / minor_scale(book, table)
+    return table[[*group_columns(groups), *shown]]
 
 
-def _need_one_currency(book: Book, won: pd.DataFrame) -> None:
-    """Raise Unavailable where wins, or wins and targets, are in several currencies."""
-    if won["currency"].nunique() > 1:
-        raise Unavailable("the won deals are in several currencies, and sums never cross currencies")
-    targets = book.table("targets")
-    aimed = set(targets["currency"].dropna()) if "currency" in targets else set()
-    if len(aimed | set(won["currency"])) > 1 and aimed:
-        named = ", ".join(sorted(aimed | set(won["currency"])))
+def _merged(left: pd.DataFrame, right: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
+    if keys:
+        return left.merge(right, on=list(keys), how="outer", validate="1:1")
+    return pd.concat([left, right], axis=1)
+
+
+def _counts(book: Book, rows: pd.DataFrame, groups: Sequence[str]) -> pd.DataFrame:
+    """Count table of what was achieved, with the sum of the shares."""
+    keys = group_keys(groups)
+    units = with_groups(book, rows, groups, "on")
+    return _merged(count_table(units, keys, money="amount_minor"), add_up(units[[*keys, "share"]], keys), keys)
+
+
+def _achieved(book: Book, table: pd.DataFrame, of: str) -> tuple[pd.Series, pd.Series, pd.Series]:
+    """The amount or number achieved, with its interval; of a number Poisson, in proportion where deals are shared."""
+    if of in AMOUNTS:
+        value, seen = known_amount(book, table, "amount_minor", "n", "n_amount"), table["n_amount"] > 0
+        low, high = sum_interval(value, table["amount2"].fillna(0) / minor_scale(book, table) ** 2)
+    else:
+        value, seen = table["share"].fillna(0.0), table["n"] > 0
+        low, high = (end * value / table["n"].where(seen) for end in count_interval(table["n"]))
+    return value, pd.Series(low, table.index).where(seen), pd.Series(high, table.index).where(seen)
+
+
+def _need_one_currency(book: Book, rows: pd.DataFrame, of: str) -> None:
+    """Raise Unavailable where amounts, or amounts and targets, are in several currencies."""
+    if rows["currency"].nunique() > 1:
         raise Unavailable(
-            "targets and won deals are in several currencies ({names}), and sums never cross currencies", names=named
+            "the deals are in several currencies, and sums never cross currencies: convert them with dated rates, or "
+            "look at one currency at a time"
         )
-
-
-def _by_unit(book: Book, period: str | Period | None, units: Sequence[str]) -> pd.DataFrame:
-    """Prorated targets; with units of time, each target's share in each of the units' periods."""
-    whole = prorated_targets(book, period)
-    if not units or whole.empty:
-        return whole
-    last = min(whole["end_on"].max(), pd.Timestamp(as_period(book, period).end_on))
-    days = pd.DataFrame({"day": pd.date_range(whole["from_on"].min(), last)})
-    labels = with_groups(book, days, units, "day")
-    parts = []
-    for label, span in labels.groupby(list(units), sort=True)["day"]:
-        cut = Period(str(label), span.min().date(), span.max().date())
-        names = label if isinstance(label, tuple) else (label,)
-        named: dict[str, Any] = dict(zip(units, names, strict=True))
-        parts.append(prorated_targets(book, cut).assign(**named))
-    return pd.concat(parts, ignore_index=True)
+    targets = book.table("targets")
+    targets = targets[targets["metric"].str.strip().str.casefold() == of]
+    aimed = set(targets["currency"].dropna()) if "currency" in targets else set()
+    if len(aimed | set(rows["currency"])) > 1 and aimed:
+        named = ", ".join(sorted(aimed | set(rows["currency"])))
+        raise Unavailable(
+            "targets and deals are in several currencies ({names}), and sums never cross currencies", names=named
+        )
 
 
 def currency_of(book: Book) -> str:

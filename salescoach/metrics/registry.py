@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import pandas as pd
 
 from salescoach.book import Book
 from salescoach.errors import Unavailable, UsageError, suggestion
-from salescoach.metrics.groups import PEOPLE, parse_by
+from salescoach.metrics.groups import PEOPLE, UNITS, parse_by
+from salescoach.metrics.options import Option, accepted, check_names, options_of
 from salescoach.process import Period, parse_period
 
 Compute = Callable[..., pd.DataFrame]
@@ -32,6 +34,11 @@ class Metric:
     by          default groups
     compute     (book, by, period, **options) -> table
     rows        (book, period, **options) -> the records that are counted
+    uses        (table, column…) that are used where they are there
+    meanings    what each option of `compute` changes
+    repeats     key columns in each of whose values the same records are counted again (each stage of a funnel)
+    stock       it describes the state of the day of the data, not what happened in a period
+    spans       it is about a period with a first day, and unavailable without one
     """
 
     name: str
@@ -45,7 +52,29 @@ class Metric:
     by: tuple[str, ...]
     compute: Compute
     rows: Compute
-    why: str = ""
+    why: str
+    uses: tuple[tuple[str, ...], ...] = ()
+    meanings: Mapping[str, str] = field(default_factory=dict)
+    repeats: tuple[str, ...] = ()
+    stock: bool = False
+    spans: bool = False
+
+    @cached_property
+    def options(self) -> dict[str, Option]:
+        """What may be set beside the groups and the period."""
+        return options_of(self.compute, self.meanings)
+
+    def counted(self, table: pd.DataFrame) -> int:
+        """How many records a table of this metric counts, each once: as many as `counted_rows` lists.
+
+        The columns left of `n` say what a row is about. Where those in `repeats` count the same records again, one row
+        of each is taken.
+        """
+        if not self.repeats:
+            return int(table["n"].sum())
+        about = [c for c in table.columns[: table.columns.get_loc("n")] if c not in self.repeats]
+        once = table.drop_duplicates(about) if about else table.head(1)
+        return int(once["n"].sum())
 
     def missing(self, book: Book) -> Unavailable | None:
         """Why the book cannot answer, or None."""
@@ -56,7 +85,8 @@ class Metric:
                 return _nothing_in(book, table)
             for column in columns:
                 if not book.has(table, column):
-                    return Unavailable("`{column}` is missing or empty in `{table}`", column=column, table=table)
+                    named = column.removesuffix("_minor")  # as the source has it, not as the book keeps it
+                    return Unavailable("`{column}` is missing or empty in `{table}`", column=named, table=table)
         return None
 
 
@@ -80,6 +110,7 @@ class Measure:
     period: Period
     table: pd.DataFrame | None
     reason: Unavailable | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def available(self) -> bool:
@@ -103,6 +134,7 @@ class Measure:
             "unit": self.metric.unit,
             "by": list(self.by),
             "period": self.period.label,
+            "options": {name: _plain(value) for name, value in self.options.items()},
             "available": self.available,
             "because": self.because,
             "rows": rows,
@@ -127,15 +159,42 @@ def metric(
     needs: Sequence[tuple[str, ...]],
     rows: Compute,
     by: Sequence[str] = (),
+    why: str,
     caveat: str = "",
-    why: str = "",
+    uses: Sequence[tuple[str, ...]] = (),
+    options: Mapping[str, str] | None = None,
+    repeats: Sequence[str] = (),
+    stock: bool = False,
+    spans: bool = False,
 ) -> Callable[[Compute], Compute]:
-    """Register a function (book, by, period) -> table as a metric under its own name."""
+    """Register a function (book, by, period, **options) -> table as a metric under its own name.
+
+    The arguments are those of `Metric`; `options` says of each option of the function what it changes. Raises
+    UsageError where the name is taken.
+    """
 
     def register(compute: Compute) -> Compute:
         name = compute.__name__
+        if name in METRICS:
+            raise UsageError(f"There is a metric {name!r} already. Give yours another name.")
         METRICS[name] = Metric(
-            name, title, definition, basis, interval, caveat, unit, tuple(needs), tuple(by), compute, rows, why
+            name,
+            title,
+            definition,
+            basis,
+            interval,
+            caveat,
+            unit,
+            tuple(needs),
+            tuple(by),
+            compute,
+            rows,
+            why,
+            tuple(uses),
+            dict(options or {}),
+            tuple(repeats),
+            stock,
+            spans,
         )
         return compute
 
@@ -154,26 +213,37 @@ def find_metric(name: str) -> Metric:
 def measure(
     book: Book, name: str, by: str | Sequence[str] | None = None, period: str | Period | None = None, **options: Any
 ) -> Measure:
-    """Compute one metric. A metric that these tables cannot answer is *unavailable, because …*, never a guess."""
+    """Compute one metric. A metric that these tables cannot answer is *unavailable, because …*, never a guess.
+
+    Raises UsageError for a metric, group or option that does not exist.
+    """
     found = find_metric(name)
-    groups = parse_by(by) if by is not None else tuple(g for g in found.by if g in PEOPLE or book.has("deals", g))
+    check_names(name, found.options, options)
+    groups = (
+        parse_by(by) if by is not None else tuple(g for g in found.by if g in (*PEOPLE, *UNITS) or book.has("deals", g))
+    )
     span = as_period(book, period)
     reason = found.missing(book)
     if reason is None:
         try:
-            return Measure(found, groups, span, found.compute(book, by=groups, period=span, **options))
+            table = found.compute(book, by=groups, period=span, **options)
+            return Measure(found, groups, span, table, options=options)
         except Unavailable as unavailable:
             reason = unavailable
-    return Measure(found, groups, span, None, reason)
+    return Measure(found, groups, span, None, reason, options)
 
 
 def counted_rows(book: Book, name: str, period: str | Period | None = None, **options: Any) -> pd.DataFrame:
-    """The records a metric counts: as many rows as the sum of its `n`. Raises Unavailable."""
+    """The records a metric counts: as many rows as its table counts (`Metric.counted`). Raises Unavailable.
+
+    Options that change the figure but not what is counted are of no matter here.
+    """
     found = find_metric(name)
+    check_names(name, found.options, options)
     reason = found.missing(book)
     if reason is not None:
         raise reason
-    return found.rows(book, period=as_period(book, period), **options)
+    return found.rows(book, period=as_period(book, period), **accepted(found.rows, options))
 
 
 def as_period(book: Book, period: str | Period | None) -> Period:

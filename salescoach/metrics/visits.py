@@ -6,18 +6,25 @@ The one place where exit, time and owner of a stay are derived from the stage hi
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
 from functools import wraps
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from salescoach.book import Book
+from salescoach.book import Book, places_in
+from salescoach.book.texts import decoded, encoded, repeated
 from salescoach.errors import LawBroken, Unavailable
 from salescoach.metrics.ladder import NO_AGE, ladder_codes
+from salescoach.process import Pipeline
 
 EXITS = ("advanced", "back", "lost", "won", "void", "handed_off", "still")
 FATES = ("deeper", "lost", "void", "open")
 CLOSED = -1
+NEVER = np.iinfo(np.int64).min  # as numpy writes an instant that there is none
+Whole = np.ndarray[Any, np.dtype[np.int64]]
+Flags = np.ndarray[Any, np.dtype[np.bool_]]
 
 
 def per_book(build: Callable[[Book], pd.DataFrame]) -> Callable[[Book], pd.DataFrame]:
@@ -65,77 +72,145 @@ def visits(book: Book) -> pd.DataFrame:
 
     Raises LawBroken if entries and exits do not add up.
     """
-    events = _events(book)
-    same = events["deal"] == events["deal"].shift(-1)
-    follower = events.shift(-1)
-    stay = events["order"] >= 0
-    exit_ = pd.Series("still", events.index, dtype="str")
-    exit_ = exit_.mask(same & (follower["order"] > events["order"]), "advanced")
-    exit_ = exit_.mask(same & (follower["order"] >= 0) & (follower["order"] < events["order"]), "back")
+    steps, events = _steps(book), _events(book)
+    follower = events.shifted()
+    same = events.deal == follower.deal
+    order, after = steps.order[events.step], steps.order[follower.step]
+    exits = np.full(len(order), EXITS.index("still"))
+    exits[same & (after > order)] = EXITS.index("advanced")
+    exits[same & (after >= 0) & (after < order)] = EXITS.index("back")
     for outcome in ("lost", "won", "void"):
-        exit_ = exit_.mask(same & (follower["outcome"] == outcome), outcome)
-    exit_ = exit_.mask(same & follower["handover"].eq(True), "handed_off")
-    end = follower["at"].where(same)
+        exits[same & (steps.outcome[follower.step] == outcome)] = EXITS.index(outcome)
+    exits[same & follower.handover] = EXITS.index("handed_off")
+    timed = events.observed & (~same | follower.observed)
+    stay = order >= 0
+    deal, step, handover = events.deal[stay], events.step[stay], events.handover[stay]
+    entered = _instants(events.entered[stay])
+    exited = _instants(np.where(same, follower.at, NEVER)[stay])
     by_day = book.by_day_only("stage_history", "entered_at")
-    last = end.fillna(book.as_of)
-    timed = (events["evidence"] == "observed") & (~same | (follower["evidence"] == "observed"))
+    late = np.full(len(deal), NO_AGE)
+    taken_over = _instants(events.at[stay][handover]).set_axis(entered.index[handover])
+    late[handover] = ladder_codes(entered[handover], taken_over, book.timezone, by_day)
+    first = late == NO_AGE
+    first[first] = ~pd.Series(deal[first] * len(steps.order) + step[first]).duplicated().to_numpy()
     result = pd.DataFrame(
         {
-            "deal": events["deal"],
-            "rep_id": events["rep_id"],
-            "pipeline": events["pipeline"],
-            "stage": events["stage"],
-            "order": events["order"],
-            "entered_at": events["entered_at"],
-            "exited_at": end,
-            "exit": exit_,
-            "age": ladder_codes(events["entered_at"], last, book.timezone, by_day),
-            "late": np.where(
-                events["handover"], ladder_codes(events["entered_at"], events["at"], book.timezone, by_day), NO_AGE
-            ),
-            "timed": timed,
+            "deal": deal,
+            "rep_id": _owner(book, deal, exited).set_axis(entered.index),
+            "pipeline": decoded(step, steps.pipeline),
+            "stage": decoded(step, steps.stage),
+            "order": order[stay],
+            "entered_at": entered,
+            "exited_at": exited,
+            "exit": decoded(exits[stay], EXITS),
+            "age": ladder_codes(entered, exited.fillna(book.as_of), book.timezone, by_day),
+            "late": late,
+            "timed": timed[stay],
+            "first": first,
         }
-    )[stay]
-    ordinary = result["late"] == NO_AGE
-    result["first"] = ordinary & ~result[ordinary].duplicated(["deal", "stage"]).reindex(result.index, fill_value=True)
-    result = result.reset_index(drop=True)
-    _check_visits(result, events)
+    )
+    _check_visits(result, int(stay.sum()))
     return result
 
 
-def _events(book: Book) -> pd.DataFrame:
-    """Stage entries and handovers in the order of deals and time.
+@dataclass(frozen=True)
+class Steps:
+    """Every stage of every pipeline, one after another; a number says which.
 
-    deal, at, pipeline, stage, order (-1 for a closing stage), outcome (of a closing stage), handover, rep_id,
-    entered_at, evidence
+    order    place in the pipeline, CLOSED for a stage that ends the deal
+    outcome  of a closing stage, else ""
     """
-    deals = deals_of(book)
-    history = history_of(book).rename(columns={"entered_at": "at"}).assign(handover=False)
-    taken = owner_changes(book)[["deal", "at"]].assign(handover=True)
-    events = pd.concat([history, taken], ignore_index=True) if len(taken) else history
-    events = events.sort_values(["deal", "at"], kind="stable", ignore_index=True)
-    events["entered_at"] = events["at"].where(~events["handover"])
-    if len(taken):
-        held = ["stage", "entered_at", "evidence"]
-        events[held] = events.groupby("deal")[held].ffill()
-        events = events[events["stage"].notna()].reset_index(drop=True)
-    events["pipeline"] = events["deal"].map(deals["pipeline"])
-    steps = [(p, s.key, i, s.outcome) for p, line in book.process.pipelines.items() for i, s in enumerate(line.stages)]
-    known = pd.MultiIndex.from_tuples([(p, key) for p, key, _, _ in steps])
-    codes = known.get_indexer(pd.MultiIndex.from_frame(events[["pipeline", "stage"]]))
-    if (codes < 0).any():
-        unknown = sorted(events.loc[codes < 0, "stage"].unique())
+
+    pipeline: list[str]
+    stage: list[str]
+    order: Whole
+    outcome: np.ndarray[Any, np.dtype[np.str_]]
+
+
+def _steps(book: Book) -> Steps:
+    rows = [(p, s.key, i, s.outcome) for p, line in book.process.pipelines.items() for i, s in enumerate(line.stages)]
+    order = np.array([i if outcome is None else CLOSED for _, _, i, outcome in rows], dtype=np.int64)
+    return Steps([p for p, *_ in rows], [s for _, s, *_ in rows], order, np.array([o or "" for *_, o in rows]))
+
+
+@dataclass(frozen=True)
+class Events:
+    """Stage entries and handovers in the order of deals and time, each column an array.
+
+    deal, at (microseconds), step (which of the `Steps`), handover
+    entered, observed   when the stage was entered, and whether that was observed
+    """
+
+    deal: Whole
+    at: Whole
+    step: Whole
+    handover: Flags
+    entered: Whole
+    observed: Flags
+
+    def shifted(self) -> Events:
+        """For each event the one behind it; the last has one of no deal."""
+        behind = self.each(lambda column: np.append(column[1:], column[:1]))
+        behind.deal[-1:] = -1
+        return behind
+
+    def take(self, rows: Whole | Flags) -> Events:
+        """These of the events."""
+        return self.each(lambda column: column[rows])
+
+    def each(self, change: Callable[[Any], Any]) -> Events:
+        """Every column changed alike."""
+        return Events(**{field.name: change(getattr(self, field.name)) for field in fields(self)})
+
+    def followed_by(self, others: Events) -> Events:
+        """These events and the others, one after the other."""
+        return Events(
+            **{f.name: np.concatenate([getattr(self, f.name), getattr(others, f.name)]) for f in fields(self)}
+        )
+
+
+def _events(book: Book) -> Events:
+    """The history with the changes of owner between its entries: each carries on the stage that it found."""
+    history, taken = history_of(book), owner_changes(book)
+    deal, at = history["deal"].to_numpy(), _microseconds(history["entered_at"])
+    observed = (history["evidence"] == "observed").to_numpy()
+    entries = Events(deal, at, _step_of(book, deal, history["stage"]), np.zeros(len(deal), dtype=bool), at, observed)
+    return _with_handovers(entries, taken, _steps(book).order) if len(taken) else entries
+
+
+def _with_handovers(entries: Events, taken: pd.DataFrame, order: Whole) -> Events:
+    """A handover before the first entry or after the close is none of a stay."""
+    nothing = np.zeros(len(taken), dtype=np.int64)
+    deal, at = taken["deal"].to_numpy(np.int64), _microseconds(taken["at"])
+    events = entries.followed_by(Events(deal, at, nothing, nothing == 0, nothing, nothing > 0))
+    events = events.take(np.lexsort((events.at, events.deal)))
+    entry = np.maximum.accumulate(np.where(events.handover, -1, np.arange(len(events.deal))))
+    known = (entry >= 0) & (events.deal[entry] == events.deal)
+    told = events.take(entry)
+    events = replace(events, step=told.step, entered=told.entered, observed=told.observed)
+    return events.take(known & ~(events.handover & (order[events.step] == CLOSED)))
+
+
+def _step_of(book: Book, deal: Whole, stage: pd.Series) -> Whole:
+    """Which step each stage is in the pipeline of its deal. Raises LawBroken for a stage that the process lacks."""
+    steps = _steps(book)
+    of_deal, pipelines = encoded(deals_of(book)["pipeline"])
+    of_stage, stages = encoded(stage)
+    place = {pair: i for i, pair in enumerate(zip(steps.pipeline, steps.stage, strict=True))}
+    table = np.array([[place.get((p, s), -1) for s in stages] for p in pipelines], dtype=np.int64)
+    found: Whole = table.reshape(len(pipelines), len(stages))[of_deal[deal], of_stage]
+    if (found < 0).any():
+        unknown = sorted(stage[found < 0].unique())
         raise LawBroken(f"the stage history names stages that the process does not have: {', '.join(unknown)}.")
-    events["order"] = np.array([i if outcome is None else CLOSED for _, _, i, outcome in steps])[codes]
-    events["outcome"] = pd.Series([o or "" for *_, o in steps], dtype="str").take(codes).set_axis(events.index)
-    events = events[~(events["handover"] & (events["order"] == CLOSED))].reset_index(drop=True)
-    events["rep_id"] = owner_at(book, events["deal"], _exit_instants(events))
-    return events
+    return found
 
 
-def _exit_instants(events: pd.DataFrame) -> pd.Series:
-    """When each stay ended; null where it has not."""
-    return events["at"].shift(-1).where(events["deal"] == events["deal"].shift(-1))
+def _microseconds(instants: pd.Series) -> Whole:
+    return instants.to_numpy("datetime64[us]").view(np.int64)
+
+
+def _instants(microseconds: Whole) -> pd.Series:
+    return pd.Series(microseconds.view("datetime64[us]")).dt.tz_localize("UTC")
 
 
 @per_book
@@ -143,13 +218,7 @@ def history_of(book: Book) -> pd.DataFrame:
     """The stage history with deals as rows of `book.deals`: deal, entered_at, stage, evidence. Raises Unavailable."""
     if not book.has("stage_history", "entered_at"):
         raise Unavailable("there is no stage history: the export has no dates at all")
-    log = book.table("stage_history")
-    return log[["entered_at", "stage", "evidence"]].assign(deal=_row_of(deals_of(book), log["deal_id"]))
-
-
-def _row_of(deals: pd.DataFrame, deal_id: pd.Series) -> pd.Series:
-    """The row of each deal id in `deals`."""
-    return deal_id.map(pd.Series(deals.index, index=deals["deal_id"])).astype("int64")
+    return book.table("stage_history")[["entered_at", "stage", "evidence"]].assign(deal=book.rows_of_deals)
 
 
 @per_book
@@ -161,7 +230,7 @@ def owner_changes(book: Book) -> pd.DataFrame:
     same = (changes["old"] == changes["new"]).fillna(False) if "new" in changes else False
     moved = changes[(changes["field"] == "rep_id") & ~same & changes["deal_id"].isin(deals["deal_id"])]
     moved = moved.sort_values("at", kind="stable")
-    return pd.DataFrame({"deal": _row_of(deals, moved["deal_id"]), "at": moved["at"], "old": moved["old"]})
+    return pd.DataFrame({"deal": places_in(moved["deal_id"], deals["deal_id"]), "at": moved["at"], "old": moved["old"]})
 
 
 def owner_at(book: Book, deal: pd.Series, at: pd.Series) -> pd.Series:
@@ -169,9 +238,13 @@ def owner_at(book: Book, deal: pd.Series, at: pd.Series) -> pd.Series:
 
     Without recorded changes of owner this is the present owner.
     """
-    now = deal.map(deals_of(book)["rep_id"])
+    return _owner(book, deal.to_numpy(np.int64), at).set_axis(deal.index)
+
+
+def _owner(book: Book, deal: Whole, at: pd.Series) -> pd.Series:
+    now = deals_of(book)["rep_id"].take(deal).reset_index(drop=True)
     moved = owner_changes(book)
-    asked = pd.DataFrame({"deal": deal, "at": at, "place": np.arange(len(deal))})
+    asked = pd.DataFrame({"deal": deal, "at": at.to_numpy(), "place": np.arange(len(deal))}) if len(moved) else moved
     asked = asked[asked["at"].notna() & asked["deal"].isin(moved["deal"])].sort_values("at", kind="stable")
     if asked.empty:
         return now
@@ -180,12 +253,11 @@ def owner_at(book: Book, deal: pd.Series, at: pd.Series) -> pd.Series:
     found = found[found["then"].notna()]
     owner = now.to_numpy(object, copy=True)
     owner[found["place"]] = found["old"]
-    return pd.Series(owner, deal.index, dtype="str")
+    return pd.Series(owner, dtype="str")
 
 
-def _check_visits(result: pd.DataFrame, events: pd.DataFrame) -> None:
+def _check_visits(result: pd.DataFrame, entered: int) -> None:
     """Entries into working stages = exits of all kinds, and takeovers = hand-overs."""
-    entered = int((events["order"] >= 0).sum())
     kinds = result["exit"].value_counts()
     late, handed = int((result["late"] != NO_AGE).sum()), int(kinds.get("handed_off", 0))
     open_ended = bool(((result["exit"] == "still") == result["exited_at"].isna()).all())
@@ -210,50 +282,56 @@ def passages(book: Book) -> pd.DataFrame:
     age           ladder code from first entry to the end, or to as_of; NO_AGE where skipped or where the end is unknown
     timed         both ends were observed
     """
-    stays = visits(book)
-    deals = deals_of(book)
+    stays, deals = visits(book), deals_of(book)
     own = stays[stays["late"] == NO_AGE]
+    deal, order = own["deal"].to_numpy(), own["order"].to_numpy()
     working = {key: len(line.working) for key, line in book.process.pipelines.items()}
-    reach = own.groupby("deal")["order"].max().reindex(deals.index)
-    reach = reach.mask((deals["outcome"] == "won") & reach.notna(), deals["pipeline"].map(working) - 1)
+    last = deals["pipeline"].map(working).to_numpy(np.int64) - 1
+    reach = np.full(len(deals), -1)
+    np.maximum.at(reach, deal, order)
+    reach = np.where((deals["outcome"] == "won").to_numpy() & (reach >= 0), last, reach)
     rows = [
-        _stage_passages(book, own, deals[(deals["pipeline"] == key) & (reach >= order)], order, working[key])
+        _stage_passages(
+            book, own, np.flatnonzero((deals["pipeline"] == key).to_numpy() & (reach >= place)), place, line
+        )
         for key, line in book.process.pipelines.items()
-        for order in range(len(line.working))
+        for place in range(len(line.working))
     ]
     result = pd.concat(rows, ignore_index=True)
-    stages = {(key, i): s.key for key, line in book.process.pipelines.items() for i, s in enumerate(line.working)}
-    names = pd.Series(stages, dtype="str").reindex(pd.MultiIndex.from_frame(result[["pipeline", "order"]]))
-    result.insert(2, "stage", names.to_numpy())
     result["rep_id"] = owner_at(book, result["deal"], result.pop("ended_at"))
     return result
 
 
-def _stage_passages(book: Book, own: pd.DataFrame, deals: pd.DataFrame, order: int, last: int) -> pd.DataFrame:
-    """The passages through one stage of the deals that reached it; `last` is the order of won."""
-    here = own[own["first"] & (own["order"] == order)].set_index("deal")
-    entered = here["entered_at"].reindex(deals.index)
-    later = own[(own["order"] > order) & own["deal"].isin(deals.index)]
-    from_then_on = ~(later["entered_at"] < entered.reindex(later["deal"]).set_axis(later.index))
-    later = later[from_then_on].drop_duplicates("deal").set_index("deal")
-    next_at, next_order = later["entered_at"].reindex(deals.index), later["order"].reindex(deals.index)
-    won = (deals["outcome"] == "won") & next_at.isna()
-    deeper = next_at.notna() | won
-    fate = deals["outcome"].mask(deeper, "deeper").mask(deals["outcome"] == "void", "void")
-    ended = next_at.where(next_at.notna(), deals["closed_at"]).where(fate != "open")
-    until = ended.where(fate != "open", book.as_of)
+def _stage_passages(book: Book, own: pd.DataFrame, deals: Whole, place: int, line: Pipeline) -> pd.DataFrame:
+    """The passages of these deals through one stage, the `place`-th of its pipeline, which all of them reached."""
+    deal, order, entered_at = own["deal"].to_numpy(), own["order"].to_numpy(), _microseconds(own["entered_at"])
+    every = deals_of(book)
+    entered, timed = np.full(len(every), NEVER), np.zeros(len(every), dtype=bool)
+    here = own["first"].to_numpy() & (order == place)
+    entered[deal[here]], timed[deal[here]] = entered_at[here], own["timed"].to_numpy()[here]
+    later = np.flatnonzero((order > place) & (entered_at >= entered[deal]))[::-1]
+    next_at, next_order = np.full(len(every), NEVER), np.full(len(every), len(line.working))
+    next_at[deal[later]], next_order[deal[later]] = entered_at[later], order[later]  # of several, the first stays
+    entered, timed, next_at, next_order = entered[deals], timed[deals], next_at[deals], next_order[deals]
+    outcome = every["outcome"].take(deals).reset_index(drop=True)
+    deeper = (next_at != NEVER) | (outcome == "won").to_numpy()
+    fate = outcome.mask(deeper, "deeper").mask(outcome == "void", "void")
+    closed = _microseconds(every["closed_at"].take(deals))
+    ended = np.where((fate == "open").to_numpy(), NEVER, np.where(next_at != NEVER, next_at, closed))
+    start, end = _instants(entered), _instants(ended)
     by_day = book.by_day_only("stage_history", "entered_at")
     columns = {
-        "deal": deals.index,
-        "pipeline": deals["pipeline"],
-        "order": order,
+        "deal": deals,
+        "pipeline": every["pipeline"].take(deals).reset_index(drop=True),
+        "stage": repeated(line.working[place].key, outcome.index),
+        "order": place,
         "fate": fate,
-        "skipped": entered.isna(),
-        "jumped": deeper & (next_order.fillna(last) > order + 1),
-        "entered_on": book.local_days(entered),
-        "ended_on": book.local_days(ended),
-        "ended_at": ended,
-        "age": ladder_codes(entered, until, book.timezone, by_day),
-        "timed": here["timed"].reindex(deals.index, fill_value=False),
+        "skipped": entered == NEVER,
+        "jumped": deeper & (next_order > place + 1),
+        "entered_on": book.local_days(start),
+        "ended_on": book.local_days(end),
+        "ended_at": end,
+        "age": ladder_codes(start, end.mask(fate == "open", book.as_of), book.timezone, by_day),
+        "timed": timed,
     }
-    return pd.DataFrame(columns).reset_index(drop=True)
+    return pd.DataFrame(columns)

@@ -6,6 +6,7 @@ from salescoach.process.calendar import (
     as_days,
     is_working_day,
     working_days,
+    working_hours,
 )
 from salescoach.process.company_calendar import Calendar, FiscalYear
 from salescoach.process.fields import Words, fold_name
@@ -42,4 +43,5 @@ __all__ = [
     "process_to_dict",
     "read_process",
     "working_days",
+    "working_hours",
 ]

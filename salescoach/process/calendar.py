@@ -76,6 +76,27 @@ def working_days(process: Process, start: Any, end: Any) -> NDArray[np.float64]:
     return np.where(known.all(axis=0), (counts[1] - counts[0]).astype(np.float64), np.nan)
 
 
+def working_hours(process: Process, start: Any, end: Any) -> NDArray[np.float64]:
+    """Hours of working time from `start` to `end`: the calendar's `hours` of its working days.
+
+    Naive local stamps (numpy datetime64) of any shapes that broadcast; NaN where either is NaT, negative where `end`
+    comes first. Without `hours` in the calendar a working day counts from midnight to midnight. With 09:00 to
+    18:00, asked on Friday at 17:00 and answered on Monday at 10:00 is 2 hours.
+    """
+    both = np.stack(np.broadcast_arrays(*(np.asarray(t, dtype="datetime64[us]") for t in (start, end))))
+    if _nothing_dated(both):
+        return np.full(both.shape[1:], np.nan)
+    known = ~np.isnat(both)
+    days = both.astype("datetime64[D]")
+    first, before = _counts(process.calendar, days)
+    place = np.where(known, (days - first).astype(np.int64), 0)
+    opens, closes = process.calendar.open_minutes
+    minutes = np.where(known, (both - days).astype(np.int64), 0) / 60e6
+    today = (before[place + 1] - before[place]) * np.clip(minutes - opens, 0, closes - opens)
+    hours = (before[place] * (closes - opens) + today) / 60
+    return np.where(known.all(axis=0), hours[1] - hours[0], np.nan)
+
+
 @lru_cache(maxsize=16)
 def announced_until(calendar: Calendar) -> int | None:
     """The last year whose holidays are known, or None where they need no announcement.

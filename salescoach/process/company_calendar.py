@@ -14,20 +14,32 @@ from salescoach.process.fields import CalendarDate, Strict, Text, fold_name
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _YEAR_END = re.compile(rf"(last|nearest) ({'|'.join(WEEKDAYS)}) of ({'|'.join(MONTHS)})")
+_TIME = re.compile(r"([01]\d|2[0-3]):([0-5]\d)|(24):(00)")
+DAY_MINUTES = 24 * 60
+
+
+def _minutes(text: str) -> int | None:
+    """Minutes from midnight to a time of day written as 09:00, or None."""
+    found = _TIME.fullmatch(text)
+    return None if found is None else int(found[1] or found[3]) * 60 + int(found[2] or found[4])
 
 
 class FiscalYear(Strict):
-    """When the company's year begins: on the first of a month, or in whole weeks (52 or 53 of them).
+    """When the company's year begins: on the first of a month, in whole weeks (52 or 53 of them), or as listed.
 
     `label` says whether FY2027 is the year that ends or starts in 2027.
     `pattern` spreads the weeks of a quarter over its months; `ends` is the
     last day of the year, "last sat of jan" or "nearest sat of jan" (nearest to the month's end).
+    `starts` lists the first days of all fiscal months from the first one of `first_year` on, twelve for each year, and
+    then the day after the last.
     """
 
     start_month: Annotated[int, Field(strict=True, ge=1, le=12)] | None = None
     label: Literal["start", "end"] = "end"
     pattern: Literal["4-4-5", "4-5-4", "5-4-4"] | None = None
     ends: Text | None = None
+    first_year: Annotated[int, Field(strict=True, ge=1, le=9998)] | None = None
+    starts: tuple[CalendarDate, ...] = ()
 
     @field_validator("ends")
     @classmethod
@@ -39,10 +51,21 @@ class FiscalYear(Strict):
     @model_validator(mode="after")
     def _one_way_to_count(self) -> FiscalYear:
         by_month, by_weeks = self.start_month is not None, bool(self.pattern or self.ends)
-        if by_month == by_weeks or (self.pattern is None) != (self.ends is None):
+        listed = bool(self.starts) or self.first_year is not None
+        halves = (self.pattern is None) != (self.ends is None) or bool(self.starts) != (self.first_year is not None)
+        if by_month + by_weeks + listed != 1 or halves:
             raise ValueError(
-                'needs either start_month = 1 … 12, or both pattern = "4-4-5" and ends = "last sat of jan"'
+                'needs either start_month = 1 … 12, or both pattern = "4-4-5" and ends = "last sat of jan", or both '
+                "first_year = 2026 and starts = [2025-12-29, …]"
             )
+        if self.starts and (len(self.starts) % 12 != 1 or len(self.starts) < 13):
+            raise ValueError(
+                f"lists {len(self.starts)} days in `starts`: write twelve first days for each year, and then the day "
+                "after the last"
+            )
+        for before, after in zip(self.starts, self.starts[1:], strict=False):
+            if after <= before:
+                raise ValueError(f"lists {after} after {before} in `starts`; the first days stand in order of time")
         return self
 
     @property
@@ -59,11 +82,13 @@ class Calendar(Strict):
 
     `holidays` is a code of the `holidays` package ("CN", "DE-BY"), a CSV beside the
     process file, or missing. `days_off` and `days_on` overrule it; a CSV is read into them,
-    so that a stored process needs no second file.
+    so that a stored process needs no second file. `hours` are when a working day begins and
+    ends; without them it counts from midnight to midnight.
     """
 
     timezone: Text
     workdays: tuple[Text, ...] = WEEKDAYS[:5]
+    hours: tuple[Text, ...] | None = None
     holidays: Text | None = None
     fiscal_year: FiscalYear = FiscalYear(start_month=1)
     days_off: tuple[CalendarDate, ...] = ()
@@ -91,6 +116,22 @@ class Calendar(Strict):
         if not value or len(set(value)) < len(value):
             raise ValueError('must name at least one day and each day once, such as ["mon", "tue"]')
         return value
+
+    @field_validator("hours")
+    @classmethod
+    def _from_to(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if value is None:
+            return None
+        times = [minutes for minutes in map(_minutes, value) if minutes is not None]
+        if len(times) != 2 or len(value) != 2 or times[0] >= times[1]:
+            raise ValueError('must be when a working day begins and ends, such as ["09:00", "18:00"]')
+        return value
+
+    @property
+    def open_minutes(self) -> tuple[int, int]:
+        """When a working day begins and ends, in minutes from midnight."""
+        first, last = (_minutes(text) or 0 for text in self.hours) if self.hours else (0, DAY_MINUTES)
+        return first, last
 
     @field_validator("holidays")
     @classmethod

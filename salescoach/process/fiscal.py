@@ -6,6 +6,7 @@ import calendar
 from datetime import date, timedelta
 from itertools import accumulate
 
+from salescoach.errors import UsageError
 from salescoach.process.company_calendar import FiscalYear
 
 _WEEKS = {"4-4-5": (4, 4, 5), "4-5-4": (4, 5, 4), "5-4-4": (5, 4, 4)}
@@ -16,7 +17,11 @@ def year_start(fiscal: FiscalYear, year: int) -> date:
 
     >>> year_start(FiscalYear(start_month=4, label="end"), 2027)
     datetime.date(2026, 4, 1)
+
+    Raises UsageError for a year that a listed calendar does not hold.
     """
+    if fiscal.starts:
+        return fiscal.starts[_place(fiscal, year, years_beyond=1)]
     if fiscal.start_month is None:
         return _year_end(fiscal, _ending_year(fiscal, year) - 1) + timedelta(days=1)
     back = int(fiscal.label == "end" and fiscal.start_month > 1)
@@ -25,6 +30,9 @@ def year_start(fiscal: FiscalYear, year: int) -> date:
 
 def month_starts(fiscal: FiscalYear, year: int) -> list[date]:
     """The first days of the twelve fiscal months; a 53rd week belongs to the twelfth."""
+    if fiscal.starts:
+        place = _place(fiscal, year)
+        return list(fiscal.starts[place : place + 12])
     first = year_start(fiscal, year)
     if fiscal.pattern is None:
         months = range(first.month - 1, first.month + 11)
@@ -45,6 +53,32 @@ def fiscal_span(
     else:
         first, after = 0, 12
     return starts[first], starts[after] - timedelta(days=1)
+
+
+def known_years(fiscal: FiscalYear) -> range | None:
+    """The years that a listed calendar holds; None where years follow a rule."""
+    if fiscal.first_year is None:
+        return None
+    return range(fiscal.first_year, fiscal.first_year + len(fiscal.starts) // 12)
+
+
+def check_listed(fiscal: FiscalYear, first: date, last: date) -> None:
+    """Raise UsageError where a listed calendar does not hold these days."""
+    if fiscal.starts and not (fiscal.starts[0] <= first and last < fiscal.starts[-1]):
+        outside = first if first < fiscal.starts[0] else last
+        raise UsageError(f"{outside} lies outside the fiscal years listed in the process file. {_listed(fiscal)}")
+
+
+def _place(fiscal: FiscalYear, year: int, years_beyond: int = 0) -> int:
+    place = 12 * (year - (fiscal.first_year or 0))
+    if not 0 <= place < len(fiscal.starts) - 1 + years_beyond:
+        raise UsageError(f"FY{year:04d} is not among the fiscal years listed in the process file. {_listed(fiscal)}")
+    return place
+
+
+def _listed(fiscal: FiscalYear) -> str:
+    end = fiscal.starts[-1] - timedelta(days=1)
+    return f"They go from {fiscal.starts[0]} to {end}: add first days to `starts` under fiscal_year."
 
 
 def _ending_year(fiscal: FiscalYear, year: int) -> int:

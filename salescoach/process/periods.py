@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from salescoach.errors import UsageError, suggestion
 from salescoach.process.calendar import Days, as_days
 from salescoach.process.fields import as_calendar_date, fold_name
-from salescoach.process.fiscal import fiscal_span, month_starts, year_start
+from salescoach.process.fiscal import check_listed, fiscal_span, known_years, month_starts, year_start
 from salescoach.process.model import Process
 
 if TYPE_CHECKING:
@@ -154,6 +154,10 @@ def _grid(days: Days, unit: Unit, process: Process) -> tuple[Days, list[str]]:
     # One year more on each side: fiscal and ISO years do not begin on 1 January.
     first, last = dated.min().astype(date).year - 1, dated.max().astype(date).year + 1
     years = range(max(first, 1), min(last, 9998) + 1)
+    listed = known_years(process.calendar.fiscal_year) if unit.startswith("fiscal") else None
+    if listed is not None:
+        check_listed(process.calendar.fiscal_year, dated.min().astype(date), dated.max().astype(date))
+        years = range(max(first - 1, listed.start), min(last + 2, listed.stop))
     cells = [cell for year in years for cell in _CELLS[unit](year, process)]
     return np.array([start for start, _ in cells], dtype="datetime64[D]"), [label for _, label in cells]
 

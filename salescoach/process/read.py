@@ -35,6 +35,7 @@ _EXAMPLES = {
     "calendar": '[calendar] with timezone = "Asia/Shanghai"',
     "timezone": 'timezone = "Asia/Shanghai"',
     "workdays": 'workdays = ["mon", "tue", "wed", "thu", "fri"]',
+    "hours": 'hours = ["09:00", "18:00"]',
     "fiscal_year": "fiscal_year = { start_month = 1 }",
     "pipelines": '[pipelines.new] with label = { en = "New business" }',
     "label": 'label = { en = "Quote", zh = "报价" }',

@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from salescoach.book import Book
 from salescoach.kit import kit_path
 from salescoach.metrics import currency_of
-from salescoach.reports.fields import GROUP_LABELS, TEXT_GROUPS, Field
+from salescoach.reports.fields import GROUP_LABELS, TEXT_GROUPS, WORDS, Field
 from salescoach.wording import N_, NOTHING, Words, is_known
 
 PRECISE_FROM = 400  # from this n on a share is written with one decimal
@@ -64,6 +64,8 @@ def written(say: Words, value: object, kind: str, currency: str, n: object = Non
     """A value as a person reads it; a dash for what is not known."""
     if isinstance(value, str) and kind == "text":
         return say(value) if value in TEXT_GROUPS else value
+    if isinstance(value, str) and kind in WORDS:
+        return say(WORDS[kind].get(value, value))
     if not is_known(value):
         return NOTHING
     if kind in ("share", "ratio"):
@@ -71,7 +73,7 @@ def written(say: Words, value: object, kind: str, currency: str, n: object = Non
         return say.percent(value, 1 if exact else 0)
     if kind == "money":
         return say.money(value, currency)
-    if kind == "days":
+    if kind in ("days", "decimal"):
         return say.number(value, 0 if float(str(value)) >= 10 else 1)
     if kind == "hours":
         unit = _unit(float(str(value)))
@@ -142,7 +144,7 @@ def table_block(
 ) -> Block:
     """A result as a table: its groups as text at the left, then the fields."""
     columns = [Column(say(GROUP_LABELS.get(g, g)), False) for g in groups] + [
-        Column(say(f.label), f.kind != "text") for f in fields
+        Column(say(f.label), f.kind not in ("text", *WORDS)) for f in fields
     ]
     rows = []
     for row, money in zip(table.to_dict("records"), row_currencies(book, table), strict=True):

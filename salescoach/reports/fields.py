@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from salescoach.metrics.bridge import LINES
 from salescoach.wording import N_
 
-TEXT_GROUPS = (N_("(unassigned)"), N_("(undated)"), N_("(none)"), N_("(other)"))
+TEXT_GROUPS = (N_("(unassigned)"), N_("(undated)"), N_("(none)"), N_("(other)"), N_("(not recorded)"))
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,12 @@ GROUP_LABELS = {
     "fiscal_year": N_("Fiscal year"),
     "lost_reason": N_("Reason lost"),
     "competitor": N_("Competitor"),
+    "reason": N_("Reason"),
+}
+ACHIEVED = {  # what is held against a target: its label, and how it is written
+    "won": (N_("Deals won"), "number"),
+    "new_customers": (N_("New customers"), "number"),
+    "pipeline_created": (N_("Pipeline created"), "money"),
 }
 
 FIELDS: dict[str, tuple[Field, ...]] = {
@@ -73,6 +81,16 @@ FIELDS: dict[str, tuple[Field, ...]] = {
         Field(N_("Decided"), "decided"),
         Field(N_("Still open"), "open"),
         Field(N_("Mean days, won only"), "mean_won", "days", "mean_won_low", "mean_won_high"),
+        Field(N_("Won within 90 days"), "won_within_90", "share", "won_within_90_low", "won_within_90_high"),
+        Field(N_("Within 180 days"), "won_within_180", "share", "won_within_180_low", "won_within_180_high"),
+        Field(N_("Within 365 days"), "won_within_365", "share", "won_within_365_low", "won_within_365_high"),
+    ),
+    "loss_reasons": (
+        Field(N_("Deals (n)"), "n"),
+        interval(N_("Share"), "share"),
+        Field(N_("Amount"), "amount", "money"),
+        Field(N_("Without amount"), "without_amount"),
+        Field(N_("Median days in the stage"), "median_days", "days"),
     ),
     "stage_flow": (
         interval(N_("Went on"), "share"),
@@ -102,6 +120,8 @@ FIELDS: dict[str, tuple[Field, ...]] = {
         Field(N_("Won amount"), "won_amount", "money"),
         Field(N_("Target"), "target", "money"),
         Field(N_("Gap (− above target)"), "gap", "money"),
+        Field(N_("Target to date"), "to_date", "money"),
+        Field(N_("Of target to date"), "pace", "ratio"),
     ),
     "response_time": (
         interval(N_("Median"), "hours"),
@@ -118,14 +138,179 @@ FIELDS: dict[str, tuple[Field, ...]] = {
         Field(N_("Typical"), "typical_days", "days"),
         Field(N_("Older than typical"), "older_than_typical"),
     ),
+    "win_curve": (
+        Field(N_("Within days"), "within_days"),
+        interval(N_("Won by then"), "share"),
+        Field(N_("Deals (n)"), "n"),
+        Field(N_("Won"), "won"),
+        Field(N_("Lost"), "lost"),
+        Field(N_("Still open then"), "undecided"),
+        Field(N_("Too young"), "too_young"),
+    ),
+    "sales": (
+        interval(N_("Won amount"), "money"),
+        Field(N_("Won deals (n)"), "n"),
+        Field(N_("Without amount"), "without_amount"),
+        Field(N_("Mean deal size"), "mean_amount", "money", "mean_low", "mean_high"),
+    ),
+    "discount": (
+        interval(N_("Discount"), "share"),
+        Field(N_("Won deals with a list price (n)"), "n"),
+        Field(N_("Given away"), "given_away", "money"),
+        Field(N_("Sold above list price"), "above_list"),
+        Field(N_("Without list price"), "without_list_price"),
+    ),
+    "customer_value": (
+        interval(N_("Observed per customer"), "money"),
+        Field(N_("Customers (n)"), "n"),
+        Field(N_("In all"), "total", "money"),
+        Field(N_("Months observed"), "months_observed", "number"),
+        Field(N_("Bought again"), "repeat"),
+        Field(N_("Of all that bought"), "repeat_share", "share", "repeat_low", "repeat_high"),
+    ),
+    "pipeline_created": (
+        Field(N_("New deals (n)"), "n"),
+        interval(N_("Amount"), "money"),
+        Field(N_("Without amount"), "without_amount"),
+        Field(N_("Amount today"), "amount_now", "money"),
+    ),
+    "velocity": (
+        interval(N_("Amount per day"), "money"),
+        Field(N_("Before"), "value_before", "money"),
+        Field(N_("Change"), "change", "money"),
+        Field(N_("From the number of open deals"), "from_open", "money"),
+        Field(N_("From the win rate"), "from_win_rate", "money"),
+        Field(N_("From the deal size"), "from_amount", "money"),
+        Field(N_("From the time taken"), "from_cycle", "money"),
+        Field(N_("Open deals (n)"), "n"),
+    ),
+    "stalled": (
+        interval(N_("Standing still"), "share"),
+        Field(N_("Open deals (n)"), "n"),
+        Field(N_("By age in the stage"), "by_age"),
+        Field(N_("By silence"), "by_silence"),
+        Field(N_("Cannot tell"), "unknown"),
+    ),
+    "zombies": (
+        interval(N_("Zombie deals"), "share"),
+        Field(N_("Open deals (n)"), "n"),
+        Field(N_("Zombies"), "zombies"),
+        Field(N_("Overdue and quiet"), "overdue"),
+        Field(N_("Older than any win"), "outlived"),
+        Field(N_("Amount of zombies"), "amount", "money"),
+        Field(N_("Open amount"), "open_amount", "money"),
+        Field(N_("Cannot tell"), "unknown"),
+    ),
+    "missed_quotes": (
+        interval(N_("Missed"), "share"),
+        Field(N_("Deals due (n)"), "n"),
+        Field(N_("Too late"), "late"),
+        Field(N_("Never"), "never"),
+        Field(N_("Stage passed over"), "passed_over"),
+        Field(N_("Still in time"), "not_yet"),
+        Field(N_("Cannot tell"), "unknown"),
+    ),
+    "forgotten_followups": (
+        interval(N_("Forgotten"), "share"),
+        Field(N_("Customers' contacts (n)"), "n"),
+        Field(N_("Deals with one"), "deals"),
+        Field(N_("Still in time"), "waiting"),
+        Field(N_("Cannot tell"), "unknown"),
+        Field(N_("Longest silence"), "longest_days", "days"),
+    ),
+    "overdue_next_steps": (
+        interval(N_("Next step overdue"), "share"),
+        Field(N_("Open deals (n)"), "n"),
+        Field(N_("In future"), "in_future"),
+        Field(N_("No next step"), "without_share", "share", "without_low", "without_high"),
+    ),
+    "activity_quality": (
+        Field(N_("Two-way contacts per deal"), "value", "decimal", "low", "high"),
+        Field(N_("Active deals (n)"), "n"),
+        Field(N_("Meetings per deal"), "meetings", "decimal"),
+        Field(N_("Demos per deal"), "demos", "decimal"),
+        Field(N_("Without any contact"), "without_contact"),
+        Field(N_("Median gap"), "median_gap_days", "days"),
+        Field(N_("Next step set"), "next_step_share", "share", "next_step_low", "next_step_high"),
+    ),
+    "slips": (
+        interval(N_("Pushed"), "share"),
+        Field(N_("Deals with a date (n)"), "n"),
+        Field(N_("Pushes per deal"), "mean_pushes", "decimal", "mean_low", "mean_high"),
+        Field(N_("Median push"), "median_days", "days"),
+        Field(N_("Into another quarter"), "slipped_share", "share", "slipped_low", "slipped_high"),
+        Field(N_("Without a date"), "undated"),
+    ),
+    "pipeline_bridge": (
+        Field(N_("Line"), "line", "line"),
+        Field(N_("Amount"), "value", "money"),
+        Field(N_("Deals (n)"), "n"),
+        Field(N_("Without amount"), "without_amount"),
+    ),
+    "coverage": (
+        Field(N_("Coverage"), "value", "decimal"),
+        Field(N_("Required"), "required", "decimal", "required_low", "required_high"),
+        Field(N_("Open deals due (n)"), "n"),
+        Field(N_("Open amount due"), "due_amount", "money"),
+        Field(N_("Missing to the target"), "remaining", "money"),
+        Field(N_("Due then, in past periods"), "past_n"),
+        Field(N_("Of these won"), "past_won"),
+    ),
+    "workload": (
+        Field(N_("Asked for / done"), "value", "decimal"),
+        Field(N_("Open deals (n)"), "n"),
+        Field(N_("Open amount"), "amount", "money"),
+        Field(N_("Touches asked per week"), "asked_per_week", "decimal"),
+        Field(N_("Own contacts per week"), "contacts_per_week", "decimal"),
+        Field(N_("Sustained per week"), "sustained_per_week", "decimal"),
+        Field(N_("Waiting for a touch"), "neglected_share", "share", "neglected_low", "neglected_high"),
+        Field(N_("Standing still"), "stalled_share", "share", "stalled_low", "stalled_high"),
+        Field(N_("No next step"), "without_next_step"),
+        Field(N_("Signal"), "signal", "signal"),
+    ),
 }
+
+KINDS = ("share", "ratio", "days", "hours", "money")  # units that are written in their own way
+ENDINGS = {"_share": "share", "_days": "days", "_hours": "hours", "_amount": "money", "_on": "date"}
+
+
+def fields_of(name: str, title: str, unit: str, columns: Sequence[str]) -> tuple[Field, ...]:
+    """How a metric's columns are shown: as written above; for one of a company's own by their names and its unit.
+
+    columns   those of its table, groups included: what stands left of `n` is a group
+    """
+    if name in FIELDS:
+        return _with_achieved(FIELDS[name], columns) if name == "quota_attainment" else FIELDS[name]
+    left = list(columns).index("n")
+    further = [c for c in columns[left + 1 :] if c not in ("value", "low", "high")]
+    value = interval(title, unit if unit in KINDS else "number")
+    return (value, Field("n", "n"), *(Field(c.replace("_", " "), c, _kind(c)) for c in further))
+
+
+def _with_achieved(fields: Sequence[Field], columns: Sequence[str]) -> tuple[Field, ...]:
+    """The fields of an attainment, where something else than money won is held against the target."""
+    of = next((c for c in ACHIEVED if c in columns), None)
+    if of is None:
+        return tuple(fields)
+    label, kind = ACHIEVED[of]
+    swapped = [Field(label, of, kind) if f.column == "won_amount" else f for f in fields]
+    return tuple(Field(f.label, f.column, kind, f.low, f.high) if f.kind == "money" else f for f in swapped)
+
+
+def _kind(column: str) -> str:
+    return next((kind for ending, kind in ENDINGS.items() if column.endswith(ending)), "number")
+
 
 SIGNALS = {
     "above": N_("above expectation"),
     "below": N_("below expectation"),
     "none": N_("no signal"),
     "few": N_("too few to tell"),
+    "too much": N_("too much"),
 }
+
+# words that stand for themselves in a result, by the kind of their column
+WORDS = {"signal": SIGNALS, "line": LINES}
 
 CHECKS = {
     "twin-deals": N_("Deals that look like one under several ids: same owner, customer, amount and day"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -12,19 +13,17 @@ import salescoach
 from salescoach.book import TABLES, Book, open_book
 from salescoach.charts import Drawing
 from salescoach.errors import UsageError, listed
-from salescoach.metrics import METRICS, Measure, currency_of, measure
-from salescoach.metrics.compare import like_for_like, mix_of
-from salescoach.metrics.flow import open_deals
-from salescoach.metrics.groups import UNASSIGNED, name_reps, parse_by
+from salescoach.metrics import METRICS, Measure, currency_of, find_metric, measure
 from salescoach.metrics.outcomes import only_wins
 from salescoach.metrics.peers import OTHERS, peer_table
 from salescoach.process import Period, parse_period
 from salescoach.reports.blocks import Block, cell, render, row_currencies, table_block, text_table, written
-from salescoach.reports.fields import CHECKS, FIELDS, SIGNALS, TEXT_GROUPS, Field, interval
+from salescoach.reports.fields import CHECKS, TEXT_GROUPS, Field, fields_of
 from salescoach.reports.hints import in_language
+from salescoach.reports.people import LISTED, People
 from salescoach.reports.pictures import Painter
 from salescoach.sources import sample_book
-from salescoach.wording import N_, NOTHING, Words, is_known, words
+from salescoach.wording import NOTHING, Words, is_known, words
 
 COUNTED = ("win_rate", "new_customers")  # a figure of these is a number of deals, not of money
 KEY_FIGURES = (
@@ -37,27 +36,6 @@ KEY_FIGURES = (
     "pipeline",
 )
 DEMO = "demo"
-LISTED = 10
-_FAIR = (Field(N_("Expected"), "expected", "number"), Field(N_("Signal"), "signal", "text"))
-_EXPECTED = {
-    ("segment", "deal_type"): N_(
-        "Expected: the wins that the team's usual rates give for each rep's own mix of segments and deal types."
-    ),
-    ("segment",): N_("Expected: the wins that the team's usual rates give for each rep's own mix of segments."),
-    ("deal_type",): N_("Expected: the wins that the team's usual rates give for each rep's own mix of deal types."),
-    (): N_("Expected: the wins that the team's usual rate gives for each rep's number of decided deals."),
-}
-_WAITING = (
-    Field(N_("Amount"), "amount", "money"),
-    Field(N_("Days in the stage"), "age_days", "days"),
-    Field(N_("Typical, at most"), "typical_days", "days"),
-    Field(N_("Expected close"), "expected_close_on", "date"),
-)
-_ROSTER: dict[str, tuple[Field, ...]] = {
-    "win_rate": (interval(N_("Win rate"), "share"), Field(N_("Decided (n)"), "n"), Field(N_("Won"), "won")),
-    "quota_attainment": (interval(N_("Of target"), "ratio"),),
-    "response_time": (interval(N_("Response"), "hours"), Field(N_("Unanswered"), "unanswered")),
-}
 
 
 def _last_groups_last(names: pd.Series) -> pd.Series:
@@ -109,7 +87,7 @@ def open_report(
     return Report(whole, say, span, rep=whole.people["rep"].iloc[0] if rep else rep, team=team, peers=peers)
 
 
-class Report:
+class Report(People):
     """The pieces of a page. Every method returns one block or drawing and changes nothing."""
 
     def __init__(
@@ -200,55 +178,73 @@ class Report:
 
     # --- metrics ------------------------------------------------------------------------------
 
-    def measure(self, name: str, by: str | Sequence[str] = (), period: str | None = None) -> Measure:
-        """One metric in the report's scope and period (or another period).
+    def measure(self, name: str, by: str | Sequence[str] = (), period: str | None = None, **options: Any) -> Measure:
+        """One metric in the report's scope and period (or another period), with options of its own.
 
-        The pipeline is the whole stock whatever the report's period: that would choose by expected close and hide the
-        deals that are overdue.
+        A stock, such as the pipeline, is the whole stock whatever the report's period: that would choose by expected
+        close and hide the deals that are overdue.
         """
-        usual = "" if name == "pipeline" else self.period
-        return measure(self.book, name, by=by, period=usual if period is None else period)
+        usual = "" if find_metric(name).stock else self.period
+        return measure(self.book, name, by=by, period=usual if period is None else period, **options)
 
-    def table(self, name: str, by: str | Sequence[str] = (), period: str | None = None) -> Block:
+    def table(self, name: str, by: str | Sequence[str] = (), period: str | None = None, **options: Any) -> Block:
         """A metric as a table, with its definition below; or the reason why it is unavailable."""
-        found = self.measure(name, by, period)
+        found = self.measure(name, by, period, **options)
         if found.table is None or found.table.empty:
             return self._nothing(found)
         table, groups = self._labelled(found.table, list(found.by))
-        caption, notes = self.say(found.metric.title), [self._definition(found)]
-        return table_block(self.say, self.book, caption, table, groups, FIELDS[name], notes)
+        fields = self._fields(found)
+        shown = [g for g in groups if g not in [f.column for f in fields]]
+        notes = [self._definition(found), *self._options(found)]
+        return table_block(self.say, self.book, self.say(found.metric.title), table, shown, fields, notes)
 
-    def chart(self, name: str, by: str | Sequence[str] = (), period: str | None = None) -> Drawing | Block:
+    def chart(
+        self, name: str, by: str | Sequence[str] = (), period: str | None = None, **options: Any
+    ) -> Drawing | Block:
         """A metric as a picture whose title is the question it answers."""
-        found = self.measure(name, by, period)
+        found = self.measure(name, by, period, **options)
         if found.table is None or found.table.empty:
             return self._nothing(found)
-        return Painter(self.say, self.book, self.who, self._usual).draw(
-            found, *self._labelled(found.table, list(found.by))
-        )
+        table, groups = self._labelled(found.table, list(found.by))
+        if found.metric.unit == "money" and "currency" in table and name != "pipeline":
+            text = self.say("Amounts in several currencies do not share one axis; the table has them apart.")
+            return render("empty", text, text)
+        return Painter(self.say, self.book, self.who, self._usual, self._fields(found)).draw(found, table, groups)
 
     def _labelled(self, table: pd.DataFrame, groups: list[str]) -> tuple[pd.DataFrame, list[str]]:
-        """Stage keys and pipelines by their labels; the columns that tell the rows apart."""
+        """Stage keys and pipelines by their labels; the columns that tell the rows apart, from left to right."""
         table = table.copy()
         if "rep" in table:
             table = table.sort_values("rep", key=_last_groups_last, kind="stable", ignore_index=True)
-        process, language = self.book.process, self.say.language
+        several = len(self.book.process.pipelines) > 1
         if "stage" in table:
-            table["stage"] = [
-                process.stage_label(p, s, language) for p, s in zip(table["pipeline"], table["stage"], strict=True)
-            ]
-            if len(process.pipelines) > 1:
-                table["pipeline"] = [process.pipelines[p].label.in_language(language) for p in table["pipeline"]]
-                groups = [*groups, "pipeline"]
-            groups = [*groups, "stage"]
+            table["stage"] = [self._stage(p, s) for p, s in zip(table["pipeline"], table["stage"], strict=True)]
+            if several:
+                table["pipeline"] = [self._pipeline(p) for p in table["pipeline"]]
+            groups = [*(g for g in groups if g != "stage"), *(["pipeline"] if several else []), "stage"]
         if "currency" in table:
             groups = [*groups, "currency"]
-        return table, groups
+        left = list(table)[: list(table).index("n")] if "n" in table else []
+        further = [c for c in left if c not in ("rep_id", "pipeline")]
+        return table, list(dict.fromkeys([*groups, *further]))
+
+    def _stage(self, pipeline: str, stage: str) -> str:
+        """A stage's label; that of no stage as a word for it."""
+        known = pipeline in self.book.process.pipelines and stage in self.book.process.pipelines[pipeline].keys
+        return self.book.process.stage_label(pipeline, stage, self.say.language) if known else self.say(stage)
+
+    def _pipeline(self, pipeline: str) -> str:
+        lines = self.book.process.pipelines
+        return lines[pipeline].label.in_language(self.say.language) if pipeline in lines else self.say(pipeline)
+
+    def _fields(self, found: Measure) -> tuple[Field, ...]:
+        columns = [] if found.table is None else [str(c) for c in found.table]
+        return fields_of(found.metric.name, found.metric.title, found.metric.unit, columns)
 
     def _definition(self, found: Measure) -> str:
         say = self.say
         definition, basis = say(found.metric.definition), say(found.metric.basis)
-        if not any(f.low for f in FIELDS[found.metric.name]):
+        if not any(f.low for f in self._fields(found)):
             return say("{definition} Counted by: {basis}.", definition=definition, basis=basis)
         return say(
             "{definition} Counted by: {basis}. In brackets: {interval}.",
@@ -256,6 +252,14 @@ class Report:
             basis=basis,
             interval=say(found.metric.interval),
         )
+
+    def _options(self, found: Measure) -> list[str]:
+        """What was chosen for this table and not for others, and what it changes."""
+        say, meanings = self.say, found.metric.meanings
+        return [
+            say("Here {name} = {value}. {meaning}", name=name, value=value, meaning=say(meanings.get(name, "")))
+            for name, value in found.options.items()
+        ]
 
     def _because(self, found: Measure) -> str:
         return "" if found.reason is None else self.say(found.reason.text, **found.reason.values)
@@ -319,62 +323,6 @@ class Report:
             {"days": say("{value} days", value=shown.text)}.get(kind, shown.text) if shown.text != NOTHING else NOTHING
         )
         return {"name": say(METRICS[name].title), "value": unit, "range": f"{shown.range} {n}".strip(), "peers": others}
-
-    def roster(self) -> Block:
-        """Everybody of the team in the order of names: results like for like, and what waits for them."""
-        say, book = self.say, self.book
-        table = book.people.sort_values("rep")[["rep_id", "rep"]].reset_index(drop=True)
-        columns: list[Field] = []
-        notes = [say("In the order of names, not of results.")]
-        for name, fields in _ROSTER.items():
-            found = self._figure(name, by="rep")
-            if found.table is None:
-                continue
-            part = found.table.drop(columns="rep").add_prefix(f"{name}_")
-            table = table.merge(part, left_on="rep_id", right_on=f"{name}_rep_id", how="left", validate="1:1")
-            columns += [f.of(name) for f in fields]
-            if name == "win_rate":
-                fair = like_for_like(book, self.period)[["rep_id", "expected", "signal"]]
-                table = table.merge(fair, on="rep_id", how="left", validate="1:1")
-                table["signal"] = table["signal"].fillna("few").map(lambda s: say(SIGNALS[s]))
-                columns += _FAIR
-                notes += [
-                    say(_EXPECTED[mix_of(book)]),
-                    say(
-                        "A signal is named only where chance is unlikely to make it even among many people compared "
-                        "(false-discovery rate 10 %). Nobody is compared on fewer than ten decided deals."
-                    ),
-                ]
-        return table_block(say, book, say("Each of my people"), table, ["rep"], columns, notes)
-
-    def waiting_deals(self, most: int = LISTED, by: str = "") -> Block:
-        """Open deals that wait longer than typical for their stage, the largest first; by="rep" says whose they are."""
-        say, book = self.say, self.book
-        deals = open_deals(book)
-        late = deals[deals["age_days"] > deals["typical_days"]].sort_values(
-            ["amount_minor", "deal_id"], ascending=[False, True]
-        )
-        caption = say("Open deals that wait longer than is typical")
-        if late.empty:
-            return render("empty", caption, self._nobody_waits(deals))
-        shown, _ = self._labelled(late.head(most).fillna({"rep_id": UNASSIGNED}), [])
-        shown = name_reps(book, shown)
-        shown["deal"] = shown["name"].fillna(shown["deal_id"]) if "name" in shown else shown["deal_id"]
-        note = say(
-            "{n} of {all} open deals; typical: the time within which 8 of 10 deals that went on did so.",
-            n=say.number(len(late)),
-            all=say.number(len(deals)),
-        )
-        return table_block(say, book, caption, shown, [*parse_by(by), "deal", "stage"], _WAITING, [note])
-
-    def _nobody_waits(self, deals: pd.DataFrame) -> str:
-        if len(deals) and deals["age_days"].isna().all():
-            return self.say(
-                "When open deals entered their stage is not in the data, so which wait too long cannot be known."
-            )
-        return self.say(
-            "No open deal waits longer than is typical for its stage, or too few deals went on to say what is typical."
-        )
 
     def peers_note(self) -> Block:
         """What stands behind the figures of the others."""

@@ -32,9 +32,14 @@ class Story:
                     f"Its parameters: {', '.join(self.parameters)}."
                 )
 
-    def read(self, say: Words) -> Any:
-        """The notebook with its prose in the reader's language and without outputs of earlier runs."""
+    def read(self, say: Words, first: str = "") -> Any:
+        """The notebook with its prose in the reader's language and without outputs of earlier runs.
+
+        first   code of a cell before all others
+        """
         notebook = _read(self.path)
+        if first:
+            notebook.cells.insert(0, _code_cell(first))
         for cell in notebook.cells:
             if cell.cell_type == "markdown":
                 cell.source = say(cell.source)
@@ -89,6 +94,12 @@ def _assignments(source: str, path: Path) -> dict[str, Any]:
             )
         found[target.id] = ast.literal_eval(node.value)
     return found
+
+
+def _code_cell(source: str) -> Any:
+    from nbformat.v4 import new_code_cell
+
+    return new_code_cell(source)
 
 
 def _read(path: Path) -> Any:

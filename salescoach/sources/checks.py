@@ -9,7 +9,8 @@ from typing import Any
 import pandas as pd
 
 from salescoach.book import REFERENCES, is_in
-from salescoach.errors import ControlTotal, LawBroken, counted
+from salescoach.book.splits import is_overlay, wrong_sums
+from salescoach.errors import ControlTotal, InputError, LawBroken, counted
 from salescoach.process import Process, fold_name
 from salescoach.sources.draft import Draft
 from salescoach.sources.parse import minor_digits
@@ -24,14 +25,26 @@ def money_by_currency(frame: pd.DataFrame, currency: str, column: str = "amount_
     """Exact sum of a money column per currency, in minor units."""
     if column not in frame:
         return {}
-    money = frame["currency"].fillna(currency) if "currency" in frame else pd.Series(currency, frame.index)
-    sums = frame[column].astype("Int64").fillna(0).groupby(money).sum()
+    if "currency" not in frame:
+        return {currency: int(frame[column].astype("Int64").sum())} if len(frame) else {}
+    sums = frame[column].astype("Int64").fillna(0).groupby(frame["currency"].fillna(currency)).sum()
     return {str(k): int(v) for k, v in sums.items()}
+
+
+def money_of(deals: Draft, currency: str) -> dict[str, dict[str, int]]:
+    """Exact sums of what was read, quarantined, and told elsewhere (earlier snapshots), in minor units."""
+    earlier = ~deals.alive & ~deals.rejected
+    return {
+        "in": money_by_currency(deals.table, currency),
+        "quarantined": money_by_currency(deals.table[deals.rejected], currency),
+        "other": money_by_currency(deals.table[earlier], currency),
+    }
 
 
 def quality(
     drafts: Mapping[str, Draft],
     tables: Mapping[str, pd.DataFrame],
+    money_read: Mapping[str, dict[str, int]],
     notes: list[dict[str, Any]],
     ignored: list[str],
     currency: str,
@@ -47,15 +60,7 @@ def quality(
         }
         for n, d in drafts.items()
     }
-    deals = drafts["deals"]
-    out = deals.table[deals.rejected]
-    earlier = deals.table[~deals.alive & ~deals.rejected]
-    money = {
-        "in": money_by_currency(deals.table, currency),
-        "used": money_by_currency(tables["deals"], currency, "amount_loaded_minor"),
-        "quarantined": money_by_currency(out, currency),
-        "other": money_by_currency(earlier, currency),
-    }
+    money = {**money_read, "used": money_by_currency(tables["deals"], currency, "amount_loaded_minor")}
     reasons = pd.concat([d.quarantine() for d in drafts.values()])["reason"].value_counts()
     return {
         "rows": rows,
@@ -109,6 +114,22 @@ def check_totals(draft: Draft, currency: str) -> None:
             )
 
 
+def check_shares(splits: Draft) -> None:
+    """Raise InputError where the shares of a deal do not add up to 1: its amount would be credited twice, or lost."""
+    used = splits.table[splits.alive]
+    wrong = wrong_sums(used)
+    if wrong.empty:
+        return
+    rows = splits.alive & splits.table["deal_id"].isin(wrong.index) & ~is_overlay(splits.table)
+    stands = pd.Series(splits.stands(rows)).groupby(splits.table["deal_id"][rows].to_numpy()).agg("; ".join)
+    shown = [f"{deal} ({total:.4g}: {stands[str(deal)]})" for deal, total in wrong.head(EXAMPLES).items()]
+    more = f", and {len(wrong) - EXAMPLES:,} more" if len(wrong) > EXAMPLES else ""
+    raise InputError(
+        f"The shares of {counted(len(wrong), 'deal')} do not add up to 1: {', '.join(shown)}{more}. Correct them; a "
+        "share on top of the deal has the split_type overlay."
+    )
+
+
 def note(check: str, table: str, column: str, rows: Sized, examples: pd.Series | None = None) -> list[dict[str, Any]]:
     """One note with its count and up to five examples, or nothing where nothing was found."""
     count = len(rows)
@@ -160,6 +181,8 @@ def unmatched_keys(tables: Mapping[str, pd.DataFrame]) -> list[dict[str, Any]]:
     """Keys of one table that another does not know: reported, and nothing is dropped for it."""
     notes: list[dict[str, Any]] = []
     for child, column, parent in REFERENCES:
+        if child == "stage_history":  # its rows without a deal were set aside
+            continue
         if child in tables and parent in tables and column in tables[child] and column in tables[parent]:
             keys = tables[child][column]
             lost = keys[keys.notna() & ~is_in(keys, tables[parent][column])]
@@ -176,7 +199,8 @@ def deal_notes(deals: pd.DataFrame, as_of_on: pd.Timestamp) -> list[dict[str, An
     open_ = outcome == "open"
 
     def add(check: str, column: str, rows: pd.Series) -> None:
-        notes.extend(note(check, "deals", column, deals[rows], ids[rows]))
+        if rows.any():
+            notes.extend(note(check, "deals", column, ids[rows], ids[rows]))
 
     if "rep_id" in deals:
         add("no-rep", "rep_id", deals["rep_id"].isna())

@@ -8,10 +8,19 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from salescoach.book import TABLES
+from salescoach.book.texts import (
+    Codes,
+    arrow,
+    encoded,
+    holds_byte,
+    may_begin_with,
+    may_have_blanks_around,
+    may_hold_unprintable,
+    repeated,
+    without_blanks,
+)
 from salescoach.errors import ColumnError, SourceError, nearest
 from salescoach.process import fold_name
 from salescoach.sources import parse
@@ -28,7 +37,9 @@ EXCEL_DAMAGED = r"^\d(\.\d+)?[eE]\+\d+$"
 INVISIBLE = r"[\x00-\x1f\x7f\x{ad}\x{200b}-\x{200f}\x{2028}-\x{202e}\x{2060}-\x{2064}\x{feff}]"
 INVISIBLE_IN_KEY = INVISIBLE[:-1] + r"\x{a0}]"
 HEADER_SEARCHED = 20
-UNIQUE = ("deals", "leads", "reps", "accounts", "products", "targets")  # tables whose key may stand in one row only
+MICROSECONDS = 1_000_000  # in a second
+LARGEST = 2**62
+UNIQUE = ("deals", "leads", "reps", "accounts", "products", "targets", "rates")  # their key stands in one row only
 
 
 class Draft:
@@ -55,13 +66,17 @@ class Draft:
         self.name = name
         self.source = source
         self.files = [(r.file, r.sha256, r.encoding) for r in raws]
-        text = pd.concat([r.frame.reindex(columns=columns, fill_value="") for r in raws], ignore_index=True)
+        text = raws[0].frame
+        if len(raws) > 1:
+            text = pd.concat([r.frame.reindex(columns=columns, fill_value="") for r in raws], ignore_index=True)
         rows = as_rows(name, source, text, raws[0].file, promised)
-        kept = rows.kept.to_numpy()
         self.text = rows.text
-        self._file = np.concatenate([np.full(len(r.frame), i) for i, r in enumerate(raws)])[kept]
-        self._line = np.concatenate([r.lines for r in raws])[kept]
-        self._number = np.concatenate([r.numbers for r in raws])[kept]
+        places = [np.full(len(r.frame), i, dtype=np.int16) for i, r in enumerate(raws)]
+        stood = [np.concatenate(p) for p in (places, [r.lines for r in raws], [r.numbers for r in raws])]
+        if rows.other or rows.made or rows.blank:
+            kept = rows.kept.to_numpy()
+            stood = [numbers[kept] for numbers in stood]
+        self._file, self._line, self._number = stood
         self._rejects = [r.rejects for r in raws]
         self.blank = sum(r.blank for r in raws) + rows.blank
         self.other = rows.other
@@ -76,6 +91,7 @@ class Draft:
         self.entered = {h: names for h, names in dated if names is not None}
         self.entered_at: dict[str, pd.Series] = {}
         self._trimmed: dict[str, pd.Series] = {}
+        self._encoded: dict[str, tuple[Codes, pd.Series[str]]] = {}
         self.cut = [r.file for r in raws if r.cut]
 
     def reject(self, bad: pd.Series, column: str, reason: str, hint: str) -> None:
@@ -103,14 +119,39 @@ class Draft:
         self.alive &= ~rows
         self.rejected |= rows
 
+    def stands(self, rows: pd.Series) -> list[str]:
+        """File and line of each marked row."""
+        marked = rows.to_numpy()
+        return [f"{self.files[f][0]}, line {n}" for f, n in zip(self._file[marked], self._line[marked], strict=True)]
+
     def trimmed(self, theirs: str) -> pd.Series:
         """One column as text without blanks around it; mostly that is the column itself."""
         if theirs not in self._trimmed:
-            raw = pa.array(self.text[theirs], type=pa.large_string())
-            short = pc.utf8_trim_whitespace(raw)
-            same = pc.sum(pc.binary_length(raw)).as_py() == pc.sum(pc.binary_length(short)).as_py()
-            self._trimmed[theirs] = self.text[theirs] if same else self.text[theirs].str.strip()
+            text = self.text[theirs]
+            self._trimmed[theirs] = text.str.strip() if may_have_blanks_around(text) else text
         return self._trimmed[theirs]
+
+    def encoded(self, theirs: str) -> tuple[Codes, pd.Series[str]]:
+        """A code for each row of one trimmed column, and the texts that the codes stand for. Looked up once."""
+        if theirs not in self._encoded:
+            self._encoded[theirs] = encoded(self.trimmed(theirs))
+        return self._encoded[theirs]
+
+    def encoded_values(self, ours: str) -> tuple[Codes, pd.Series[str]]:
+        """The same of a parsed column, which mostly is the trimmed one."""
+        values, theirs = self.table[ours], self.headers.get(ours)
+        if theirs in self._encoded and arrow(values).equals(arrow(self.trimmed(theirs))):
+            return self._encoded[theirs]
+        return encoded(values)
+
+    def telling(self, theirs: str) -> Codes:
+        """A number for each row of one column, from 0: rows of one text have one number, other rows mostly another."""
+        stamps = parse.plain_stamps(self.text[theirs])
+        if stamps is None:
+            return self.encoded(theirs)[0]
+        codes: Codes = stamps.astype(np.int64)
+        codes -= codes.min(initial=0)
+        return codes if (codes % MICROSECONDS).any() else codes // MICROSECONDS
 
     def set_aside(self, rows: pd.Series) -> None:
         """Take rows out that are no faults: they are told by other rows, as earlier snapshots of a deal are."""
@@ -120,8 +161,15 @@ class Draft:
     @property
     def used(self) -> pd.DataFrame:
         """The parsed rows that are still in; a column of the source's own is numeric if all of these rows are."""
-        rows = self.table[self.alive.to_numpy()].reset_index(drop=True)
+        whole = bool(self.alive.all())
+        rows = (self.table if whole else self.table[self.alive.to_numpy()]).reset_index(drop=True)
         return rows.assign(**{c: _extra(rows[c]) for c in self.extras})
+
+    def release(self) -> None:
+        """Let go of texts and values once they are in the book's tables; what was set aside and counted stays."""
+        self.text, self.table = pd.DataFrame(), pd.DataFrame()  # an empty slice would hold on to all
+        self.entered_at, self._trimmed, self._encoded = {}, {}, {}
+        self._file = self._line = self._number = np.empty(0, dtype=np.int64)
 
     @property
     def quarantined(self) -> int:
@@ -211,7 +259,7 @@ def _flat(record: dict[str, Any]) -> list[str]:
 
 def reject_structure(draft: Draft) -> None:
     """Repeated headers, summary rows, rows without their key, damaged cells, and exact repetitions."""
-    text, columns = draft.text, list(draft.text.columns)
+    columns = list(draft.text.columns)
     first = TABLES[draft.name].mandatory[0]
     key = draft.trimmed(draft.headers[first])
     repeated = key == draft.headers[first]
@@ -225,26 +273,40 @@ def reject_structure(draft: Draft) -> None:
     _reject_incomplete(draft)
     _reject_damaged(draft)
     if draft.name != "activities" or "activity_id" in draft.headers:  # two equal calls may be two calls
-        again = _repetitions(text[draft.alive]).reindex(text.index, fill_value=False)
-        draft.reject(again, first, "duplicate", "the same row stands earlier: remove it")
+        draft.reject(_repetitions(draft), first, "duplicate", "the same row stands earlier: remove it")
 
 
 def _is_summary(values: pd.Series) -> pd.Series:
     """Total, 合计: and Grand total (5 records)."""
+    if not may_begin_with(values, SUMMARY_WORDS):
+        return pd.Series(False, values.index)
     return parse.fits(values.str.lower(), rf"^({'|'.join(SUMMARY_WORDS)})( ?[(（][^()（）]*[)）])?[:：]?$")
 
 
-def _repetitions(rows: pd.DataFrame) -> pd.Series:
-    """Rows that stand earlier: looked for column by column, and only among rows that are alike so far."""
-    alike = np.zeros(len(rows), dtype=np.int64)
-    for column in rows.columns:
-        codes, _ = pd.factorize(rows[column])
-        _, alike, counts = np.unique(
-            alike * (codes.max(initial=0) + 1) + codes, return_inverse=True, return_counts=True
-        )
-        if counts.max(initial=0) <= 1:
-            return pd.Series(False, rows.index)
-    return pd.Series(alike, rows.index).duplicated()
+def _repetitions(draft: Draft) -> pd.Series:
+    """Rows still in that stand earlier, in every field: looked for column by column, among rows alike so far."""
+    here = np.flatnonzero(draft.alive.to_numpy())
+    whole = len(here) == len(draft.alive)
+    alike = np.zeros(len(here), dtype=np.int64)
+    for theirs in draft.text.columns:
+        codes = draft.telling(theirs)
+        alike = _together(alike, codes if whole else codes[here])
+        ordered = np.sort(alike)
+        if not (ordered[1:] == ordered[:-1]).any():
+            return pd.Series(False, draft.alive.index)
+    several = np.isin(alike, ordered[1:][ordered[1:] == ordered[:-1]])
+    again = draft.text.iloc[here[several]].duplicated()
+    return again.reindex(draft.alive.index, fill_value=False)
+
+
+def _together(one: Codes, other: Codes) -> Codes:
+    """One code for two: equal where both are."""
+    if int(one.max(initial=0) + 1) * int(other.max(initial=0) + 1) >= LARGEST:
+        _, one = np.unique(one, return_inverse=True)
+    if int(one.max(initial=0) + 1) * int(other.max(initial=0) + 1) >= LARGEST:
+        _, other = np.unique(other, return_inverse=True)
+    both: Codes = one * (other.max(initial=0) + 1) + other
+    return both
 
 
 def _reject_incomplete(draft: Draft) -> None:
@@ -262,14 +324,14 @@ def _reject_damaged(draft: Draft) -> None:
     hint = "Excel could not compute this cell: repair it in the workbook"
     for ours, theirs in draft.headers.items():
         values = draft.trimmed(theirs)
-        if parse.any_holds(values, "#"):
+        if holds_byte(values, "#"):
             draft.reject(parse.fits(values, EXCEL_ERRORS), ours, "excel-error", hint)
         if TABLES[draft.name].columns.get(ours) in ("id", "stage"):
             damaged = "Excel rounded this id: export it as text"
-            if parse.any_holds(values, "+"):
+            if holds_byte(values, "+"):
                 draft.reject(parse.fits(values, EXCEL_DAMAGED), ours, "excel-damaged-id", damaged)
             unseen = "an invisible character stands inside the name: remove it"
-            if parse.any_unprintable(values):
+            if may_hold_unprintable(values) and parse.any_unprintable(values):
                 key = ours in TABLES[draft.name].key
                 draft.reject(parse.fits(values, INVISIBLE_IN_KEY if key else INVISIBLE), ours, "control-char", unseen)
 
@@ -280,6 +342,8 @@ def reject_conflicts(draft: Draft) -> None:
     if "snapshot_at" in draft.table:  # of several stages on one day, the order of the process tells the last
         keys += ["snapshot_at", "stage"]
     if draft.name not in UNIQUE or not keys:
+        return
+    if _all_differ(draft, keys):
         return
     again = draft.table[draft.alive].duplicated().reindex(draft.table.index, fill_value=False)
     draft.reject(again, keys[0], "duplicate", "the same record stands earlier: remove it")
@@ -305,6 +369,15 @@ def reject_conflicts(draft: Draft) -> None:
     )
 
 
+def _all_differ(draft: Draft, keys: Sequence[str]) -> bool:
+    """Whether no two rows that are still in have the same key."""
+    if len(keys) == 1:
+        codes, ids = draft.encoded_values(keys[0])
+        if len(ids) == len(codes):
+            return True
+    return not draft.table.loc[draft.alive, list(keys)].duplicated().any()
+
+
 # --- values ----------------------------------------------------------------------------------------
 
 
@@ -315,7 +388,7 @@ def parse_table(draft: Draft, timezone: str, currency: str) -> tuple[dict[str, s
     columns: dict[str, pd.Series] = {}
     precision: dict[str, str] = {}
     notes: list[dict[str, Any]] = []
-    money = pd.Series(currency, draft.text.index)
+    money: pd.Series = repeated(currency, draft.text.index)
     if "currency" in texts:
         read = parse.parse_currencies(texts.pop("currency"), draft.place("currency"))
         draft.reject(read.bad, "currency", read.reason, read.hint)
@@ -361,7 +434,9 @@ def _text_of(draft: Draft, ours: str, theirs: str) -> pd.Series:
     written = draft.source.format.for_column(ours)
     text = draft.trimmed(theirs)
     text = text if draft.alive.all() else text.where(draft.alive, "")
-    text = text.mask(parse.is_one_of(text, ("", *(written.null or ())), fold=False))
+    text = without_blanks(text)
+    if written.null:
+        text = text.mask(parse.is_one_of(text, written.null, fold=False))
     if written.array:
         text = parse.only_element(text)
     words = {fold_name(k): v for k, v in draft.source.values.get(ours, {}).items()}
@@ -375,7 +450,7 @@ def _reserved(table: str) -> set[str]:
     """Names that mean something to us: an unmapped column of the source's own may not pass for one of them."""
     columns = TABLES[table].readable
     minor = {f"{c}_minor" for c, role in columns.items() if role == "money"}
-    return {*columns, *minor, "stage_raw", "evidence", "amount_loaded_minor", "closed_by_status", "_owner", "_deal"}
+    return {*columns, *minor, "stage_raw", "evidence", "amount_loaded_minor", "closed_by_status", "_owner", "_row"}
 
 
 def _parse_column(

@@ -15,11 +15,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from salescoach.book import places_in
-from salescoach.book.replay import of_deals
+from salescoach.book.texts import Codes, encoded, repeated
 from salescoach.process import Process
 
 CORRECTION = pd.Timedelta("1min")
@@ -27,29 +25,46 @@ TRACKED = ("rep_id", "amount", "expected_close_on", "probability", "forecast_cat
 
 
 def derive_history(deals: pd.DataFrame, log: pd.DataFrame | None, process: Process) -> pd.DataFrame:
-    """One row per entry of a deal into a stage, sorted by deal and time.
+    """One row per entry of a deal into a stage, in the order of the deals and in time. `_row` is the row of the deal.
 
     deals   deal_id, stage, pipeline, created_at, closed_at (the last three may be missing)
     log     deal_id, entered_at, stage, in the order of the source (and evidence, observed where it is not said;
-            and from_stage, the stage left); None where only the current stage is known
+            from_stage, the stage left; _row); None where only the current stage is known
     """
-    deals = deals.assign(_deal=_ranks(deals["deal_id"]))
+    deals = deals.assign(_row=np.arange(len(deals)))
     if log is None:
         parts = [from_current(deals, process)]
     else:
+        log = log if "_row" in log else log.assign(_row=places_in(log["deal_id"], deals["deal_id"]))
         logged = from_log(from_pairs(log, deals) if "from_stage" in log else log, deals, process)
-        silent = ~np.isin(deals["_deal"], logged["_deal"].unique())
+        silent = np.ones(len(deals), dtype=bool)
+        silent[logged["_row"]] = False
         parts = [logged, from_current(deals[silent], process), _unlogged_last(deals, logged)]
-    history = pd.concat(parts, ignore_index=True)
-    order = np.lexsort((history["entered_at"].astype("int64"), history["_deal"]))
-    return history.drop(columns="_deal").take(order).reset_index(drop=True)
+    parts = [part for part in parts if len(part)] or parts[:1]
+    history = pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]
+    order, _ = _in_time(history["_row"].to_numpy(), history["entered_at"])
+    return history if order is None else history.take(order).reset_index(drop=True)
 
 
-def _ranks(ids: pd.Series) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Each deal's place in the order of ids: numbers sort and compare much faster than texts."""
-    ranks = np.empty(len(ids), dtype=np.int64)
-    ranks[pc.sort_indices(pa.array(ids, type=pa.string())).to_numpy()] = np.arange(len(ids))
-    return ranks
+Order = np.ndarray[Any, np.dtype[np.intp]]
+
+
+def _in_time(number: Codes, at: pd.Series) -> tuple[Order | None, Codes]:
+    """The stable order by deal and instant, None where the rows are so ordered; and one number for both."""
+    instants: Codes = at.to_numpy("datetime64[us]").view(np.int64).copy()
+    instants -= instants.min(initial=0)
+    for unit in (86_400_000_000, 60_000_000, 1_000_000):
+        if not (instants % unit).any():
+            instants //= unit
+            break
+    span = int(instants.max(initial=0)) + 1
+    if span * (int(number.max(initial=0)) + 1) >= 2**63:
+        _, instants = np.unique(instants, return_inverse=True)
+        span = int(instants.max(initial=0)) + 1
+    key = number * span + instants
+    if (key[1:] >= key[:-1]).all():
+        return None, key
+    return np.argsort(key, kind="stable"), key
 
 
 def from_pairs(log: pd.DataFrame, deals: pd.DataFrame) -> pd.DataFrame:
@@ -59,7 +74,8 @@ def from_pairs(log: pd.DataFrame, deals: pd.DataFrame) -> pd.DataFrame:
     created = known["created_at"] if "created_at" in known else pd.Series(pd.NaT, known.index)
     at = first["deal_id"].map(created)
     rows = first["from_stage"].notna() & at.notna() & ~(at > first["entered_at"])
-    start = pd.DataFrame({"deal_id": first["deal_id"], "entered_at": at, "stage": first["from_stage"]})[rows]
+    started = {"deal_id": first["deal_id"], "entered_at": at, "stage": first["from_stage"], "_row": first["_row"]}
+    start = pd.DataFrame(started)[rows]
     marked = [
         part.assign(evidence=pd.Series(word, part.index, dtype="str"))
         for part, word in ((start, "inferred"), (log.drop(columns="from_stage"), "observed"))
@@ -118,62 +134,64 @@ def _as_text(values: pd.Series) -> pd.Series:
 def from_log(log: pd.DataFrame, deals: pd.DataFrame, process: Process) -> pd.DataFrame:
     """The log without consecutive repeats: a row that repeats the stage is an edit of something else.
 
-    deals   as in `derive_history`, with _deal, the rank of each
-    Entries of one instant are taken in the order of the process, whatever the order of the file. The result has _deal.
+    Entries of one instant are taken in the order of the process, whatever the order of the file.
     """
-    row = places_in(log["deal_id"], deals["deal_id"])
-    number = deals["_deal"].to_numpy()[row]
-    position = _positions(log["stage"], deals["pipeline"], row, process)
-    at = log["entered_at"].astype("int64").to_numpy()
-    order = np.lexsort((position, at, number))
-    key = np.stack([number, at, position])[:, order]
+    row = log["_row"].to_numpy()
+    stage, names = encoded(log["stage"])
+    order, key = _in_time(row, log["entered_at"])
+    order = np.arange(len(log)) if order is None else order
     tied = np.zeros(len(order) + 1, dtype=bool)
-    tied[1:-1] = (key[:, 1:] == key[:, :-1]).all(axis=0)
+    tied[1:-1] = key[order[1:]] == key[order[:-1]]
     tied = tied[1:] | tied[:-1]
     if tied.any():
-        order[tied] = _by_content(log.iloc[order[tied]], key[:, tied], order[tied])
-    stage, _ = pd.factorize(log["stage"])
-    number, stage = number[order], stage[order]
+        some = order[tied]
+        position = _positions(stage[some], names, deals["pipeline"].take(row[some]), process)
+        order[tied] = _by_content(log.take(some), key[some], position, some)
+    row, stage = row[order], stage[order]
     new = np.ones(len(order), dtype=bool)
-    new[1:] = (number[1:] != number[:-1]) | (stage[1:] != stage[:-1])
-    kept = log.take(order[new]).reset_index(drop=True)
+    new[1:] = (row[1:] != row[:-1]) | (stage[1:] != stage[:-1])
+    kept = _taken(log, order[new])
     if "evidence" not in kept:
-        kept["evidence"] = pd.Series("observed", kept.index, dtype="str")
-    return without_corrections(kept.assign(_deal=number[new]))
+        kept["evidence"] = repeated("observed", kept.index)
+    return without_corrections(kept)
 
 
-def _positions(
-    stage: pd.Series, pipeline: pd.Series, row: np.ndarray[Any, np.dtype[np.intp]], process: Process
-) -> np.ndarray[Any, np.dtype[np.int64]]:
+def _taken(log: pd.DataFrame, order: Order) -> pd.DataFrame:
+    if len(order) == len(log) and bool((order[1:] > order[:-1]).all()):
+        return log.reset_index(drop=True)
+    return log.take(order).reset_index(drop=True)
+
+
+def _positions(stage: Codes, names: pd.Series, pipeline: pd.Series, process: Process) -> Codes:
     """The place of each entry's stage in the pipeline of its deal."""
-    stages, names = pd.factorize(stage)
-    pipelines, keys = pd.factorize(pipeline)
+    pipelines, keys = encoded(pipeline)
     places = np.full((len(keys), len(names)), -1, dtype=np.int64)
     for k, key in enumerate(keys):
         order = {s.key: i for i, s in enumerate(process.pipelines[key].stages)}
         places[k] = [order.get(name, -1) for name in names]
-    found: np.ndarray[Any, np.dtype[np.int64]] = places[pipelines[row], stages]
+    found: Codes = places[pipelines, stage]
     return found
 
 
-def _by_content(
-    rows: pd.DataFrame, key: np.ndarray[Any, np.dtype[np.int64]], order: np.ndarray[Any, np.dtype[np.intp]]
-) -> np.ndarray[Any, np.dtype[np.intp]]:
-    """The order of rows that tie in deal, instant and stage, by all their other columns."""
-    keys = {f"_{i}": part for i, part in enumerate(key)}
-    rest = sorted(rows.columns)
-    ordered = rows.assign(**keys, _row=order).sort_values([*keys, *rest], kind="stable")["_row"]
+def _by_content(rows: pd.DataFrame, key: Codes, position: Codes, order: Order) -> Order:
+    """The order of rows that tie in deal and instant: by stage, then by all their other columns."""
+    rest = sorted(c for c in rows.columns if c != "_row")
+    keyed = rows.assign(_key=key, _position=position, _order=order)
+    ordered = keyed.sort_values(["_key", "_position", *rest], kind="stable")["_order"]
     return ordered.to_numpy()
 
 
 def without_corrections(history: pd.DataFrame) -> pd.DataFrame:
     """A bounce A→B→A within a minute is a slip of the hand: B and the return are left out."""
-    deal, stage, at = history["_deal"], history["stage"], history["entered_at"]
-    back = (deal == deal.shift(2)) & (at - at.shift(1) < CORRECTION)
+    deal, at = history["_row"].to_numpy(), history["entered_at"].astype("int64").to_numpy()
+    back = np.zeros(len(history), dtype=bool)
+    back[2:] = (deal[2:] == deal[:-2]) & (at[2:] - at[1:-1] < CORRECTION.value // 1000)
     if not back.any():
         return history
+    stage = history["stage"]
+    back &= (stage == stage.shift(2)).to_numpy()
     slips: set[Any] = set()
-    for _, entries in history[deal.isin(deal[back & (stage == stage.shift(2))])].groupby("_deal", sort=False):
+    for _, entries in history[history["_row"].isin(deal[back])].groupby("_row", sort=False):
         stack: list[Any] = []
         for row in entries.itertuples():
             if len(stack) > 1 and stack[-2].stage == row.stage and row.entered_at - stack[-1].entered_at < CORRECTION:
@@ -214,16 +232,26 @@ def from_current(deals: pd.DataFrame, process: Process) -> pd.DataFrame:
 
 def _rows(deals: pd.DataFrame, at: pd.Series, stage: pd.Series, evidence: str, rows: pd.Series) -> pd.DataFrame:
     columns = {"deal_id": deals["deal_id"], "entered_at": at, "stage": stage}
-    if "_deal" in deals:
-        columns["_deal"] = deals["_deal"]
+    if "_row" in deals:
+        columns["_row"] = deals["_row"]
     told = pd.DataFrame({name: values[rows] for name, values in columns.items()})
-    return told.assign(evidence=pd.Series(evidence, told.index, dtype="str"))
+    return told.assign(evidence=repeated(evidence, told.index))
 
 
-def last_entries(history: pd.DataFrame) -> pd.DataFrame:
-    """The last entry of each deal, by deal_id; `history` is sorted by deal and time."""
-    deal = history["_deal"] if "_deal" in history else history["deal_id"]
-    return history[(deal != deal.shift(-1)).to_numpy()].set_index("deal_id")
+def last_entries(deals: pd.DataFrame, history: pd.DataFrame) -> pd.DataFrame:
+    """The last entry of each deal: stage, entered_at, evidence, row for row like the deals; null where there is none.
+
+    history   as `derive_history` gives it
+    """
+    row = history["_row"].to_numpy()
+    last = np.full(len(deals), -1, dtype=np.int64)
+    ends = np.append(np.flatnonzero(row[1:] != row[:-1]), len(row) - 1) if len(row) else np.array([], dtype=np.int64)
+    last[row[ends]] = ends
+    told = history[["stage", "entered_at", "evidence"]]
+    if not len(told):
+        return told.reindex(deals.index)
+    found = told.take(np.maximum(last, 0)).set_axis(deals.index)
+    return found if (last >= 0).all() else found.apply(lambda values: values.where(last >= 0))
 
 
 def _unlogged_last(deals: pd.DataFrame, logged: pd.DataFrame) -> pd.DataFrame:
@@ -231,8 +259,8 @@ def _unlogged_last(deals: pd.DataFrame, logged: pd.DataFrame) -> pd.DataFrame:
 
     Where a status closes deals no log of stages has a row for it: then the stamp of the close is an observed one.
     """
-    last = last_entries(logged)
-    last_stage, last_at = of_deals(deals, last["stage"]), of_deals(deals, last["entered_at"])
+    last = last_entries(deals, logged)
+    last_stage, last_at = last["stage"], last["entered_at"]
     lags = last_stage.notna() & (last_stage != deals["stage"])
     at = pd.Series(pd.NaT, deals.index, dtype="datetime64[us, UTC]")
     for column in ("closed_at", "stage_changed_at", "updated_at"):

@@ -276,9 +276,10 @@ def find_source(name: str) -> tuple[Source, Path | None]:
     path = Path(name)
     if path.suffix == ".toml" or path.is_file():
         return read_source(path), path.parent
+    own = kit_path("templates/sources") / f"{name}.toml"
+    if own.is_file():
+        return read_source(own), None
     known = presets()
-    if name in known:
-        return known[name], None
     raise UsageError(
         f"There is no source {name!r}.{suggestion(name, known)} Presets: {', '.join(known)}; or give a .toml file."
     )

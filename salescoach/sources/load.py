@@ -7,12 +7,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from babel.numbers import is_currency
 
 from salescoach.book import TABLES, Book
-from salescoach.book.replay import of_deals, outcomes_of
-from salescoach.errors import InputError, QuarantineError, UsageError
+from salescoach.book.book import order_of
+from salescoach.book.replay import outcomes_of
+from salescoach.errors import InputError, LawBroken, QuarantineError, UsageError
 from salescoach.kit import kit_path
 from salescoach.process import Process, parse_day, read_process
 from salescoach.sources import checks
@@ -36,12 +38,14 @@ from salescoach.sources.stages import (
 DEFAULT_CURRENCY = "CNY"
 QUARANTINED_TOLERATED = 0.02
 ONE_DAY = pd.Timedelta(days=1)
+OWNED = ("deals", "leads", "activities", "stage_history", "accounts", "targets", "quotes", "splits", "leave")
 STAMPS = {
     "deals": ("created_at", "closed_at", "stage_changed_at", "snapshot_at"),
     "stage_history": ("entered_at",),
     "changes": ("at",),
     "leads": ("created_at", "first_response_at", "converted_at"),
     "activities": ("at",),
+    "quotes": ("at",),
 }
 
 
@@ -89,6 +93,7 @@ def load_book(
         repaired = read_corrections(corrections)
         raws = {name: [corrected(raw, name, repaired) for raw in parts] for name, parts in raws.items()}
     drafts = {name: Draft(name, found.source.tables[name], raw, _promised(found)) for name, raw in raws.items()}
+    del raws
     precision: dict[str, str] = {}
     notes: list[dict[str, Any]] = []
     for draft in drafts.values():
@@ -98,6 +103,8 @@ def load_book(
         notes += remarks
         checks.check_totals(draft, money)
         reject_conflicts(draft)
+    if "splits" in drafts:
+        checks.check_shares(drafts["splits"])
     unknown = resolve_deal_stages(drafts["deals"], found.source, rules)
     notes += _settle_outcomes(drafts["deals"], rules, precision)
     limit = asked if asked is not None and asked > load + ONE_DAY else declared
@@ -113,6 +120,12 @@ def load_book(
     if snapshots is not None:
         drafts["deals"].set_aside(_earlier_snapshots(drafts["deals"], rules))
     tables = {name: draft.used for name, draft in drafts.items()}
+    _put_deals_in_order(tables, drafts["deals"])
+    if "activities" in tables:
+        tables["activities"] = _due_when_planned(tables["activities"], end, zone)
+    money_read = checks.money_of(drafts["deals"], money)
+    for draft in drafts.values():
+        draft.release()
     notes += checks.file_notes(drafts) + checks.alike_ids(tables)
     if told == "wide":
         tables["stage_history"] = wide[wide["deal_id"].isin(tables["deals"]["deal_id"])]
@@ -130,7 +143,7 @@ def load_book(
     notes += checks.twin_deals(tables["deals"], zone) + checks.unusual_days(tables, zone)
     if store is not None:
         notes += checks.note("vanished-row", "deals", "deal_id", store.vanished, pd.Series(store.vanished, dtype="str"))
-    quality = checks.quality(drafts, tables, notes, found.ignored, money)
+    quality = checks.quality(drafts, tables, money_read, notes, found.ignored, money)
     quality["tolerated"] = found.source.tolerate.get("quarantined", QUARANTINED_TOLERATED)
     checks.check_laws(quality)
     tables["deals"] = tables["deals"].drop(columns="amount_loaded_minor", errors="ignore")
@@ -242,7 +255,7 @@ def _declared_end(declared: str | dt.date | None, zone: str) -> pd.Timestamp | N
 
 def _latest_day(drafts: Mapping[str, Draft], zone: str, asked: pd.Timestamp | None) -> pd.Timestamp:
     """The end of the last day that a used row speaks of, or of the day asked for if that is later, as a UTC instant."""
-    stamps = [d.table[c][d.alive] for n, d in drafts.items() for c in STAMPS.get(n, ()) if c in d.table]
+    stamps = [d.table[c][d.alive & ~_planned(d)] for n, d in drafts.items() for c in STAMPS.get(n, ()) if c in d.table]
     latest = max((s.max() for s in stamps if s.notna().any()), default=None)
     if asked is not None and (latest is None or latest <= asked):
         return asked
@@ -288,7 +301,8 @@ def _reject_impossible(
     for name, columns in STAMPS.items():
         for column in columns:
             if name in drafts and column in drafts[name].table:
-                drafts[name].reject(drafts[name].table[column] > limit, column, "future-stamp", hint)
+                late = (drafts[name].table[column] > limit) & ~_planned(drafts[name])
+                drafts[name].reject(late, column, "future-stamp", hint)
     deals = drafts["deals"]
     if {"created_at", "closed_at"} <= set(deals.table.columns):
         created, closed = deals.table["created_at"], deals.table["closed_at"]
@@ -296,6 +310,35 @@ def _reject_impossible(
             created, closed = _local(created, zone), _local(closed, zone)
         hint = "closed before it was created: correct one of the two"
         deals.reject(closed < created, "closed_at", "closed-before-created", hint)
+
+
+def _put_deals_in_order(tables: dict[str, pd.DataFrame], draft: Draft) -> None:
+    """The deals as the book will hold them; `_row` of the history follows them."""
+    if len(tables["deals"]) != int(draft.alive.sum()):
+        raise LawBroken(f"{int(draft.alive.sum()):,} deals are used, but {len(tables['deals']):,} are in the book.")
+    order = order_of(tables["deals"], "deals")
+    place = np.cumsum(draft.alive.to_numpy()) - 1  # of a row of the draft among those used
+    if order is not None:
+        tables["deals"] = tables["deals"].take(order).reset_index(drop=True)
+        place = np.argsort(order)[place]
+    if "stage_history" in tables:
+        tables["stage_history"]["_row"] = place[tables["stage_history"]["_row"]]
+
+
+def _planned(draft: Draft) -> pd.Series:
+    """Activities that are still to be done: when they are planned for says nothing of the day of the data."""
+    if draft.name != "activities" or "done" not in draft.table:
+        return pd.Series(False, draft.table.index)
+    return (draft.table["done"] == False).fillna(False).astype(bool)  # noqa: E712
+
+
+def _due_when_planned(activities: pd.DataFrame, end: pd.Timestamp, zone: str) -> pd.DataFrame:
+    """A plan that names no due date is due on the day it is planned for."""
+    ahead = activities["at"] > end
+    if not ahead.any():
+        return activities
+    days = _local(activities["at"].where(ahead), zone)
+    return activities.assign(due_on=activities["due_on"].fillna(days) if "due_on" in activities else days)
 
 
 def _refuse_nothing_left(deals: Draft) -> None:
@@ -396,7 +439,8 @@ def _finish_deals(
     deals = deals.drop(columns="closed_by_status", errors="ignore")
     notes: list[dict[str, Any]] = []
     if log is not None or "closed_at" in deals:
-        notes = _take_close_from_log(deals, history, process.calendar.timezone)
+        notes = _take_close_from_log(deals, last_entries(deals, history), process.calendar.timezone)
+    history = history.drop(columns="_row")
     if "amount_minor" in deals:
         deals["amount_loaded_minor"] = deals["amount_minor"]
         nothing = (deals["outcome"] == "lost") & (deals["amount_minor"] == 0).fillna(False)
@@ -405,15 +449,15 @@ def _finish_deals(
     return deals, history, notes
 
 
-def _take_close_from_log(deals: pd.DataFrame, history: pd.DataFrame, zone: str) -> list[dict[str, Any]]:
+def _take_close_from_log(deals: pd.DataFrame, last: pd.DataFrame, zone: str) -> list[dict[str, Any]]:
     """The real close is the log's entry into the closed stage; the CRM's close date only where there is none.
 
+    last    the last entry of each deal
     Returns a note of the deals whose close date was put on the end of a month, against the log.
     """
-    last = last_entries(history)
     closed = deals["outcome"] != "open"
-    observed = (of_deals(deals, last["evidence"]) == "observed") & (of_deals(deals, last["stage"]) == deals["stage"])
-    logged = of_deals(deals, last["entered_at"]).where(observed & closed)
+    observed = (last["evidence"] == "observed") & (last["stage"] == deals["stage"])
+    logged = last["entered_at"].where(observed & closed)
     given = deals["closed_at"] if "closed_at" in deals else pd.Series(pd.NaT, deals.index, dtype="datetime64[us, UTC]")
     deals["closed_at"] = logged.where(logged.notna(), given).where(closed)
     given_on, logged_on = _local(given, zone), _local(logged, zone)
@@ -424,7 +468,7 @@ def _take_close_from_log(deals: pd.DataFrame, history: pd.DataFrame, zone: str) 
 def _name_owners(tables: dict[str, pd.DataFrame]) -> list[dict[str, Any]]:
     """Owners written by name become their rep_id, where exactly one person has that name."""
     notes: list[dict[str, Any]] = []
-    for name in ("deals", "leads", "activities", "stage_history", "accounts", "targets"):
+    for name in OWNED:
         if name in tables and "rep_id" in tables[name]:
             owner = tables[name]["rep_id"]
             ids = _ids_of_names(owner, tables)

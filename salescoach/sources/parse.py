@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from salescoach.book import OUTCOMES, is_in
+from salescoach.book.texts import arrow, encoded
 from salescoach.errors import ColumnError
 from salescoach.sources.layout import ColumnFormat
 
@@ -82,21 +83,17 @@ def parse_instants(text: pd.Series, place: Place, written: ColumnFormat, timezon
     by the whole column; if both fit, ColumnError asks for a declaration.
     """
     declared = written.date
-    plain = None if declared else _read_plain(text)
-    if plain is not None:
-        uniques, codes, read = text, np.where(text.isna(), -1, np.arange(len(text))), plain
-    else:
-        uniques, codes = _uniques(text)
-        read = _read_declared(uniques, declared) if declared else _read_inferred(uniques, place)
-    local, zoned, day_only = read
+    plain = None if declared else plain_stamps(text)
+    if plain is not None and _all_in_our_time(plain):
+        return _plain_instants(plain, text.index, written.timezone, timezone)
+    uniques, codes = _uniques(text)
+    local, zoned, day_only = _read_declared(uniques, declared) if declared else _read_inferred(uniques, place)
     local = local.mask((local < EARLIEST) | (local >= LATEST))
     zoned = zoned.mask((zoned < EARLIEST.tz_localize("UTC")) | (zoned >= LATEST.tz_localize("UTC")))
-    earlier = np.ones(len(local), dtype=bool)  # of an hour that the clock shows twice, the first
     bad = local.isna() & zoned.isna() & uniques.notna()
     read_rows = (local.notna() | zoned.notna()).to_numpy()
     only_days = bool(day_only[read_rows].all()) and bool(read_rows.any())
-    zone = timezone if only_days else written.timezone or timezone
-    instants = local.dt.tz_localize(zone, ambiguous=earlier, nonexistent="shift_forward").dt.tz_convert("UTC")
+    instants = _instants_of(local, timezone if only_days else written.timezone or timezone)
     instants = instants.where(zoned.isna(), zoned)
     values = _spread(instants, codes, text.index)
     bad_rows = _spread_mask(bad, codes, text.index)
@@ -111,23 +108,49 @@ def parse_dates(text: pd.Series, place: Place, written: ColumnFormat, timezone: 
     return Parsed(days, parsed.bad, parsed.reason, parsed.hint, True)
 
 
-PLAIN_LENGTHS = (10, 16, 19, *range(21, 27))  # 2026-09-30, with hours and minutes, with seconds, with fractions
+PLAIN_LENGTHS = {10, 16, 19, *range(21, 27)}  # 2026-09-30, with hours and minutes, with seconds, with fractions
 
 
-def _read_plain(text: pd.Series) -> Dates | None:
+def plain_stamps(text: pd.Series) -> Stamps | None:
     """A column in which every value is a day or stamp as databases write it, read at once; None for any other."""
-    values = pa.array(text, type=pa.large_string(), from_pandas=True)
+    values = arrow(text)
     lengths = pc.binary_length(values)
-    if not pc.all(pc.is_in(pc.drop_null(lengths), value_set=pa.array(PLAIN_LENGTHS, lengths.type))).as_py():
+    if not set(pc.unique(pc.drop_null(lengths)).to_pylist()) <= PLAIN_LENGTHS:
+        return None
+    if any(v[4] != "-" for v in pc.drop_null(values.slice(0, FIRST)).to_pylist()):  # a cast that fails takes long
         return None
     try:
         stamps = pc.cast(values, pa.timestamp("us"))
     except pa.ArrowInvalid:
         return None
-    local = pd.Series(stamps.to_numpy(zero_copy_only=False), text.index).astype("datetime64[us]")
-    return local, _nothing(text, "datetime64[us, UTC]"), (local == local.dt.normalize()).to_numpy()
+    local: Stamps = stamps.to_numpy(zero_copy_only=False)
+    return local
 
 
+def _all_in_our_time(stamps: Stamps) -> bool:
+    known = stamps[~np.isnat(stamps)]
+    return not len(known) or bool(known.min() >= EARLIEST.to_datetime64() and known.max() < LATEST.to_datetime64())
+
+
+def _plain_instants(local: Stamps, index: pd.Index, written_in: str | None, timezone: str) -> Parsed:
+    """Stamps that need no more reading, as instants."""
+    known = ~np.isnat(local)
+    only_days = bool(known.any()) and not (local.astype(np.int64)[known] % MICROSECONDS_A_DAY).any()
+    instants = _instants_of(pd.Series(local, index), timezone if only_days else written_in or timezone)
+    return Parsed(instants, pd.Series(False, index), "bad-date", NOT_A_DATE, only_days)
+
+
+def _instants_of(local: pd.Series, zone: str) -> pd.Series:
+    """Stamps of one zone as instants; of an hour that the clock shows twice, the first."""
+    earlier = np.ones(len(local), dtype=bool)
+    there = local.dt.tz_localize(zone, ambiguous=earlier, nonexistent="shift_forward")
+    instants: pd.Series = there.dt.tz_convert("UTC")
+    return instants
+
+
+Stamps = np.ndarray[Any, np.dtype[np.datetime64]]
+FIRST = 100
+MICROSECONDS_A_DAY = 86_400_000_000
 Dates = tuple["pd.Series", "pd.Series", np.ndarray[Any, np.dtype[np.bool_]]]
 
 
@@ -247,6 +270,9 @@ def parse_money(text: pd.Series, place: Place, written: ColumnFormat, currency: 
     """Text -> Int64 minor units, exactly, in each row's currency."""
     unit = written.unit or 1
     digits = minor_digits(currency)
+    plain_amounts = _read_plain_amounts(text, written, unit, digits)
+    if plain_amounts is not None:
+        return Parsed(plain_amounts, pd.Series(False, text.index), "bad-number", NOT_A_NUMBER)
     uniques, codes = _uniques(text)
     plain, bad = _plain_numbers(uniques, place, written)
     step = unit * 10 ** int(digits.max()) if len(digits) else unit
@@ -268,6 +294,25 @@ def parse_money(text: pd.Series, place: Place, written: ColumnFormat, currency: 
     return Parsed(minor, bad_rows | foreign, "bad-number", hint, notes={"rounded": rounded} if rounded else {})
 
 
+def _read_plain_amounts(text: pd.Series, written: ColumnFormat, unit: int, digits: pd.Series) -> pd.Series | None:
+    """A column of amounts as programs write them (1234.5), read at once; None for any other.
+
+    No value has more decimals than the currency or the three that might be thousands, so there is nothing to decide
+    and nothing to round.
+    """
+    values = arrow(text)
+    places = int(digits.iloc[0]) if len(digits) else 0
+    pattern = PLAIN_AMOUNT.format(decimals=rf"(\.\d{{1,{min(places, 2)}}})?" if places else "")
+    if written.decimal == "," or unit > 10**4 or bool((digits != places).any()):
+        return None
+    if not pc.all(pc.match_substring_regex(values, pattern)).as_py():
+        return None
+    exact = pc.cast(values, pa.decimal128(38, places))
+    unscaled = np.frombuffer(exact.buffers()[1], dtype=np.int64)[::2][exact.offset : exact.offset + len(exact)]
+    missing = text.isna().to_numpy()
+    return pd.Series(pd.arrays.IntegerArray(np.where(missing, 1, unscaled * unit), missing), text.index)
+
+
 def parse_currencies(text: pd.Series, place: Place) -> Parsed:
     """Text -> ISO 4217 codes."""
     from babel.numbers import is_currency
@@ -283,7 +328,9 @@ def minor_digits(currency: pd.Series) -> pd.Series:
     """Decimal places of each row's currency (CNY 2, JPY 0), from CLDR."""
     from babel.numbers import get_currency_precision
 
-    return currency.map({c: get_currency_precision(c) for c in currency.unique()}).astype("int64")
+    codes, names = encoded(currency)
+    digits = np.array([get_currency_precision(c) for c in names], dtype=np.int64)
+    return pd.Series(digits[codes] if len(digits) else codes, currency.index)
 
 
 def parse_numbers(text: pd.Series, place: Place, written: ColumnFormat) -> Parsed:
@@ -349,6 +396,7 @@ SIGN_AFTER = r" ?(?:[¥$€£元]|[A-Za-z]{3})$"
 SIGN = r"([¥$€£元]|[A-Za-z]{3})"
 MYRIADS = r"^(\D*)(\d+(?:,\d{3})*(?:\.\d+)?) ?([万亿])(元?)$"
 TEN_THOUSANDS = {"万": Decimal(10**4), "亿": Decimal(10**8)}
+PLAIN_AMOUNT = r"^-?\d{{1,12}}{decimals}$"
 POINT = r"^[+-]?\d+(\.\d+)?$"
 POINT_GROUPED = r"^[+-]?\d{1,3}(,\d{3})+(\.\d+)?$"
 COMMA = r"^[+-]?\d+(,\d+)?$"
@@ -469,15 +517,9 @@ def is_one_of(text: pd.Series, words: Sequence[str], fold: bool = True) -> pd.Se
     return is_in(text.str.lower() if fold else text, words)
 
 
-def any_holds(text: pd.Series, part: str) -> bool:
-    """Whether any value has `part` in it."""
-    return bool(pc.any(pc.match_substring(pa.array(text, type=pa.large_string(), from_pandas=True), part)).as_py())
-
-
 def any_unprintable(text: pd.Series) -> bool:
     """Whether any value has a character that is not printed, such as a control character or a zero-width blank."""
-    values = pa.array(text, type=pa.large_string(), from_pandas=True)
-    return not pc.all(pc.utf8_is_printable(values)).as_py()
+    return not pc.all(pc.utf8_is_printable(arrow(text))).as_py()
 
 
 def fits(text: pd.Series, pattern: str) -> pd.Series:
@@ -486,7 +528,7 @@ def fits(text: pd.Series, pattern: str) -> pd.Series:
 
 
 def _matches(text: pd.Series, pattern: str) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    found = pc.match_substring_regex(pa.array(text, type=pa.string(), from_pandas=True), pattern)
+    found = pc.match_substring_regex(arrow(text), pattern)
     return np.asarray(pc.fill_null(found, False).to_numpy(zero_copy_only=False), dtype=bool)
 
 

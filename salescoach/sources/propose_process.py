@@ -203,6 +203,8 @@ def _head(base: Process, files: Sequence[str]) -> str:
         f"timezone = {quoted(calendar.timezone)}   # check: stamps without a zone are read in this one",
         f"workdays = {quoted_list(calendar.workdays)}",
     ]
+    if calendar.hours:
+        lines.append(f"hours = {quoted_list(calendar.hours)}")
     if calendar.holidays and not calendar.holidays.casefold().endswith(".csv"):
         lines.append(f"holidays = {quoted(calendar.holidays)}   # check")
     for key in ("days_off", "days_on"):

@@ -20,13 +20,14 @@ from salescoach.sources.parquet import parquet_header, read_parquet
 from salescoach.sources.place import PARQUET, Place, name_of, partitions, read_bytes
 from salescoach.sources.quarantine import Rejects
 from salescoach.sources.records import Records, Texts
-from salescoach.sources.text_file import HINTS, decode, first_record, read_text
+from salescoach.sources.text_file import ENCODINGS, HINTS, decode, first_record, read_plain, read_text
 from salescoach.sources.workbook import first_row, read_workbook
 
 EXCEL = (".xlsx", ".xlsm")
 MAX_COLUMNS = 1_000
 HEAD_BYTES = 200_000
 JSON = re.compile(rb'\{\s*"|\[\s*[\[{]')
+FILLED = re.compile(rb"[^ \t\r\n\xef\xbb\xbf]")
 CONTROL = r"[\x00\x1a]|\r([^\n]|$)"
 INVISIBLE = {ord(c): None for c in "\u200b\ufeff\u2060\u00ad"}
 
@@ -78,36 +79,50 @@ def read_raw(
     name, suffix = name_of(path), path.suffix.casefold()
     digest = hashlib.sha256(content).hexdigest()
     rejects = Rejects(table, name, digest)
-    text = ""
     if suffix in EXCEL:
         records, used = read_workbook(name, content, rejects, sheet, skip), "xlsx"
     elif suffix in PARQUET:
         records, used = read_parquet(name, content, partitions(path)), "parquet"
     else:
-        text, used = decode(name, content, encoding)
-        records = read_text(name, text, rejects, skip, delimiter)
+        records, used = _text_records(name, content, rejects, skip, delimiter, encoding)
+    del content
     if not records.lines and not len(rejects):
         raise FileRejected(f"{name} has a header and no rows. Export it again, or leave the file out.")
-    return raw_table(records, rejects, used, text, skip_footer)
+    return raw_table(records, rejects, used, skip_footer)
 
 
-def raw_table(records: Records, rejects: Rejects, used: str, text: str = "", skip_footer: int = 0) -> RawTable:
-    """Records with a tidy header, without declared footer and without rows that hold control characters.
+def _text_records(
+    name: str, content: bytes, rejects: Rejects, skip: int, delimiter: str | None, encoding: str | None
+) -> tuple[Records, str]:
+    """The records of a text file, and its encoding."""
+    if encoding is None and skip == 0:
+        plain = read_plain(name, content, delimiter)
+        if plain is not None:
+            return plain, ENCODINGS[0]
+    text, used = decode(name, content, encoding)
+    return read_text(name, text, rejects, skip, delimiter), used
 
-    text   what the records were read from, where they come from a text file
-    """
+
+def raw_table(records: Records, rejects: Rejects, used: str, skip_footer: int = 0) -> RawTable:
+    """Records with a tidy header, without declared footer and without rows that hold control characters."""
     name = rejects.file
     header = tidy_header(name, records.header, records.columns)
     frame = pd.DataFrame(
         {h: pd.Series(values, dtype="str") for h, values in zip(header, records.columns, strict=True) if h}
     )
-    lines, numbers = np.asarray(records.lines, dtype=np.int64), np.asarray(records.numbers, dtype=np.int64)
+    lines, numbers = _counted(records.lines), _counted(records.numbers)
     keep = _without_footer(frame, numbers, lines, rejects, skip_footer)
-    if not text or any(c in text for c in "\x00\x1a") or text.count("\r") != text.count("\r\n"):
+    if not records.plain:
         keep &= _without_control_characters(frame, numbers, lines, rejects, keep)
-    cut = bool(text) and not text.endswith(("\n", "\r"))
-    frame = frame if keep.all() else frame[keep].reset_index(drop=True)
-    return RawTable(name, rejects.sha256, frame, lines[keep], numbers[keep], records.blank, rejects, used, cut)
+    if not keep.all():
+        frame, lines, numbers = frame[keep].reset_index(drop=True), lines[keep], numbers[keep]
+    return RawTable(name, rejects.sha256, frame, lines, numbers, records.blank, rejects, used, records.cut)
+
+
+def _counted(numbers: Sequence[int]) -> np.ndarray[Any, np.dtype[np.int64]]:
+    if isinstance(numbers, range):
+        return np.arange(numbers.start, numbers.stop, numbers.step, dtype=np.int64)
+    return np.asarray(numbers, dtype=np.int64)
 
 
 def read_header(
@@ -129,7 +144,7 @@ def read_header(
 
 def _content(path: Place, size: int | None = None) -> bytes:
     content = read_bytes(path, size)
-    if not content.strip(b" \t\r\n\xef\xbb\xbf"):
+    if not FILLED.search(content):
         raise FileRejected(f"{name_of(path)} is empty. Export it again.")
     _check_is_what_it_says(name_of(path), path.suffix.casefold(), content)
     return content

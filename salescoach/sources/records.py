@@ -17,23 +17,34 @@ class Records:
     """Header, one sequence of texts per column, the first line of each record, and how many records were blank.
 
     numbers  place of each record among all below the header, blank and rejected ones counted; default 1, 2, 3, …
+    plain    whether it is known that no control character stands in the columns
+    cut      whether the last line has no end, as after a broken download
     """
 
     header: list[str]
     columns: Sequence[Texts]
-    lines: list[int]
+    lines: Sequence[int]
     blank: int
     numbers: Sequence[int] = ()
+    plain: bool = False
+    cut: bool = False
 
     def __post_init__(self) -> None:
         self.numbers = self.numbers or range(1, len(self.lines) + 1)
 
     @classmethod
     def from_rows(
-        cls, header: list[str], rows: list[list[str]], lines: list[int], blank: int, numbers: Sequence[int] = ()
+        cls,
+        header: list[str],
+        rows: list[list[str]],
+        lines: list[int],
+        blank: int,
+        numbers: Sequence[int] = (),
+        plain: bool = False,
+        cut: bool = False,
     ) -> Records:
         columns: Sequence[Texts] = list(zip(*rows, strict=True)) if rows else [() for _ in header]
-        return cls(header, columns, lines, blank, numbers)
+        return cls(header, columns, lines, blank, numbers, plain, cut)
 
 
 def is_blank(record: Sequence[str]) -> bool:

@@ -6,9 +6,11 @@ import datetime as dt
 from collections import Counter
 from collections.abc import Mapping
 
+import numpy as np
 import pandas as pd
 
-from salescoach.book.replay import of_deals
+from salescoach.book import places_in
+from salescoach.book.texts import Codes, decoded, encoded
 from salescoach.errors import SourceError, StageError, counted, suggestion
 from salescoach.process import Process, fold_name
 from salescoach.sources.draft import Draft
@@ -25,25 +27,43 @@ def resolve_deal_stages(deals: Draft, source: Source, process: Process) -> pd.Da
     """
     _resolve_pipelines(deals, source, process)
     mapped = _mapped_names(source, process)
-    unknown = _resolve_column(deals, "stage", deals.table["pipeline"], None, mapped, process)
+    pipelines = encoded(deals.table["pipeline"])
+    unknown = _resolve_column(deals, "stage", pipelines, None, mapped, process)
     if "lost_stage" in deals.table:
-        _resolve_column(deals, "lost_stage", deals.table["pipeline"], None, mapped, process)
+        _resolve_column(deals, "lost_stage", pipelines, None, mapped, process)
     return unknown
 
 
 def resolve_log_stages(drafts: Mapping[str, Draft], source: Source, process: Process) -> pd.DataFrame:
-    """The same for the stage history, whose rows follow their deals: those of quarantined deals are set aside too."""
+    """The same for the stage history, whose rows follow their deals: those of quarantined deals are set aside too.
+
+    The log gets a column `_row`: which row of the deals each entry belongs to.
+    """
     if "stage_history" not in drafts:
         return pd.DataFrame(columns=UNKNOWN, dtype="str")
     deals, log = drafts["deals"], drafts["stage_history"]
-    known = deals.table[deals.alive].drop_duplicates("deal_id").set_index("deal_id")["pipeline"]
-    pipeline = of_deals(log.table, known)
-    log.reject(pipeline.isna(), "deal_id", "unknown-deal", "no used deal has this id: it is missing or quarantined")
+    row = _deal_rows(deals, log)
+    log.table["_row"] = row
+    unknown = pd.Series(row < 0, log.table.index)
+    log.reject(unknown, "deal_id", "unknown-deal", "no used deal has this id: it is missing or quarantined")
+    codes, keys = encoded(deals.table["pipeline"])
+    pipelines = np.where(row < 0, -1, codes[row]), keys
     at = log.table["entered_at"].dt.tz_convert(process.calendar.timezone)
     mapped = _mapped_names(source, process)
     if "from_stage" in log.table:
-        _resolve_column(log, "from_stage", pipeline, at, mapped, process)
-    return _resolve_column(log, "stage", pipeline, at, mapped, process)
+        _resolve_column(log, "from_stage", pipelines, at, mapped, process)
+    return _resolve_column(log, "stage", pipelines, at, mapped, process)
+
+
+def _deal_rows(deals: Draft, log: Draft) -> Codes:
+    """The row of each entry's deal among the deals that are still in; -1 where it is not there."""
+    codes, ids = log.encoded_values("deal_id")
+    alive = np.flatnonzero(deals.alive.to_numpy())
+    known = deals.table["deal_id"]
+    place = places_in(ids, known if len(alive) == len(known) else known.iloc[alive])
+    rows = np.append(np.where(place < 0, -1, alive[place]) if len(alive) else np.full(len(ids), -1), -1)
+    found: Codes = rows[codes].astype(np.int64)
+    return found
 
 
 def resolve_wide_stages(deals: Draft, source: Source, process: Process) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -118,22 +138,46 @@ def _resolve_pipelines(deals: Draft, source: Source, process: Process) -> None:
 
 
 def _resolve_column(
-    draft: Draft, column: str, pipeline: pd.Series, at: pd.Series | None, mapped: Mapping[str, str], process: Process
+    draft: Draft,
+    column: str,
+    pipelines: tuple[Codes, pd.Series],
+    at: pd.Series | None,
+    mapped: Mapping[str, str],
+    process: Process,
 ) -> pd.DataFrame:
-    """Resolve one stage column in place. Returns deal_id, name, pipeline, place of rows it does not know."""
-    names = draft.table[column]
-    days = at.dt.strftime("%Y-%m-%d") if at is not None and _has_dated_names(process) else pd.Series("", names.index)
-    todo = pd.DataFrame({"pipeline": pipeline, "name": names, "day": days})
-    todo = todo[draft.alive & names.notna() & pipeline.notna()]
-    unique = todo.drop_duplicates()
-    found = [_resolve_name(p, n, d, mapped, process) for p, n, d in unique.itertuples(index=False, name=None)]
-    unique = unique.assign(key=pd.Series(found, unique.index, dtype="str"))
-    keys = todo.merge(unique, on=["pipeline", "name", "day"], how="left", validate="m:1").set_axis(todo.index)["key"]
+    """Resolve one stage column in place: each name once, for each pipeline and, where names are dated, each day.
+
+    pipelines   a code for each row, and the keys that the codes stand for
+    Returns deal_id, name, pipeline, place of rows it does not know.
+    """
+    names, (codes, keys) = draft.table[column], pipelines
+    of_name, words = encoded(names)
+    days = pd.Series([""], dtype="str")
+    asked = codes * len(words) + of_name
+    if at is not None and _has_dated_names(process):
+        of_day, dates = pd.factorize(at.dt.normalize())
+        days = pd.Series(dates.strftime("%Y-%m-%d"), dtype="str")
+        asked = asked * len(days) + of_day
+    todo = draft.alive.to_numpy() & (codes >= 0) & (of_name >= 0)
+    which, different = pd.factorize(asked[todo])
+    found = [
+        _resolve_name(
+            keys[a // len(days) // len(words)], words[a // len(days) % len(words)], days[a % len(days)], mapped, process
+        )
+        for a in different.tolist()
+    ]
+    stage = np.full(len(names), -1, dtype=np.int64)
+    meant, stages = encoded(found)
+    stage[todo] = meant[which]
     if column == "stage":
         draft.table["stage_raw"] = names
-    draft.table[column] = keys.reindex(names.index).astype("str")
-    lost = todo.index[keys.isna().to_numpy()]
-    columns = {"deal_id": draft.table["deal_id"][lost], "name": names[lost], "pipeline": pipeline[lost]}
+    draft.table[column] = decoded(stage, stages, names.index)
+    lost = names.index[todo & (stage < 0)]
+    columns = {
+        "deal_id": draft.table["deal_id"][lost],
+        "name": names[lost],
+        "pipeline": decoded(codes[lost], keys, lost),
+    }
     unknown = pd.DataFrame(columns).assign(place=str(draft.place(column)))
     for (key, name), rows in unknown.groupby(["pipeline", "name"], sort=False):
         bad = pd.Series(names.index.isin(rows.index), names.index)

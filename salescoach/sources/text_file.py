@@ -12,15 +12,18 @@ import itertools
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
+from salescoach.book.texts import all_filled, column
 from salescoach.errors import FileRejected, LawBroken
 from salescoach.sources.quarantine import Rejects
 from salescoach.sources.records import Records, is_blank
 
 MAX_FIELD = 1_000_000
+BLOCK = 2**25  # few large blocks are read and joined faster than many small ones
 DELIMITERS = ",;\t|"
 ENCODINGS = ("utf-8-sig", "gb18030")
 UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -140,7 +143,7 @@ def read_text(name: str, text: str, rejects: Rejects, skip: int = 0, delimiter: 
     text, separator, taken = find_separator(text, delimiter, skip)
     if delimiter:
         _refuse_other_separator(name, text, separator, skip)
-    regular = _read_regular(text, separator, 2 + taken) if skip == 0 else None
+    regular = _read_regular(text.encode(), separator, 2 + taken) if skip == 0 else None
     if regular is not None:
         return regular
     header: list[str] | None = None
@@ -181,7 +184,8 @@ def read_text(name: str, text: str, rejects: Rejects, skip: int = 0, delimiter: 
     kept = 1 + len(rows) + blank + len(rejects)
     if read != kept:
         raise LawBroken(_broken(name, f"{read:,} records read, but {kept:,} kept"))
-    return Records.from_rows(header, rows, lines, blank, numbers)
+    plain = not any(c in text for c in "\x00\x1a") and text.count("\r") == text.count("\r\n")
+    return Records.from_rows(header, rows, lines, blank, numbers, plain, cut=not text.endswith(("\n", "\r")))
 
 
 def _count_hint(record: Sequence[str], width: int, separator: str) -> str:
@@ -247,10 +251,10 @@ def first_record(text: str, skip: int = 0, delimiter: str | None = None) -> list
 
 def find_separator(text: str, declared: str | None, skip: int = 0) -> tuple[str, str, int]:
     """The text without a `sep=` line, its delimiter, and how many lines were taken off."""
-    first, _, rest = text.partition("\n")
-    first = first.rstrip("\r")
-    if first.casefold().startswith("sep=") and len(first) == 5:
-        return rest, first[4], 1
+    if text[:4].casefold() == "sep=":
+        first, _, rest = text.partition("\n")
+        if len(first.rstrip("\r")) == 5:
+            return rest, first[4], 1
     if declared:
         return text, declared, 0
     best, n = _separators(text, skip).most_common(1)[0]
@@ -279,46 +283,70 @@ def _lines(text: str) -> io.StringIO:
     return io.StringIO(text, newline="\n" if "\n" in text else "")
 
 
-def _read_regular(text: str, separator: str, first_line: int) -> Records | None:
-    """The usual file, read quickly: no quotes, no lone CR, no blank record, every record as wide as the header."""
-    width = text.partition("\n")[0].count(separator) + 1
+def _read_regular(content: bytes, separator: str, first_line: int) -> Records | None:
+    """The usual file, read quickly: no quotes, no control character, no blank record, each as wide as the header.
+
+    None where it is another, also where it is no UTF-8.
+    """
     if (
-        '"' in text
-        or _longest_line(text) > MAX_FIELD
-        or text.count("\r") != text.count("\r\n")
+        any(c in content for c in (b'"', b"\x00", b"\x1a"))
+        or (b"\r" in content and content.count(b"\r") != content.count(b"\r\n"))
         or len(separator.encode()) > 1
     ):
         return None
+    width = content.count(separator.encode(), 0, content.find(b"\n") % (len(content) + 1)) + 1
     names = [f"f{i}" for i in range(width)]
-    content = text.encode()
+    mark = len(codecs.BOM_UTF8) if content.startswith(codecs.BOM_UTF8) else 0
+    letters = pa.py_buffer(content).slice(mark)
     try:
         table = pacsv.read_csv(
-            io.BytesIO(content),
-            pacsv.ReadOptions(column_names=names),
+            pa.BufferReader(letters),
+            pacsv.ReadOptions(column_names=names, block_size=BLOCK),
             pacsv.ParseOptions(delimiter=separator, quote_char=False, ignore_empty_lines=False),
-            pacsv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False),
+            pacsv.ConvertOptions(column_types=dict.fromkeys(names, pa.large_string()), strings_can_be_null=False),
         )
     except pa.ArrowInvalid:
         return None
-    if not _tiles(table, content):
+    if not _tiles(table, content, mark):
         return None
-    header = [column[0].as_py() for column in table.columns]
-    columns = [column.to_pandas() for column in table.slice(1).columns]
-    if not header[0] or (columns[0] == "").any():
+    columns: list[pd.Series[str]] = []
+    header: list[str] = []
+    for name in names:
+        values = table.column(name).combine_chunks()
+        table = table.drop_columns(name)  # so that no more than one column is held twice
+        header.append(values[0].as_py())
+        columns.append(column(values.slice(1)))
+    if not header[0] or not all_filled(columns[0]):
         return None
-    return Records(header, columns, list(range(first_line, first_line + len(columns[0]))), 0)
+    lines = range(first_line, first_line + len(columns[0]))
+    return Records(header, columns, lines, 0, plain=True, cut=not content.endswith((b"\n", b"\r")))
 
 
-def _tiles(table: pa.Table, content: bytes) -> bool:
-    """Whether fields, separators and line ends are all that stands in the file, to the byte."""
-    fields = sum(pc.sum(pc.binary_length(column)).as_py() or 0 for column in table.columns)
-    ends = content.count(b"\n") + content.count(b"\r")
-    lines = content.count(b"\n") + (not content.endswith(b"\n"))
-    return bool(table.num_rows == lines and fields + lines * (table.num_columns - 1) + ends == len(content))
+def _tiles(table: pa.Table, content: bytes, mark: int) -> bool:
+    """Whether fields, separators and line ends are all that stands in the file behind its mark, to the byte."""
+    lengths = [pc.binary_length(column) for column in table.columns]
+    if any((pc.max(n).as_py() or 0) > MAX_FIELD for n in lengths):
+        return False
+    fields = sum(pc.sum(n).as_py() or 0 for n in lengths)
+    breaks = content.count(b"\n")
+    lines = breaks + (not content.endswith(b"\n"))
+    stood = mark + fields + lines * (table.num_columns - 1) + breaks + content.count(b"\r")
+    return bool(table.num_rows == lines and stood == len(content))
 
 
-def _longest_line(text: str) -> int:
-    return len(text) if len(text) <= MAX_FIELD else max(map(len, text.split("\n")))
+def read_plain(name: str, content: bytes, delimiter: str | None = None) -> Records | None:
+    """A file of the usual kind straight from its bytes, where it is UTF-8; None where it must be decoded first."""
+    first = content[: content.find(b"\n") % (len(content) + 1)].removeprefix(codecs.BOM_UTF8)
+    try:
+        head = first.decode()
+    except UnicodeDecodeError:
+        return None
+    if not head.strip() or head[:4].casefold() == "sep=":
+        return None
+    _, separator, _ = find_separator(head, delimiter)
+    if delimiter:
+        _refuse_other_separator(name, head, separator, 0)
+    return _read_regular(content, separator, 2)
 
 
 def _records(lines: list[str], separator: str, start: int) -> Iterator[tuple[int, int, list[str], str]]:

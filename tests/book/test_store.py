@@ -82,18 +82,18 @@ def change_as_of(folder: Path) -> None:
     (folder / "book.json").write_text(json.dumps({**head, "as_of": "2030-01-01T00:00:00+00:00"}))
 
 
-@pytest.mark.parametrize("alter", [change_a_stage, drop_a_row, change_as_of], ids=lambda f: f.__name__)
+def cut_a_table(folder: Path) -> None:
+    content = (folder / "deals.parquet").read_bytes()
+    (folder / "deals.parquet").write_bytes(content[: len(content) // 2])
+
+
+@pytest.mark.parametrize("alter", [change_a_stage, drop_a_row, change_as_of, cut_a_table], ids=lambda f: f.__name__)
 def test_an_altered_book_is_noticed(book: Book, tmp_path: Path, alter: Callable[[Path], None]) -> None:
     alter(save_book(book, tmp_path / "kept"))
     with pytest.raises(
         StorageError, match=r"kept was altered after it was written.*Build it again with `salescoach load`"
     ):
         open_book(tmp_path / "kept")
-
-
-def cut_a_table(folder: Path) -> None:
-    content = (folder / "deals.parquet").read_bytes()
-    (folder / "deals.parquet").write_bytes(content[: len(content) // 2])
 
 
 def remove_a_table(folder: Path) -> None:
@@ -108,9 +108,7 @@ def list_for_a_head(folder: Path) -> None:
     (folder / "book.json").write_text("[]")
 
 
-@pytest.mark.parametrize(
-    "damage", [cut_a_table, remove_a_table, cut_the_head, list_for_a_head], ids=lambda f: f.__name__
-)
+@pytest.mark.parametrize("damage", [remove_a_table, cut_the_head, list_for_a_head], ids=lambda f: f.__name__)
 def test_a_damaged_book_is_refused(book: Book, tmp_path: Path, damage: Callable[[Path], None]) -> None:
     damage(save_book(book, tmp_path / "kept"))
     with pytest.raises(StorageError, match=r"kept cannot be read as a book .*Build it again with `salescoach load`"):
@@ -122,7 +120,7 @@ def test_a_book_of_another_format_says_so(book: Book, tmp_path: Path) -> None:
     head = json.loads((tmp_path / "kept" / "book.json").read_text())
     (tmp_path / "kept" / "book.json").write_text(json.dumps({**head, "schema_version": 99}))
     with pytest.raises(
-        StorageError, match=r"written with book format 99, this salescoach reads 2\. Build the book again"
+        StorageError, match=r"written with book format 99, this salescoach reads 3\. Build the book again"
     ):
         open_book(tmp_path / "kept")
 

@@ -42,8 +42,8 @@ def funnel(names: list[str] | None = None) -> pd.DataFrame:
 def targets(names: list[str] | None = None) -> pd.DataFrame:
     names = names or ["2026Q1", "2026Q2"]
     won = np.arange(1, len(names) + 1) * 1e5
-    ends = {"low_amount": won * 0.5, "high_amount": won * 1.5, "target": won * 1.2, "text": "83% · n=4"}
-    return pd.DataFrame({"name": names, "won_amount": won, **ends})
+    ends = {"low_achieved": won * 0.5, "high_achieved": won * 1.5, "target": won * 1.2, "text": "83% · n=4"}
+    return pd.DataFrame({"name": names, "achieved": won, **ends})
 
 
 def pipeline(names: list[str] | None = None) -> pd.DataFrame:
@@ -169,8 +169,8 @@ def test_where_deals_are_counted_the_axis_has_whole_numbers(kind: str) -> None:
 
 def test_targets_show_amount_interval_and_target() -> None:
     table, ax = targets(), draw("targets")
-    assert bars(ax) == table["won_amount"].tolist()
-    np.testing.assert_allclose(spans(ax, 0), table[["low_amount", "high_amount"]])
+    assert bars(ax) == table["achieved"].tolist()
+    np.testing.assert_allclose(spans(ax, 0), table[["low_achieved", "high_achieved"]])
     np.testing.assert_allclose([s[0] for s in spans(ax, 1)], table["target"])
     assert ax.xaxis.get_major_formatter()(150_000) == "¥15万"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -195,6 +196,106 @@ def random_book(seed: int, size: int = 60) -> Book:
     )
 
 
+@cache
+def busy_book(seed: int, size: int = 60) -> Book:
+    """`random_book` with segments, contacts of both sides, plans, quotes, and expected closes and amounts that move."""
+    plain, chance = random_book(seed, size), np.random.default_rng(seed + 9000)
+    deals = plain.deals.assign(segment=chance.choice(["SMB", "Mid"], size=len(plain.deals)))
+    deals["segment"] = deals["segment"].astype("str").mask(chance.random(len(deals)) < 0.1)
+    activities, quotes = _contacts_of(deals, plain, chance)
+    changes = [
+        {"deal_id": r["deal_id"], "at": r["at"], "field": r["field"], "old": r["old"], "new": r.get("new")}
+        for r in plain.table("changes").assign(at=_written(plain, "changes")).to_dict("records")
+    ]
+    changes += _moves_of(deals, plain, chance)
+    tables = {**plain.tables, "deals": deals, "changes": _table("changes", changes), "quotes": _table("quotes", quotes)}
+    tables["activities"] = _table("activities", activities)
+    done = [row["done"] for row in activities]
+    tables["activities"]["done"] = pd.Series(done, dtype="boolean")
+    return replace(plain, tables=tables)
+
+
+def _written(book: Book, table: str) -> list[str]:
+    local = book.table(table)["at"].dt.tz_convert(book.timezone).dt.tz_localize(None)
+    return [at.isoformat() for at in local]
+
+
+def _lives(deals: pd.DataFrame, book: Book) -> list[tuple[dict[str, Any], pd.Timestamp, pd.Timestamp]]:
+    """Each deal with the local time at which it began and was last seen open."""
+    end = book.as_of.tz_convert(book.timezone).tz_localize(None)
+    found = []
+    for row in deals.to_dict("records"):
+        begun = row["created_at"].tz_convert(book.timezone).tz_localize(None)
+        closed = row["closed_at"]
+        last = end if closed is None or pd.isna(closed) else closed.tz_convert(book.timezone).tz_localize(None)
+        found.append((row, begun, max(begun, last)))
+    return found
+
+
+def _contacts_of(deals: pd.DataFrame, book: Book, chance: np.random.Generator) -> tuple[list[Any], list[Any]]:
+    activities: list[dict[str, Any]] = []
+    quotes: list[dict[str, Any]] = []
+    for row, begun, last in _lives(deals, book):
+        for _ in range(int(chance.integers(0, 9))):
+            at = begun + (last - begun) * float(chance.random() * 1.05 - 0.02)
+            kind = str(chance.choice(["call", "email", "meeting", "demo", "quote", "note", "Call"]))
+            due = str((at + pd.Timedelta(days=int(chance.integers(0, 90)))).date()) if chance.random() < 0.2 else None
+            activities.append(
+                {
+                    "activity_id": f"B{len(activities)}",
+                    "rep_id": row["rep_id"] if isinstance(row["rep_id"], str) else "R2",
+                    "at": min(at, pd.Timestamp("2026-06-30 20:00")).isoformat(),
+                    "activity_type": kind,
+                    "deal_id": row["deal_id"] if chance.random() < 0.95 else None,
+                    "direction": chance.choice(
+                        np.array(["in", "out", "Outbound", None], dtype=object), p=[0.4, 0.3, 0.2, 0.1]
+                    ),
+                    "due_on": due,
+                    "done": chance.choice(np.array([True, False, None], dtype=object)) if due else None,
+                }
+            )
+        if chance.random() < 0.2:
+            quotes.append({"quote_id": f"Q{len(quotes)}", "deal_id": row["deal_id"], "at": begun.isoformat()})
+    return activities, quotes
+
+
+def _moves_of(deals: pd.DataFrame, book: Book, chance: np.random.Generator) -> list[dict[str, Any]]:
+    """Changes of the expected close and of the amount that end in what the deals say now."""
+    rows: list[dict[str, Any]] = []
+    for row, begun, last in _lives(deals, book):
+        now = row["expected_close_on"]
+        times = sorted(begun + (last - begun) * float(chance.random()) for _ in range(int(chance.integers(0, 4))))
+        days = [now + pd.Timedelta(days=int(chance.integers(-80, 60))) if pd.notna(now) else None for _ in times] + [
+            now
+        ]
+        for at, old, new in zip(times, days, days[1:], strict=False):
+            texts = [str(day.date()) if day is not None and pd.notna(day) else None for day in (old, new)]
+            move = {"deal_id": row["deal_id"], "at": at.isoformat(), "field": "expected_close_on"}
+            rows.append({**move, "old": texts[0], "new": texts[1]})
+        if pd.notna(row["amount"]) and chance.random() < 0.3:
+            at = begun + (last - begun) * float(chance.random())
+            change = {"deal_id": row["deal_id"], "at": at.isoformat(), "field": "amount"}
+            rows.append({**change, "old": str(int(chance.integers(1, 999))), "new": str(int(row["amount"]))})
+    return rows
+
+
+def plain_rows(book: Book, name: str) -> list[dict[str, Any]]:
+    """A table as dictionaries; instants become local naive datetimes, blanks None."""
+    rows = []
+    for record in book.tables[name].to_dict("records") if name in book.tables else []:
+        row: dict[str, Any] = {}
+        for column, value in record.items():
+            if value is None or value is pd.NaT or value is pd.NA or value != value:
+                row[column] = None
+            elif isinstance(value, pd.Timestamp):
+                stamp = value.tz_convert(book.timezone).tz_localize(None) if value.tz is not None else value
+                row[column] = stamp.to_pydatetime(warn=False)
+            else:
+                row[column] = value
+        rows.append(row)
+    return rows
+
+
 def _maybe(chance: np.random.Generator, value: Any) -> Any:
     return value if chance.random() > 0.15 else None
 
@@ -212,6 +313,16 @@ def process() -> Process:
 @pytest.fixture(scope="session")
 def generated() -> Callable[..., Book]:
     return random_book
+
+
+@pytest.fixture(scope="session")
+def busy() -> Callable[..., Book]:
+    return busy_book
+
+
+@pytest.fixture(scope="session")
+def plain() -> Callable[[Book, str], list[dict[str, Any]]]:
+    return plain_rows
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,7 @@ from salescoach.process import (
     is_working_day,
     parse_process,
     working_days,
+    working_hours,
 )
 
 STAGES = """
@@ -178,3 +179,37 @@ def test_stamps_with_a_zone_and_other_things_are_refused() -> None:
 
 def test_days_before_1970_are_whole() -> None:
     assert as_days(np.array(["1969-12-31T23:00"], "datetime64[s]"))[0] == np.datetime64("1969-12-31")
+
+
+# --- hours of work ---------------------------------------------------------------------------------
+
+OFFICE = process_with('holidays = "CN"\nhours = ["09:00", "18:00"]')
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "hours"),
+    [
+        ("2026-06-05 17:00", "2026-06-08 10:00", 2.0),  # Friday evening to Monday morning
+        ("2026-06-05 07:00", "2026-06-05 23:00", 9.0),  # a whole day
+        ("2026-06-06 10:00", "2026-06-07 10:00", 0.0),  # a weekend
+        ("2026-02-14 12:00", "2026-02-24 10:00", 7.0),  # a Saturday worked for Spring Festival, then the festival
+        ("2026-06-08 10:00", "2026-06-05 17:00", -2.0),  # the wrong way round
+    ],
+)
+def test_hours_of_work_between_two_instants(start: str, end: str, hours: float) -> None:
+    assert working_hours(OFFICE, np.datetime64(start), np.datetime64(end)) == hours
+
+
+def test_without_hours_a_working_day_has_24() -> None:
+    assert working_hours(CHINA, np.datetime64("2026-06-05 17:00"), np.datetime64("2026-06-08 10:00")) == 17
+    whole = (
+        np.array(["2026-06-01", "2026-02-10"], "datetime64[D]"),
+        np.array(["2026-06-09", "2026-03-01"], "datetime64[D]"),
+    )
+    assert (working_hours(CHINA, *whole) == 24 * working_days(CHINA, *whole)).all()
+
+
+def test_hours_of_missing_instants_are_missing() -> None:
+    start = np.array(["2026-06-05 17:00", "NaT"], "datetime64[us]")
+    assert np.isnan(working_hours(OFFICE, start, np.datetime64("2026-06-08 10:00"))).tolist() == [False, True]
+    assert np.isnan(working_hours(OFFICE, np.array(["NaT"], "datetime64[us]"), np.datetime64("NaT"))).all()

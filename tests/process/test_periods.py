@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date, datetime, timedelta
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from salescoach.errors import UsageError
+from salescoach.errors import ProcessError, UsageError
 from salescoach.process import (
     Period,
     Process,
@@ -17,6 +18,8 @@ from salescoach.process import (
     parse_process,
     period_of,
     previous_period,
+    process_from_dict,
+    process_to_dict,
 )
 
 STAGES = """
@@ -203,6 +206,98 @@ def test_agrees_with_pandas() -> None:
     days = pd.Series(pd.date_range("2024-01-01", "2027-12-31"))
     quarters = days.dt.to_period("Q-MAR").astype(str)
     assert period_of(days, "fiscal_quarter", APRIL).astype(str).tolist() == [f"FY{quarter}" for quarter in quarters]
+
+
+@pytest.mark.parametrize("pattern", ["4-4-5", "4-5-4", "5-4-4"])
+@pytest.mark.parametrize(("which", "variation"), [("last", "last"), ("nearest", "nearest")])
+@pytest.mark.parametrize(("day", "weekday"), [("sat", 5), ("fri", 4), ("sun", 6)])
+@pytest.mark.parametrize(("month", "number"), [("jan", 1), ("jun", 6), ("dec", 12)])
+def test_years_in_weeks_agree_with_pandas(
+    month: str, number: int, day: str, weekday: int, which: str, variation: str, pattern: str
+) -> None:
+    offset = pd.offsets.FY5253Quarter(startingMonth=number, weekday=weekday, variation=variation, qtr_with_extra_week=4)
+    ends = pd.date_range("2010-01-01", "2035-12-31", freq=offset).date.tolist()
+    fiscal = process_with(f'pattern = "{pattern}", ends = "{which} {day} of {month}"').calendar.fiscal_year
+    ours = [fiscal_span(fiscal, y, quarter=q)[1] for y in range(2009, 2038) for q in (1, 2, 3, 4)]
+    assert len(ends) > 100
+    assert ends == [end for end in ours if ends[0] <= end <= ends[-1]]
+    long = [y for y in range(2010, 2036) if (fiscal_span(fiscal, y)[1] - fiscal_span(fiscal, y)[0]).days + 1 == 371]
+    assert 4 <= len(long) <= 6  # a 53rd week every five or six years
+    for year in long:
+        start, end = fiscal_span(fiscal, year, month=12)
+        assert (end - start).days + 1 == 7 * (int(pattern[-1]) + 1)
+
+
+# Two years that no rule gives: months of odd lengths, the first year from Monday 29 December 2025.
+LISTED_STARTS = [
+    "2025-12-29", "2026-02-02", "2026-03-02", "2026-03-30", "2026-05-04", "2026-06-01", "2026-06-29", "2026-08-03",
+    "2026-08-31", "2026-09-28", "2026-11-02", "2026-11-30", "2027-01-04", "2027-02-01", "2027-03-01", "2027-04-05",
+    "2027-05-03", "2027-05-31", "2027-07-05", "2027-08-02", "2027-08-30", "2027-10-04", "2027-11-01", "2027-11-29",
+    "2028-01-03",
+]  # fmt: skip
+LISTED = process_with(f"first_year = 2026, starts = [{', '.join(LISTED_STARTS)}]")
+
+
+@pytest.mark.parametrize(
+    ("text", "start", "end"),
+    [
+        ("FY2026", "2025-12-29", "2027-01-03"),
+        ("FY2026Q1", "2025-12-29", "2026-03-29"),
+        ("FY2026Q4", "2026-09-28", "2027-01-03"),
+        ("FY2026M02", "2026-02-02", "2026-03-01"),
+        ("FY2027M12", "2027-11-29", "2028-01-02"),
+        ("FY2027", "2027-01-04", "2028-01-02"),
+    ],
+)
+def test_listed_periods(text: str, start: str, end: str) -> None:
+    period = parse_period(text, LISTED, AS_OF)
+    assert (str(period.start_on), str(period.end_on)) == (start, end)
+
+
+@pytest.mark.parametrize("unit", ["fiscal_month", "fiscal_quarter", "fiscal_year"])
+def test_every_date_lies_in_the_listed_period_it_is_labelled_with(unit: str) -> None:
+    days = np.arange("2025-12-29", "2028-01-03", dtype="datetime64[D]")
+    labels = period_of(days, unit, LISTED)  # type: ignore[arg-type]
+    assert len(labels.cat.categories) == {"fiscal_month": 24, "fiscal_quarter": 8, "fiscal_year": 2}[unit]
+    for label in labels.cat.categories:
+        inside = parse_period(label, LISTED, AS_OF).contains(days)
+        assert (inside == (labels == label).to_numpy()).all()
+
+
+def test_what_is_not_listed_is_refused_and_never_guessed() -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_period("FY2028", LISTED, AS_OF)
+    assert str(caught.value) == (
+        "FY2028 is not among the fiscal years listed in the process file. They go from 2025-12-29 to 2028-01-02: add "
+        "first days to `starts` under fiscal_year."
+    )
+    with pytest.raises(UsageError, match="FY2025 is not among the fiscal years"):
+        previous_period(parse_period("FY2026", LISTED, AS_OF), LISTED)
+    for day in (date(2025, 12, 28), date(2028, 1, 3)):
+        with pytest.raises(UsageError, match=f"{day} lies outside the fiscal years listed"):
+            period_of([date(2026, 1, 1), day], "fiscal_quarter", LISTED)
+    assert period_of([date(2020, 1, 1)], "quarter", LISTED).tolist() == ["2020Q1"]
+
+
+@pytest.mark.parametrize(
+    ("fiscal_year", "says"),
+    [
+        ("first_year = 2026", "needs either start_month"),
+        ("first_year = 2026, starts = [2026-01-01], start_month = 1", "needs either start_month"),
+        ("first_year = 2026, starts = [2026-01-01, 2027-01-01]", "lists 2 days in `starts`"),
+        (
+            f"first_year = 2026, starts = [{', '.join([*LISTED_STARTS[:11], '2026-11-02', '2027-01-04'])}]",
+            "lists 2026-11-02 after 2026-11-02 in `starts`",
+        ),
+    ],
+)
+def test_faults_in_listed_periods(fiscal_year: str, says: str) -> None:
+    with pytest.raises(ProcessError, match=says):
+        process_with(fiscal_year)
+
+
+def test_listed_periods_survive_json() -> None:
+    assert process_from_dict(json.loads(json.dumps(process_to_dict(LISTED)))) == LISTED
 
 
 # -- labels of dates ---------------------------------------------------------------------

@@ -97,6 +97,31 @@ def test_a_misspelt_key_is_named_with_its_place_value_and_neighbour() -> None:
         ),
         (
             ZONE,
+            ZONE + '\nhours = ["18:00", "09:00"]',
+            'calendar.hours = ["18:00", "09:00"]: must be when a working day begins and ends',
+        ),
+        (
+            ZONE,
+            ZONE + '\nhours = ["9", "18:00"]',
+            'calendar.hours = ["9", "18:00"]: must be when a working day begins and ends',
+        ),
+        (
+            ZONE,
+            ZONE + '\nhours = ["09:00"]',
+            'calendar.hours = ["09:00"]: must be when a working day begins and ends',
+        ),
+        (
+            ZONE,
+            ZONE + '\nhours = ["09:00", "25:00"]',
+            'calendar.hours = ["09:00", "25:00"]: must be when a working day begins and ends',
+        ),
+        (
+            ZONE,
+            ZONE + '\nhours = ["09:00", "12:00", "13:00"]',
+            'calendar.hours = ["09:00", "12:00", "13:00"]: must be when a working day begins and ends',
+        ),
+        (
+            ZONE,
             ZONE + '\nworkdays = "mon"',
             'calendar.workdays = "mon": must be a list in square brackets, such as',
         ),

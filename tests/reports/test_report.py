@@ -136,9 +136,14 @@ def test_a_chart_says_all_its_values_in_words(demo: Book) -> None:
 
 
 def test_every_chart_asks_a_question(demo: Book) -> None:
+    report, drawn = open_report(demo, period="2026Q2"), 0
     for name in METRICS:
-        alt = open_report(demo, language="en").chart(name).alt
-        assert re.match(r"^[A-Z][^?]+\? .+: ", alt), name
+        piece = report.chart(name)
+        if isinstance(piece, Drawing):
+            assert re.match(r"^[A-Z][^?]+\? .+: ", piece.alt), name
+            drawn += 1
+    # all but the next steps, which the demo does not plan
+    assert drawn == len(METRICS) - 1
 
 
 def test_the_pipeline_is_the_whole_stock_whatever_the_period(demo: Book) -> None:

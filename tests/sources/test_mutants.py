@@ -120,19 +120,16 @@ def blind_to(reason: str) -> Mutant:
     return change
 
 
-def count_money_in_floats(patch: pytest.MonkeyPatch) -> None:
-    honest = parse._to_minor
+def with_money(change: Callable[[pd.Series], pd.Series]) -> Mutant:
+    """Amounts changed where they are read, however they are written."""
+    honest = parse.parse_money
 
-    def floats(plain: pd.Series, places: int, unit: int) -> tuple[pd.Series, int]:
-        exact, cut = honest(plain, places, unit)
-        return (exact.astype("float32") / 100 * 100).astype("int64").astype("Int64"), cut
+    def wrong(*given: Any) -> parse.Parsed:
+        read = honest(*given)
+        read.values = change(read.values)
+        return read
 
-    patch.setattr(parse, "_to_minor", floats)
-
-
-def cut_cents_off(patch: pytest.MonkeyPatch) -> None:
-    honest = parse._to_minor
-    patch.setattr(parse, "_to_minor", lambda plain, places, unit: honest(plain.str.partition(".")[0], places, unit))
+    return lambda patch: patch.setattr(parse, "parse_money", wrong)
 
 
 def guess_the_day_first(patch: pytest.MonkeyPatch) -> None:
@@ -195,8 +192,8 @@ MUTANTS: dict[str, tuple[Mutant, str]] = {
     "read NA as nothing": (read_na_as_nothing, "values"),
     "coerce dates": (coerce_dates, "values"),
     "guess the day first": (guess_the_day_first, "ambiguous days"),
-    "count money in floats": (count_money_in_floats, "money"),
-    "cut cents off": (cut_cents_off, "money"),
+    "count money in floats": (with_money(lambda minor: minor.astype("Float32").astype("Int64")), "money"),
+    "cut cents off": (with_money(lambda minor: minor // 100 * 100), "money"),
     "drop repeated rows silently": (silent_about("duplicate"), "law of the load"),
     "drop conflicting rows silently": (silent_about("conflicting-id"), "law of the load"),
     "drop bad dates silently": (silent_about("bad-date"), "law of the load"),

@@ -29,12 +29,12 @@ def test_three_nights_make_a_history(tmp_path: Path) -> None:
     assert (book.origin["source"], str(book.as_of_on.date())) == ("snapshots", "2025-03-03")
     history = book.table("stage_history")
     assert history[["deal_id", "stage", "evidence"]].to_numpy().tolist() == [
+        ["B", "quote", "inferred"],  # Bob's deals before Cy's
         ["A", "qualified", "inferred"],
         ["A", "quote", "observed"],
         ["A", "won", "observed"],
-        ["B", "quote", "inferred"],
     ]
-    assert str(book.local_days(history["entered_at"]).iloc[2].date()) == "2025-03-03"
+    assert str(book.local_days(history["entered_at"]).iloc[3].date()) == "2025-03-03"
     changes = book.table("changes")[["deal_id", "field", "old", "new"]].to_numpy().tolist()
     assert changes == [["A", "rep_id", "Ann", "Cy"], ["B", "amount", "50.25", "60.75"]]
     assert dict(zip(book.deals["deal_id"], book.deals["amount_minor"], strict=True)) == {"A": 10000, "B": 6075}
