@@ -53,5 +53,5 @@ def test_wins_by_group(ours: str, theirs: str, book: Book, trial) -> None:  # ty
 
 def test_without_amounts_sales_are_not_zero(book: Book) -> None:
     answer = measure(book, "sales")
-    assert not answer.available and "`amount_minor` is missing or empty in `deals`" in str(answer.because)
+    assert not answer.available and "`amount` is missing or empty in `deals`" in str(answer.because)
     assert sales(book, "")["value"].isna().all()

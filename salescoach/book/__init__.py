@@ -2,7 +2,7 @@
 
 from salescoach.book.book import OTHER_REP, Book
 from salescoach.book.convert import in_currency
-from salescoach.book.store import open_book, open_slice, quarantine_as_loaded, save_book, write_folder
+from salescoach.book.store import open_book, open_head, open_slice, quarantine_as_loaded, save_book, write_folder
 from salescoach.book.tables import EVIDENCE, OUTCOMES, REFERENCES, TABLES, Table
 from salescoach.book.texts import is_in, places_in
 
@@ -17,6 +17,7 @@ __all__ = [
     "in_currency",
     "is_in",
     "open_book",
+    "open_head",
     "open_slice",
     "places_in",
     "quarantine_as_loaded",

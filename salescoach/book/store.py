@@ -124,6 +124,16 @@ def open_slice(folder: str | Path, rep: str) -> Book:
         return _book(path, head, tables, people).for_rep(rep_id)
 
 
+def open_head(folder: str | Path) -> Book:
+    """A saved book without its tables: its process, day, currency and people, for tables that are read elsewhere.
+
+    Whether the book was altered is not seen here. Raises StorageError.
+    """
+    path = Path(folder)
+    with _reading(path):
+        return _book(path, _head(path), {}, pd.read_parquet(path / PEOPLE))
+
+
 def _rows_of(file: Path, table: str, rep_id: str) -> pd.DataFrame:
     """The rows of one owner: whole groups of rows that others own are not read."""
     columns = pq.read_schema(file).names

@@ -10,13 +10,14 @@ import pandas as pd
 import seaborn
 from matplotlib import patheffects
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from salescoach.charts.drawing import BLUE, GREEN, GREY, INK, ORANGE, display_width, new_axes, shortened
 
 LONGEST_LABEL = 32  # the table beside the picture has the whole name
 BAR = 0.66
-CURVE_ROWS = 9
+STEPS = (1, 2, 2.5, 5, 10)
+CURVE_ROWS = 7
 # one look per line of a curve: told apart by marker and dashes where there is no colour
 CURVES: tuple[tuple[str, str, Any], ...] = (
     (BLUE, "o", "-"),
@@ -56,7 +57,7 @@ def plot_intervals(
     seaborn.scatterplot(x=value, y=y, color=BLUE, s=46, ax=ax, zorder=3, legend=False)
     _round_steps(ax, whole=unit == "count")
     if unit == "share":
-        ax.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        ax.xaxis.set_major_formatter(FuncFormatter(_percent))
     if unit == "money" and money is not None:
         _amounts(ax, money)
     _from_zero(ax, [value, low, high])
@@ -199,7 +200,8 @@ def plot_curve(
     ax.set_xticks(list(places.values()), [f"{days:,}" for days in places])
     ax.set_xlim(-0.4, len(places) - 0.6)
     ax.set_ylim(0, max(ax.get_ylim()[1], 0.05))
-    ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    ax.yaxis.set_major_locator(MaxNLocator(6, min_n_ticks=2, steps=STEPS))
+    ax.yaxis.set_major_formatter(FuncFormatter(_percent))
     ax.grid(axis="y", color="#e4e7eb", lw=0.8)
     ax.set_axisbelow(True)
     ax.set_xlabel(axis, fontsize=9, loc="left")
@@ -252,7 +254,12 @@ def _hatched(ax: Axes, lengths: pd.Series, left: pd.Series | int, label: str) ->
 
 def _round_steps(ax: Axes, whole: bool) -> None:
     """Ticks at round numbers; at whole ones where things are counted."""
-    ax.xaxis.set_major_locator(MaxNLocator(6, min_n_ticks=2, steps=[1, 2, 2.5, 5, 10], integer=whole))
+    ax.xaxis.set_major_locator(MaxNLocator(6, min_n_ticks=2, steps=STEPS, integer=whole))
+
+
+def _percent(share: float, _: object = None) -> str:
+    """As many decimals as the ticks need: 20 %, 2.5 %."""
+    return f"{100 * share:.3g}%"
 
 
 def _amounts(ax: Axes, money: Callable[[float], str]) -> None:

@@ -58,12 +58,16 @@ def open_any(book: str) -> Book:
     return find_book(book)
 
 
-def scoped(book: Book, rep: str | None, team: str | None, as_of: str | None) -> Book:
-    """The book at a past day, of one rep or one team."""
+def scoped(book: Book, rep: str | None, team: str | None, as_of: str | None, currency: str | None = None) -> Book:
+    """The book at a past day, its amounts in one currency, of one rep or one team."""
     if rep and team:
         raise UsageError("Give --rep or --team, not both.")
     if as_of:
         book = book.at(as_of)
+    if currency:
+        from salescoach.book import in_currency
+
+        book = in_currency(book, currency)
     return book.for_rep(rep) if rep else book.for_team(team) if team else book
 
 

@@ -36,6 +36,9 @@ Options = dict[str, dict[str, Any]]
 @click.option("--team", default=None, metavar="T", help="Only this team.")
 @as_of_option("As it would have been on a past day, such as 2026-06-30.")
 @click.option(
+    "--in", "currency", default=None, metavar="CUR", help="Amounts in this currency, at the rates of the book."
+)
+@click.option(
     "--option", "written", multiple=True, metavar="NAME=VALUE", help="Another variant, such as rule=strict; repeat it."
 )
 @click.option(
@@ -63,6 +66,7 @@ def metrics(
     rep: str | None,
     team: str | None,
     as_of: str | None,
+    currency: str | None,
     written: tuple[str, ...],
     explain: bool,
     rows: bool,
@@ -85,14 +89,16 @@ def metrics(
     for name in names:
         find_metric(name)
     options = read_options(names, written)
-    scope = scoped(open_any(book), rep, team, as_of)
+    scope = scoped(open_any(book), rep, team, as_of, currency)
     say = words(language)
     if explain:
         explain_metrics(scope, names or tuple(METRICS), options, say, as_json)
     elif rows:
         list_records(scope, names, period, options, as_json, csv_file, xlsx_file)
     elif reported is not None:
-        print_reported(scope, names, by, period, past_book(reported, rep, team), options, as_json, csv_file, xlsx_file)
+        print_reported(
+            scope, names, by, period, past_book(reported, rep, team, currency), options, as_json, csv_file, xlsx_file
+        )
     else:
         print_figures(scope, names, by, period, options, say, as_json, csv_file, xlsx_file)
 
@@ -120,10 +126,10 @@ def _pair(text: str) -> tuple[str, str]:
     return name.strip(), value
 
 
-def past_book(written: str, rep: str | None, team: str | None) -> str | Book:
+def past_book(written: str, rep: str | None, team: str | None, currency: str | None) -> str | Book:
     """A day as it is written, or the saved book of a folder."""
     if Path(written).is_dir():
-        return scoped(open_any(written), rep, team, None)
+        return scoped(open_any(written), rep, team, None, currency)
     day: str = a_day(click.get_current_context(), click.Option(["--reported"]), written) or ""
     return day
 

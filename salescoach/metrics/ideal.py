@@ -23,25 +23,24 @@ TRAITS = ("segment", "region", "industry", "size", "product")
 OF_ACCOUNTS = ("region", "industry", "size")
 MIX = ("deal_type", "lead_source", "segment")
 MOST_GROUPS = 20  # a trait of more groups is a name or a number, not a kind of customer
-COLUMNS = ["trait", "group", "n", "won", "value", "low", "high", "expected", "z", "p", "signal"]
+COLUMNS = ["trait", "group", "n", "won", "value", "low", "high", "expected", "usual", "z", "p", "signal"]
 FURTHER = ["mean_amount", "mean_low", "mean_high", "median_days", "days_low", "days_high"]
 
 
-def ideal_customer(
-    book: Book, period: str | Period | None = None, traits: Sequence[str] = TRAITS
-) -> pd.DataFrame:
+def ideal_customer(book: Book, period: str | Period | None = None, traits: Sequence[str] = TRAITS) -> pd.DataFrame:
     """Each kind of customer: its win rate beside the one expected like for like, the size of its deals, their time.
 
-    Traits are columns of deals, or of accounts where deals do not have them. Expected: every decided deal counts with
+    Traits are columns of deals, or of accounts where deals do not have them; an account's size stands in for a segment
+    where there is none. Expected: every decided deal counts with
     the win rate of all deals of its cell; a cell is deal type, lead source and segment, without the trait itself.
     z = (|won - expected| - ½, at least 0, with its sign) / sqrt(V), V the hypergeometric variance summed over cells
     (Mantel & Haenszel 1959). Discoveries are by Benjamini-Hochberg over all traits and groups at a false-discovery
     rate of 10 %.
 
     Returns one row per trait and group: trait, group, n (won + lost), won, value, low, high (95 % Wilson), expected
-    (wins), z, p, signal (above, below, none; few: under 10 deals, or too little variation); mean_amount with mean_low
-    and mean_high (of won deals; null where amounts are in several currencies), median_days with days_low and days_high
-    (sales cycle of the deals begun in the period).
+    (wins), usual (expected / n), z, p, signal (above, below, none; few: under 10 deals, or too little variation);
+    mean_amount with mean_low and mean_high (of won deals; null where amounts are in several currencies), median_days
+    with days_low and days_high (sales cycle of the deals begun in the period).
 
     Raises Unavailable where the data know no trait, or hold won deals only.
     """
@@ -50,6 +49,8 @@ def ideal_customer(
     deals = decided_deals(book, period)
     deals = deals[deals["outcome"].isin(["won", "lost"])]
     known = [t for t in traits if t in deals and 1 < deals[t].nunique() <= MOST_GROUPS]
+    if "segment" in known and "size" in known:
+        known.remove("size")  # says the same again
     if not known:
         raise Unavailable(
             "neither deals nor accounts tell kinds of customers apart: {columns} are missing or the same everywhere",
@@ -91,6 +92,7 @@ def _compared(deals: pd.DataFrame, trait: str) -> pd.DataFrame:
     table["value"], table["low"], table["high"] = wilson(table["won"], table["n"])
     off = table["won"] - table["expected"]
     size = (off.abs() - 0.5).clip(lower=0) * np.sign(off)
+    table["usual"] = table["expected"] / table["n"]
     table["z"] = (size / np.sqrt(table["spread"].where(table["spread"] > 0))).astype("float64")
     table["p"] = two_sided(table["z"].to_numpy())
     return table
@@ -111,9 +113,7 @@ def _further(book: Book, trait: str, period: str | Period | None) -> pd.DataFram
         pass
     try:
         times = sales_cycle(book, trait, period)
-        times = times.rename(
-            columns={trait: "group", "value": "median_days", "low": "days_low", "high": "days_high"}
-        )
+        times = times.rename(columns={trait: "group", "value": "median_days", "low": "days_low", "high": "days_high"})
         table = table.merge(times[["group", "median_days", "days_low", "days_high"]], on="group", how="outer")
     except Unavailable:
         pass

@@ -85,7 +85,7 @@ def _rows(book: Book, period: Period, of: Of = "lost") -> pd.DataFrame:
     caveat="A reason is what the rep chose from a list, often long afterwards; the share not recorded says how much of "
     "it to believe.",
     why="For which reasons do we lose deals, in which stage, and how late?",
-    options={"of": "Which deals: lost, those that were lost; won, those that were won."},
+    options={"of": "Which deals: `lost`, those that were lost; `won`, those that were won."},
 )
 def loss_reasons(
     book: Book, by: str | Sequence[str] = "stage", period: str | Period | None = None, of: Of = "lost"

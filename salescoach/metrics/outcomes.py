@@ -159,8 +159,9 @@ def _counted(book: Book, period: Period, base: Base = "decided") -> pd.DataFrame
         ("reps", "team"),
     ],
     options={
-        "base": "What the won deals are divided by: decided, won and lost deals; competitive, won deals and those lost "
-        "to a competitor; created, all deals created in the period by the day of creation, also those still open."
+        "base": "What the won deals are divided by: `decided`, won and lost deals; `competitive`, won deals and those "
+        "lost to a competitor; `created`, all deals created in the period by the day of creation, also those still "
+        "open."
     },
 )
 def win_rate(

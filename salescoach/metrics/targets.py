@@ -41,13 +41,18 @@ def prorated_targets(book: Book, period: str | Period | None, kind: str, level: 
     to_date (what of it falls to the days up to as_of).
     """
     targets = _of_level(_with_people(book, book.table("targets")), kind, level)
-    span = as_period(book, period)
+    return _in_span(book, targets, _Presence(book, targets), as_period(book, period))
+
+
+def _in_span(book: Book, targets: pd.DataFrame, there: _Presence, span: Period) -> pd.DataFrame:
+    """What of each target falls to a period, with from_on, target and to_date."""
+    first_day = EVER if span.start_on is None else pd.Timestamp(span.start_on)
+    last_day = pd.Timestamp(span.end_on)
+    targets = targets[(targets["end_on"] >= first_day) & (targets["start_on"] <= last_day)].copy()
     start, end = targets["start_on"], targets["end_on"]
-    first = _later(start, EVER if span.start_on is None else pd.Timestamp(span.start_on))
-    last = _earlier(end, pd.Timestamp(span.end_on))
-    there = _Presence(book, targets)
+    first, last = _later(start, first_day), _earlier(end, last_day)
     days = (end - start).dt.days + 1
-    targets["from_on"] = _later(first, there.hired)
+    targets["from_on"] = _later(first, there.hired.loc[first.index])
     targets["target"] = targets["value"] * there.days(first, last) / days
     targets["to_date"] = targets["value"] * there.days(first, _earlier(last, book.as_of_on)) / days
     return targets[targets["target"] > TINY].reset_index(drop=True)
@@ -66,6 +71,8 @@ def by_unit(book: Book, period: str | Period | None, kind: str, level: Level, un
     whole = prorated_targets(book, period, kind, level)
     if not units or whole.empty:
         return whole
+    targets = _of_level(_with_people(book, book.table("targets")), kind, level)
+    there = _Presence(book, targets)
     last = min(whole["end_on"].max(), pd.Timestamp(as_period(book, period).end_on))
     days = pd.DataFrame({"day": pd.date_range(whole["from_on"].min(), last)})
     labels = with_groups(book, days, units, "day")
@@ -74,7 +81,7 @@ def by_unit(book: Book, period: str | Period | None, kind: str, level: Level, un
         cut = Period(str(label), span.min().date(), span.max().date())
         names = label if isinstance(label, tuple) else (label,)
         named: dict[str, Any] = dict(zip(units, names, strict=True))
-        parts.append(prorated_targets(book, cut, kind, level).assign(**named))
+        parts.append(_in_span(book, targets, there, cut).assign(**named))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -114,9 +121,10 @@ class _Presence:
 
     def days(self, first: pd.Series, last: pd.Series) -> pd.Series:
         """How many days from the first to the last count, for each target."""
-        rows = self.off["row"].astype("int64")
-        begun = _later(first.loc[rows], self.off["start_on"].to_numpy())
-        over = _earlier(last.loc[rows], self.off["end_on"].to_numpy())
+        off = self.off[self.off["row"].isin(first.index)]
+        rows = off["row"].astype("int64")
+        begun = _later(first.loc[rows], off["start_on"].to_numpy())
+        over = _earlier(last.loc[rows], off["end_on"].to_numpy())
         away = self._counted(begun, over).groupby(level=0).sum()
         return self._counted(first, last) - away.reindex(first.index, fill_value=0.0)
 

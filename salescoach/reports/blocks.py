@@ -68,6 +68,8 @@ def written(say: Words, value: object, kind: str, currency: str, n: object = Non
         return say(WORDS[kind].get(value, value))
     if not is_known(value):
         return NOTHING
+    if kind == "fine_share":
+        return say.percent(value, 1)
     if kind in ("share", "ratio"):
         exact = kind == "share" and isinstance(n, int | float) and n >= PRECISE_FROM
         return say.percent(value, 1 if exact else 0)

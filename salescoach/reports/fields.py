@@ -53,6 +53,9 @@ GROUP_LABELS = {
     "lost_reason": N_("Reason lost"),
     "competitor": N_("Competitor"),
     "reason": N_("Reason"),
+    "trait": N_("Trait"),
+    "group": N_("Group"),
+    "lapse": N_("What"),
 }
 ACHIEVED = {  # what is held against a target: its label, and how it is written
     "won": (N_("Deals won"), "number"),
@@ -97,6 +100,7 @@ FIELDS: dict[str, tuple[Field, ...]] = {
         Field(N_("Ended (n)"), "n"),
         Field(N_("Lost here"), "lost"),
         Field(N_("Still here"), "still"),
+        Field(N_("Passed over"), "skipped"),
         Field(N_("Moved back"), "back"),
         Field(N_("Median days"), "median_days", "days", "median_low", "median_high"),
         Field(N_("Mean days of those that went on"), "mean_days_advanced", "days"),
@@ -154,7 +158,7 @@ FIELDS: dict[str, tuple[Field, ...]] = {
         Field(N_("Mean deal size"), "mean_amount", "money", "mean_low", "mean_high"),
     ),
     "discount": (
-        interval(N_("Discount"), "share"),
+        interval(N_("Discount"), "fine_share"),
         Field(N_("Won deals with a list price (n)"), "n"),
         Field(N_("Given away"), "given_away", "money"),
         Field(N_("Sold above list price"), "above_list"),

@@ -41,6 +41,7 @@ QUESTIONS = {
 WON_BECAUSE = N_("Why are deals won?")
 SCALES = {
     "share": N_("share"),
+    "fine_share": N_("share"),
     "ratio": N_("ratio"),
     "days": N_("days"),
     "hours": N_("hours (h)"),
@@ -62,7 +63,7 @@ TARGETS = {
         "money",
     ),
 }
-IN_PERCENT = ("share", "ratio")
+IN_PERCENT = ("share", "fine_share", "ratio")
 MOST_CURVES = 5
 DIRECTIONS = {"start": 0, "end": 0, "decreased": -1, "moved_out": -1, "pushed": -1, "lost": -1, "won": -1}
 
@@ -74,6 +75,7 @@ class Painter:
     who     named where a picture has one row for everybody
     usual   (metric, stage) -> what is usual among the others, NaN where that may not be shown
     fields  how the metric's columns are written
+    when    the period, where it is not that of the page
     """
 
     say: Words
@@ -81,6 +83,7 @@ class Painter:
     who: str
     usual: Callable[[str, str | None], float]
     fields: Sequence[Field]
+    when: str = ""
 
     def draw(self, found: Measure, table: pd.DataFrame, groups: Sequence[str]) -> Drawing:
         """The picture of an available metric; `table` has its labels, `groups` tell the rows apart."""
@@ -120,8 +123,12 @@ class Painter:
     def _title(self, found: Measure) -> str:
         """The chart's own question; for a metric of a company's own the one it was registered with, else its name."""
         if found.options.get("of") == "won" and found.metric.name == "loss_reasons":
-            return self.say(WON_BECAUSE)
-        return self.say(QUESTIONS.get(found.metric.name, found.metric.why or found.metric.title))
+            return self._asked(WON_BECAUSE)
+        return self._asked(QUESTIONS.get(found.metric.name, found.metric.why or found.metric.title))
+
+    def _asked(self, question: str) -> str:
+        """A question in the reader's language, with the period where that is not the page's."""
+        return f"{self.say(question)} · {self.when}" if self.when else self.say(question)
 
     def _intervals(self, found: Measure, table: pd.DataFrame) -> Drawing:
         say, unit, kind = self.say, found.metric.unit, self._kind(found)
@@ -146,7 +153,7 @@ class Painter:
         days = [c for c in ("within_days",) if c in table]
         keys = [c for c in table.columns[: table.columns.get_loc("n")] if c not in (*days, "rep_id")]
         series = self._names(table, keys)
-        title = self.say("How many deals are won by when?")
+        title = self._asked(N_("How many deals are won by when?"))
         if series.nunique() > MOST_CURVES:
             return self._intervals(found, table)
         axes = charts.plot_curve(
@@ -171,7 +178,7 @@ class Painter:
             f"n={say.number(n)} · {written(say, v, 'money', currency)}"
             for n, v in zip(table["n"], table["value"], strict=True)
         ]
-        title = say("Where did the pipeline of the period go?")
+        title = self._asked(N_("Where did the pipeline of the period go?"))
         axes = charts.plot_bridge(
             table,
             "name",
@@ -187,7 +194,7 @@ class Painter:
         table["text"] = [
             f"n={say.number(r)} · {say.percent(v)}" for r, v in zip(table["reached"], table["value"], strict=True)
         ]
-        title = say("How far do deals get?")
+        title = self._asked(N_("How far do deals get?"))
         axes = charts.plot_funnel(table, "name", title, say("deals that reached the stage"), say("still open there"))
         return charts.to_drawing(axes, self._alt(title, table.assign(n=table["reached"]), "share"))
 
@@ -195,7 +202,7 @@ class Painter:
         say = self.say
         assert found.table is not None
         table["peers"] = [self.usual("stage_flow", s) for s in found.table["stage"]]
-        title = say("Which stage lets deals through, which holds them back?")
+        title = self._asked(N_("Which stage lets deals through, which holds them back?"))
         axes = charts.plot_stage_flow(table, "name", title, say("share that went on · 95 % interval"), say("others"))
         return charts.to_drawing(axes, self._alt(title, table, "share"))
 
@@ -205,9 +212,9 @@ class Painter:
             f"n={say.number(n)} · {written(say, v, 'money', money)}"
             for n, v, money in zip(table["n"], table["value"], row_currencies(self.book, table), strict=True)
         ]
-        title = say("Where do open deals stand?")
+        title = self._asked(N_("Where do open deals stand?"))
         if table["older_than_typical"].notna().any():
-            title = say("Where do open deals stand, and which wait too long?")
+            title = self._asked(N_("Where do open deals stand, and which wait too long?"))
         axes = charts.plot_pipeline(table, "name", title, say("open deals"), say("longer in the stage than typical"))
         return charts.to_drawing(axes, self._alt(title, table.assign(value=table["n"]), "count"))
 
@@ -226,5 +233,5 @@ class Painter:
         def number(value: float) -> str:
             return say.short_money(value, currency) if kind == "money" else say.number(value)
 
-        axes = charts.plot_targets(table, "name", say(title), say(axis), say("target"), number)
-        return charts.to_drawing(axes, self._alt(say(title), table, "ratio"))
+        axes = charts.plot_targets(table, "name", self._asked(title), say(axis), say("target"), number)
+        return charts.to_drawing(axes, self._alt(self._asked(title), table, "ratio"))

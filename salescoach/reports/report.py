@@ -14,14 +14,18 @@ from salescoach.book import TABLES, Book, open_book
 from salescoach.charts import Drawing
 from salescoach.errors import UsageError, listed
 from salescoach.metrics import METRICS, Measure, currency_of, find_metric, measure
+from salescoach.metrics.groups import NONE
 from salescoach.metrics.outcomes import only_wins
 from salescoach.metrics.peers import OTHERS, peer_table
-from salescoach.process import Period, parse_period
+from salescoach.metrics.support import coach_hint
+from salescoach.process import Period, parse_period, period_of
 from salescoach.reports.blocks import Block, cell, render, row_currencies, table_block, text_table, written
 from salescoach.reports.fields import CHECKS, TEXT_GROUPS, Field, fields_of
 from salescoach.reports.hints import in_language
 from salescoach.reports.people import LISTED, People
 from salescoach.reports.pictures import Painter
+from salescoach.reports.selling import Selling
+from salescoach.reports.upstairs import Upstairs
 from salescoach.sources import sample_book
 from salescoach.wording import NOTHING, Words, is_known, words
 
@@ -87,7 +91,7 @@ def open_report(
     return Report(whole, say, span, rep=whole.people["rep"].iloc[0] if rep else rep, team=team, peers=peers)
 
 
-class Report(People):
+class Report(People, Selling, Upstairs):
     """The pieces of a page. Every method returns one block or drawing and changes nothing."""
 
     def __init__(
@@ -105,11 +109,23 @@ class Report(People):
 
     @property
     def when(self) -> str:
+        return self._when(self.period)
+
+    def _when(self, period: Period) -> str:
         say = self.say
-        if self.period.start_on is None:
-            return say("everything up to {day}", day=say.date(self.period.end_on))
-        dates = f"{say.date(self.period.start_on)} – {say.date(self.period.end_on)}"
-        return dates if self.period.label.startswith("last ") else f"{self.period.label} ({dates})"
+        if period.start_on is None:
+            return say("everything up to {day}", day=say.date(period.end_on))
+        dates = f"{say.date(period.start_on)} – {say.date(period.end_on)}"
+        return dates if period.label.startswith("last ") else f"{period.label} ({dates})"
+
+    @property
+    def quarter(self) -> str:
+        """The quarter in which the report's period ends, as one writes a period; the fiscal one where that differs."""
+        year = self.book.process.calendar.fiscal_year
+        usual = year.pattern is None and not year.starts and (year.start_month or 1) % 3 == 1
+        last = min(self.period.end_on, self.book.as_of_on.date())
+        days = pd.Series([pd.Timestamp(last)])
+        return str(period_of(days, "quarter" if usual else "fiscal_quarter", self.book.process).iloc[0])
 
     def heading(self) -> Block:
         """Who, when, as of which day, and how much of the data could be used."""
@@ -195,7 +211,7 @@ class Report(People):
         table, groups = self._labelled(found.table, list(found.by))
         fields = self._fields(found)
         shown = [g for g in groups if g not in [f.column for f in fields]]
-        notes = [self._definition(found), *self._options(found)]
+        notes = [*self._other_period(found), self._definition(found), *self._options(found), *self._hints(found)]
         return table_block(self.say, self.book, self.say(found.metric.title), table, shown, fields, notes)
 
     def chart(
@@ -209,7 +225,8 @@ class Report(People):
         if found.metric.unit == "money" and "currency" in table and name != "pipeline":
             text = self.say("Amounts in several currencies do not share one axis; the table has them apart.")
             return render("empty", text, text)
-        return Painter(self.say, self.book, self.who, self._usual, self._fields(found)).draw(found, table, groups)
+        when = found.period.label if self._other_period(found) else ""
+        return Painter(self.say, self.book, self.who, self._usual, self._fields(found), when).draw(found, table, groups)
 
     def _labelled(self, table: pd.DataFrame, groups: list[str]) -> tuple[pd.DataFrame, list[str]]:
         """Stage keys and pipelines by their labels; the columns that tell the rows apart, from left to right."""
@@ -217,6 +234,8 @@ class Report(People):
         if "rep" in table:
             table = table.sort_values("rep", key=_last_groups_last, kind="stable", ignore_index=True)
         several = len(self.book.process.pipelines) > 1
+        if "stage" in table and "pipeline" not in table:
+            table = self._in_stage_order(table.assign(pipeline=[self._pipeline_of(s) for s in table["stage"]]))
         if "stage" in table:
             table["stage"] = [self._stage(p, s) for p, s in zip(table["pipeline"], table["stage"], strict=True)]
             if several:
@@ -224,9 +243,20 @@ class Report(People):
             groups = [*(g for g in groups if g != "stage"), *(["pipeline"] if several else []), "stage"]
         if "currency" in table:
             groups = [*groups, "currency"]
-        left = list(table)[: list(table).index("n")] if "n" in table else []
+        left = [str(c) for c in table.columns[: list(table).index("n")]] if "n" in table else []
         further = [c for c in left if c not in ("rep_id", "pipeline")]
         return table, list(dict.fromkeys([*groups, *further]))
+
+    def _in_stage_order(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Rows of which the metric knew no order but that of the stages' keys."""
+        keys = [k for line in self.book.process.pipelines.values() for k in line.keys]
+        places = table["stage"].map({key: keys.index(key) for key in keys})
+        return table.loc[places.sort_values(kind="stable", na_position="last").index].reset_index(drop=True)
+
+    def _pipeline_of(self, stage: str) -> str:
+        """The first pipeline that has a stage of this key."""
+        lines = self.book.process.pipelines.items()
+        return next((key for key, line in lines if stage in line.keys), next(iter(self.book.process.pipelines)))
 
     def _stage(self, pipeline: str, stage: str) -> str:
         """A stage's label; that of no stage as a word for it."""
@@ -252,6 +282,22 @@ class Report(People):
             basis=basis,
             interval=say(found.metric.interval),
         )
+
+    def _other_period(self, found: Measure) -> list[str]:
+        """The period, where it is not the report's own; a stock has none."""
+        if found.metric.stock or found.period == self.period:
+            return []
+        return [self.say("Period: {period}", period=self._when(found.period))]
+
+    def _hints(self, found: Measure) -> list[str]:
+        """What the process file says to the manager about stages in which deals are lost."""
+        if found.metric.name != "loss_reasons" or found.options.get("of", "lost") != "lost" or found.table is None:
+            return []
+        if "stage" not in found.by:
+            return []
+        places = found.table[["pipeline", "stage"]].drop_duplicates().itertuples(index=False)
+        hints = [(p, s, coach_hint(self.book, p, s, self.say.language)) for p, s in places if s != NONE]
+        return [f"{self._stage(p, s)}: {hint}" for p, s, hint in hints if hint]
 
     def _options(self, found: Measure) -> list[str]:
         """What was chosen for this table and not for others, and what it changes."""

@@ -107,7 +107,7 @@ class Database:
             return Reading(self.source, self.name, engine, selection or Selection()).tables()
 
     @contextmanager
-    def open(self) -> Iterator[_Engine]:
+    def open(self) -> Iterator[Engine]:
         """The database, for as long as it is read; a connection that was given stays open after it."""
         given = self.given
         if isinstance(given, str):
@@ -117,7 +117,7 @@ class Database:
             given = self.source.connection
         if isinstance(given, Connection):
             address = _Address.of(given, self.source.origin, self.folder)
-            engine = _said(lambda: _connect(address), self.name, address)
+            engine = said(lambda: _connect(address), self.name, address)
             engine.address = address
         else:
             engine = _engine_of(given)
@@ -223,7 +223,7 @@ def _extra(module: str, why: str, extra: str = "sql") -> Any:
     raise UsageError(f'{why}, and {module} is not installed: pip install "salescoach[{extra}]"')
 
 
-def _said(act: Callable[[], Answer], name: str, address: _Address | None = None) -> Answer:
+def said(act: Callable[[], Answer], name: str, address: _Address | None = None) -> Answer:
     """Do it; what a driver says becomes an InputError that shows no credential.
 
     The driver's own error is not kept behind it: it may quote the URL, and its traceback keeps the driver's variables.
@@ -250,7 +250,7 @@ def _problem(error: Exception, address: _Address | None) -> str:
 # --- engines: how a statement is run ---------------------------------------------------------------
 
 
-class _Engine(ABC):
+class Engine(ABC):
     """Runs statements that SQLAlchemy builds, and gives columns as the driver holds them."""
 
     dialect: Any
@@ -285,7 +285,7 @@ class _Engine(ABC):
         return str(done), [values[k] for k in done.positiontup] if done.positional else values
 
 
-class _Alchemy(_Engine):
+class _Alchemy(Engine):
     def __init__(self, connection: Any, close: Callable[[], None] | None, address: _Address) -> None:
         self.connection, self.dialect, self.address = connection, connection.dialect, address
         self._close = close
@@ -310,7 +310,7 @@ class _Alchemy(_Engine):
             self._close()
 
 
-class _Plain(_Engine):
+class _Plain(Engine):
     """A connection of a driver, by the rules of DB-API."""
 
     def __init__(self, connection: Any) -> None:
@@ -334,11 +334,12 @@ class _Plain(_Engine):
     def _run(self, statement: Any) -> Any:
         sql, values = self.compiled(statement)
         cursor = self.connection.cursor()
-        cursor.execute(*((sql, values) if values else (sql,)))
+        doubled = self.dialect.paramstyle in ("format", "pyformat")  # a percent sign, which only values make single again
+        cursor.execute(*((sql, values) if values or doubled else (sql,)))
         return cursor
 
 
-class _Arrow(_Engine):
+class _Arrow(Engine):
     """A connection that hands over whole columns as an Arrow table."""
 
     def __init__(self, connection: Any, close: bool) -> None:
@@ -385,7 +386,7 @@ class _Duck(_Arrow):
         return self.connection.sql(sql, params=list(values)).to_arrow_table()
 
 
-def _connect(address: _Address) -> _Engine:
+def _connect(address: _Address) -> Engine:
     """A connection of our own, read in one transaction where the database can."""
     backend, url = address.url.get_backend_name(), address.url
     if backend == "duckdb":
@@ -408,14 +409,14 @@ def _connect(address: _Address) -> _Engine:
     return _Alchemy(connection, connection.close, address)
 
 
-def _engine_of(given: Any) -> _Engine:
+def _engine_of(given: Any) -> Engine:
     """The engine for a connection that the caller opened, and closes."""
     import sqlalchemy as sa
 
     kinds = {f"{k.__module__}.{k.__qualname__}" for k in type(given).__mro__}
     if isinstance(given, sa.Engine):
         address = _Address(given.url)
-        opened = _said(given.connect, "connection", address)
+        opened = said(given.connect, "connection", address)
         return _Alchemy(opened, opened.close, address)
     if isinstance(given, sa.Connection):
         return _Alchemy(given, None, _Address(given.engine.url))
@@ -492,7 +493,7 @@ class Reading:
 
     source: Source
     name: str
-    engine: _Engine
+    engine: Engine
     selection: Selection
     deals: set[str] = field(default_factory=set)
     asked: dict[str, Asked] = field(default_factory=dict)
@@ -557,7 +558,7 @@ class Reading:
         return raw_table(Records(wanted, [*content], lines, 0), rejects, "sql")
 
     def _do(self, act: Callable[[], Answer], name: str) -> Answer:
-        return _said(act, f"{self.name}: {name}", self.engine.address)
+        return said(act, f"{self.name}: {name}", self.engine.address)
 
     # --- which rows ---------------------------------------------------------------------------
 
@@ -683,7 +684,7 @@ def _all_of(declared: str) -> Any:
     import sqlalchemy as sa
 
     if IS_QUERY.match(declared):
-        inner = sa.text(_escaped(declared)).columns(sa.column("x")).subquery("source")
+        inner = sa.text(escaped(declared)).columns(sa.column("x")).subquery("source")
     else:
         inner = _named(declared)
     return sa.select(sa.literal_column("*")).select_from(inner).where(sa.literal_column("1") == sa.literal_column("0"))
@@ -695,7 +696,7 @@ def _from(declared: str, headers: Sequence[str]) -> Any:
 
     columns: list[sa.ColumnClause[Any]] = [sa.column(quoted_name(h, quote=True)) for h in headers]
     if IS_QUERY.match(declared):
-        return sa.text(_escaped(declared)).columns(*columns).subquery("source")
+        return sa.text(escaped(declared)).columns(*columns).subquery("source")
     return _named(declared, *columns)
 
 
@@ -706,10 +707,10 @@ def _named(declared: str, *columns: Any) -> Any:
     return sa.table(name, *columns, schema=".".join(schema) or None)
 
 
-def _escaped(query: str) -> str:
+def escaped(query: str) -> str:
     """A query that SQLAlchemy takes literally: a colon in it makes no parameter, and a comment at its end does end."""
     query = re.sub(r"(\\:\w*)(?![:\w])", r"\\\1", query.strip().rstrip(";"))
     return re.sub(r"(?<![:\w\\]):(\w+)(?![:\w])", r"\\:\1", query) + "\n"
 
 
-__all__ = ["Asked", "Database", "Reading", "Selection"]
+__all__ = ["Asked", "Database", "Engine", "Reading", "Selection", "escaped", "said"]

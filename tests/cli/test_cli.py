@@ -257,7 +257,7 @@ def test_help_shows_an_example(command):
 def test_report_writes_one_page(tmp_path):
     done = run("report", "funnel", "--book", "demo", "--language", "zh", "--period", "2026", "--out", tmp_path)
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "funnel.html").read_text(encoding="utf-8").count("<img") == 3
+    assert (tmp_path / "funnel.html").read_text(encoding="utf-8").count("<img") == 4
 
 
 def test_a_cache_is_for_databases(tmp_path):

@@ -83,7 +83,7 @@ def test_by_product_type_and_currency(book_of: Build) -> None:
 
 def test_without_list_prices_it_is_unavailable(book_of: Build) -> None:
     assert measure(book_of([win("1", 5.0, None)]), "discount").because == (
-        "`list_price_minor` is missing or empty in `deals`"
+        "`list_price` is missing or empty in `deals`"
     )
 
 

@@ -49,7 +49,13 @@ def disagreements(
     return found
 
 
-@pytest.mark.parametrize("seed", [3, 104])
+@pytest.fixture(scope="module")
+def parts(demo: Book) -> list[Book]:
+    """A rep, a team, and a rep on a past day."""
+    return [demo.for_rep("R05"), demo.for_team("Harbour"), demo.at("2026-03-31").for_rep("R11")]
+
+
+@pytest.mark.parametrize("seed", [3, pytest.param(104, marks=pytest.mark.nightly)])
 @pytest.mark.parametrize("name", sorted(METRICS))
 def test_the_rows_are_as_many_as_the_number_counts(name: str, seed: int, generated: Build) -> None:
     assert disagreements(generated(seed), name) == []
@@ -61,8 +67,8 @@ def test_the_rows_of_the_demo_are_as_many_as_the_number_counts(name: str, demo: 
 
 
 @pytest.mark.parametrize("name", sorted(METRICS))
-def test_the_rows_of_a_rep_and_of_a_team_are_as_many_as_their_number_counts(name: str, demo: Book) -> None:
-    for part in (demo.for_rep("R05"), demo.for_team("Harbour"), demo.at("2026-03-31").for_rep("R11")):
+def test_the_rows_of_a_rep_and_of_a_team_are_as_many_as_their_number_counts(name: str, parts: list[Book]) -> None:
+    for part in parts:
         assert disagreements(part, name, (None, "2026Q1"), FEW) == []
 
 

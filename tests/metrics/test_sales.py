@@ -93,7 +93,7 @@ def test_a_shared_deal_counts_with_its_parts(book_of: Build) -> None:
 
 
 def test_sales_without_amounts_are_unavailable(book_of: Build) -> None:
-    assert measure(book_of([win("1", None)]), "sales").because == "`amount_minor` is missing or empty in `deals`"
+    assert measure(book_of([win("1", None)]), "sales").because == "`amount` is missing or empty in `deals`"
 
 
 # --- against loops over rows ----------------------------------------------------------------------

@@ -27,8 +27,9 @@ def code_cells(notebook):
     return [c for c in notebook.cells if c.cell_type == "code"]
 
 
-def test_the_five_first_notebooks_are_there():
-    assert {p.stem for p in NOTEBOOKS} >= {"start_here", "funnel", "rep_review", "team_roster", "team_review"}
+def test_the_notebooks_are_there():
+    reports = {"funnel", "new_customers", "quota", "team_roster", "team_review"}
+    assert {p.stem for p in NOTEBOOKS} >= {"start_here", "rep_review", "process_review", *reports}
 
 
 def test_the_title_is_a_question(notebook):
