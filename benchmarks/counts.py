@@ -197,7 +197,8 @@ def _append(
         parts = {"deals": deals, "stage_history": history.assign(_owner=pd.Series(owners, dtype="str"))}
         for name, frame in parts.items():
             table = pa.Table.from_pandas(frame, preserve_index=False)
-            writers.setdefault(name, pq.ParquetWriter(files[name], table.schema))
+            if name not in writers:
+                writers[name] = pq.ParquetWriter(files[name], table.schema)
             writers[name].write_table(table, row_group_size=20_000)
         rows += len(history)
         following = next(others, None)

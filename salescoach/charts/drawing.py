@@ -94,14 +94,14 @@ def style() -> Iterator[None]:
         yield
 
 
-def new_axes(rows: int = 6, left: float = 12, right: float = 8, legend: bool = False) -> Axes:
+def new_axes(rows: int = 6, left: float = 12, right: float = 8, legend: int = 0) -> Axes:
     """Axes on a sheet whose margins are fixed beforehand, so that one drawing suffices.
 
     rows          horizontal rows to be shown; they set the height
     left, right   display width of the longest text left and right of the rows, in Latin letters
-    legend        whether a line is kept free for a legend below the axis
+    legend        how many lines are kept free for a legend below the axis
     """
-    above, below = 0.46, 0.84 if legend else 0.60
+    above, below = 0.46, 0.60 + 0.24 * legend
     tall = above + below + ROW * max(rows, FEWEST_ROWS) + 0.1
     figure = Figure(figsize=(WIDTH, tall), dpi=DPI)
     FigureCanvasAgg(figure)

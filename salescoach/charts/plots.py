@@ -18,6 +18,8 @@ LONGEST_LABEL = 32  # the table beside the picture has the whole name
 BAR = 0.66
 STEPS = (1, 2, 2.5, 5, 10)
 CURVE_ROWS = 7
+IN_A_LEGEND = 20
+LEGEND_COLUMNS = 3
 # one look per line of a curve: told apart by marker and dashes where there is no colour
 CURVES: tuple[tuple[str, str, Any], ...] = (
     (BLUE, "o", "-"),
@@ -167,7 +169,9 @@ def plot_bridge(
     for (direction, look), words in zip(looks.items(), legend, strict=True):
         here = table["direction"].to_numpy() == direction
         ax.barh(y[here], (end - start)[here], left=start[here], height=BAR, label=words, lw=0, **look)
-    ax.vlines(end[:-1], y[:-1], y[1:], color=INK, lw=0.9, ls=":")
+    stands = table["direction"].to_numpy() == 0
+    joined = ~(stands[:-1] & stands[1:])  # where one bridge ends and the next one begins, nothing leads over
+    ax.vlines(end[:-1][joined], y[:-1][joined], y[1:][joined], color=INK, lw=0.9, ls=":")
     _amounts(ax, money)
     _from_zero(ax, [start, end])
     _legend(ax)
@@ -188,14 +192,14 @@ def plot_curve(
             has no marker
     """
     names = list(dict.fromkeys(table[series]))
-    ax = ax if ax is not None else new_axes(CURVE_ROWS, 4, 2, legend=True)
+    ax = ax if ax is not None else new_axes(CURVE_ROWS, 4, 2, legend=-(-len(names) // LEGEND_COLUMNS))
     places = {days: place for place, days in enumerate(sorted(set(table[at])))}
     for i, (name, look) in enumerate(zip(names, CURVES, strict=False)):
         rows = table[table[series] == name]
         colour, marker, dashes = look
         x = rows[at].map(places).to_numpy(float) + 0.09 * (i - (len(names) - 1) / 2)
         ax.vlines(x, rows["low"], rows["high"], color=colour, lw=2.2, alpha=0.55)
-        words = f"{shortened(str(name), LONGEST_LABEL)} (n={rows['n'].max():,})"
+        words = f"{shortened(str(name), IN_A_LEGEND)} (n={rows['n'].max():,})"
         ax.plot(x, rows["value"].to_numpy(float), color=colour, marker=marker, ls=dashes, lw=1.2, ms=6, label=words)
     ax.set_xticks(list(places.values()), [f"{days:,}" for days in places])
     ax.set_xlim(-0.4, len(places) - 0.6)
@@ -290,4 +294,5 @@ def _legend(ax: Axes) -> None:
     figure = ax.get_figure(root=True)
     if handles and figure is not None:
         place: dict[str, Any] = {"bbox_to_anchor": (ax.get_position().x0, 0.0), "bbox_transform": figure.transFigure}
-        ax.legend(handles, labels, loc="lower left", **place, ncols=3, frameon=False, fontsize=8.5, borderaxespad=0.2)
+        place |= {"ncols": LEGEND_COLUMNS, "borderaxespad": 0.2}
+        ax.legend(handles, labels, loc="lower left", **place, frameon=False, fontsize=8.5)

@@ -82,7 +82,7 @@ def joined(book: Book, rows: pd.DataFrame, groups: Sequence[str] | None = None) 
     """
     deals = deals_of(book)
     if groups is not None and all(g in deals or g in (*PEOPLE, *UNITS) for g in groups):
-        deals = deals[[*(g for g in groups if g in deals), "outcome"]]
+        deals = deals[list(dict.fromkeys([*(g for g in groups if g in deals), "outcome"]))]
     return rows.join(deals.drop(columns=[c for c in deals if c in rows]), on="deal")
 
 

@@ -110,7 +110,7 @@ def name_reps(book: Book, table: pd.DataFrame) -> pd.DataFrame:
     """The table with `rep`, the display name, right of `rep_id`, if it has one."""
     if "rep_id" not in table:
         return table
-    names = table["rep_id"].map(book.people.set_index("rep_id")["rep"]).fillna(table["rep_id"])
+    names = table["rep_id"].map(book.people.set_index("rep_id")["rep"]).astype("str").fillna(table["rep_id"])
     place = list(table.columns).index("rep_id") + 1
     table = table.copy()
     table.insert(place, "rep", names)

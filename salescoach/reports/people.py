@@ -86,7 +86,7 @@ _TOO_MUCH = (
 _STEPS = (Field(N_("Amount"), "amount", "money"), Field(N_("Next step"), "step", "text"))
 _QUOTES = (
     Field(N_("Amount"), "amount", "money"),
-    Field(N_("Quote due on"), "due_on", "date"),
+    Field(N_("Quote missed on"), "missed_on", "date"),
     Field(N_("Quote sent on"), "done_on", "date"),
     Field(N_("Deal is"), "outcome", "text"),
 )
@@ -182,8 +182,9 @@ class People(ABC):
                 continue
             part = found.table.drop(columns="rep").add_prefix(f"{name}_")
             table = table.merge(part, left_on="rep_id", right_on=f"{name}_rep_id", how="left", validate="1:1")
-            columns += [f.of(name) for f in fields if not (several and f.kind == "money")]
-            if name == "workload":
+            known = [f for f in fields if not (found.table[f.column].isna() | (found.table[f.column] == "few")).all()]
+            columns += [f.of(name) for f in known if not (several and f.kind == "money")]
+            if name == "workload" and fields[-1] in known:
                 notes.append(
                     say(
                         "Touches asked: what the process asks for in somebody's open deals; own contacts: the mean of "
@@ -258,10 +259,9 @@ class People(ABC):
         rows["what"] = [self._what(row) for row in rows.to_dict("records")]
         deals = rows.drop_duplicates("deal_id").drop(columns="what")
         deals = deals.merge(rows.groupby("deal_id")["what"].agg("; ".join).reset_index(), on="deal_id", validate="1:1")
-        note = say("New deals without any other change are left out.")
-        note = " ".join([self._most(len(deals), most), note])
+        notes = [self._most(len(deals), most), say("New deals without any other change are left out.")]
         fields = (Field(N_("Amount"), "amount", "money"), Field(N_("What changed"), "what", "text"))
-        return self._deal_list(caption, _largest(deals, most), fields, note)
+        return self._deal_list(caption, _largest(deals, most), fields, notes)
 
     def _what(self, row: Mapping[Any, Any]) -> str:
         """One change in words, with where the deal came from."""
@@ -269,11 +269,11 @@ class People(ABC):
         said = say(CHANGES[change])
         if change in ("forward", "back"):
             pipeline = str(row["pipeline"])
-            return (
-                f"{said}: {self._stage(pipeline, str(row['stage_then']))} → {self._stage(pipeline, str(row['stage']))}"
-            )
+            before, after = (self._stage(pipeline, str(row[c])) for c in ("stage_then", "stage"))
+            return say("{change}: {before} → {after}", change=said, before=before, after=after)
         if change == "pushed" and is_known(row["expected_then"]) and is_known(row.get("expected_close_on")):
-            return f"{said}: {say.date(row['expected_then'])} → {say.date(row['expected_close_on'])}"
+            before, after = say.date(row["expected_then"]), say.date(row["expected_close_on"])
+            return say("{change}: {before} → {after}", change=said, before=before, after=after)
         return said
 
     # --- who needs what -----------------------------------------------------------------------
@@ -373,7 +373,7 @@ class People(ABC):
             n=say.number((deals["next_step"] == "without").sum()),
             overdue=say.number((deals["next_step"] == "overdue").sum()),
         )
-        return self._deal_list(caption, rows, _STEPS, note)
+        return self._deal_list(caption, rows, _STEPS, [note])
 
     def missed_quotes(self, most: int = LISTED) -> Block:
         """Deals that did not get their quote in time, the largest ones, by person."""
@@ -384,15 +384,18 @@ class People(ABC):
             return self._unavailable(caption, reason)
         due = rows[rows["verdict"].isin(["done", "late", "never"])]
         missed = due[due["verdict"] != "done"]
+        # a deal that went on without a quote missed it on that day, whatever time it had left
+        left = missed["ended_on"].where(missed["verdict"] == "never")
+        missed = missed.assign(missed_on=pd.concat([missed["due_on"], left], axis=1).min(axis=1))
         if missed.empty:
             text = say("Nobody missed a quote: {n} deals were due one in the period.", n=say.number(len(due)))
             return render("empty", caption, text)
         note = say(
-            "{n} of {all} deals that were due a quote in the period did not get it in time; open ones are chosen first.",
+            "{n} of {all} deals that were due a quote in the period got none in time; open ones are chosen first.",
             n=say.number(len(missed)),
             all=say.number(len(due)),
         )
-        return self._deal_list(caption, self._with_outcome(missed, most), _QUOTES, note)
+        return self._deal_list(caption, self._with_outcome(missed, most), _QUOTES, [note])
 
     def forgotten_followups(self, most: int = LISTED) -> Block:
         """Deals whose customer waited for an answer longer than the process allows, the largest ones, by person."""
@@ -418,7 +421,7 @@ class People(ABC):
         shown = self._with_outcome(longest, most)
         still = (shown["deal_id"].map(longest.set_index("deal_id")["outcome"]) == "open") & shown["answered_on"].isna()
         shown["outcome"] = shown["outcome"].mask(still, say("open, not answered"))
-        return self._deal_list(caption, shown, _SILENCES, note)
+        return self._deal_list(caption, shown, _SILENCES, [note])
 
     def unanswered_leads(self, most: int = LISTED) -> Block:
         """Leads past the limit that nobody has answered, the newest ones, by person."""
@@ -460,14 +463,14 @@ class People(ABC):
         chosen = pd.concat([first, _largest(rows[~is_open], most - len(first))])
         return chosen.assign(outcome=[self.say(STATES[o]) for o in chosen["outcome"]])
 
-    def _deal_list(self, caption: str, rows: pd.DataFrame, fields: Sequence[Field], note: str) -> Block:
+    def _deal_list(self, caption: str, rows: pd.DataFrame, fields: Sequence[Field], notes: Sequence[str]) -> Block:
         """Deals by person in the order of names, of each person the largest first."""
         shown = name_reps(self.book, rows.fillna({"rep_id": UNASSIGNED}))
         shown, _ = self._labelled(_by_name(shown, "amount_minor"), [])
         shown["deal"] = shown["name"].fillna(shown["deal_id"]) if "name" in shown else shown["deal_id"]
         if "amount" not in shown:
             fields = [f for f in fields if f.column != "amount"]
-        return table_block(self.say, self.book, caption, shown, ["rep", "deal", "stage"], fields, [note])
+        return table_block(self.say, self.book, caption, shown, ["rep", "deal", "stage"], fields, notes)
 
     def _most(self, total: int, most: int) -> str:
         say = self.say

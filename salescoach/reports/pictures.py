@@ -150,19 +150,15 @@ class Painter:
 
     def _curve(self, found: Measure, table: pd.DataFrame) -> Drawing:
         """Shares over days, a line per group; many groups as rows, where lines would hide each other."""
-        days = [c for c in ("within_days",) if c in table]
-        keys = [c for c in table.columns[: table.columns.get_loc("n")] if c not in (*days, "rep_id")]
+        keys = [c for c in table.columns[: table.columns.get_loc("n")] if c not in ("within_days", "rep_id")]
         series = self._names(table, keys)
         title = self._asked(N_("How many deals are won by when?"))
         if series.nunique() > MOST_CURVES:
             return self._intervals(found, table)
-        axes = charts.plot_curve(
-            table.assign(series=series),
-            "within_days",
-            "series",
-            title,
-            self.say("days since the first contact · share won by then · 95 % interval"),
-        )
+        axis = self.say("days since the first contact · share won by then · 95 % interval")
+        if found.options.get("stage"):
+            axis = self.say("days since the first entry into the stage · share won by then · 95 % interval")
+        axes = charts.plot_curve(table.assign(series=series), "within_days", "series", title, axis)
         return charts.to_drawing(axes, self._alt(title, table, "share"))
 
     def _bridge(self, found: Measure, table: pd.DataFrame) -> Drawing:

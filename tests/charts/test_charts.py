@@ -52,6 +52,21 @@ def pipeline(names: list[str] | None = None) -> pd.DataFrame:
     return pd.DataFrame({"name": names, "n": n, "older_than_typical": n // 2, "text": "n=5 · ¥1,250,000"})
 
 
+def bridge(names: list[str] | None = None) -> pd.DataFrame:
+    names = names or ["Open before", "New", "Lost", "Open at the end"]
+    n = len(names)
+    start, end = np.r_[0.0, np.arange(1, n)] * 1e5, np.arange(1, n + 1) * 1e5
+    directions = np.resize([0, 1, -1], n)
+    return pd.DataFrame({"name": names, "from": start, "to": end, "direction": directions, "text": "n=5 · ¥1,250,000"})
+
+
+def curve(names: list[str] | None = None) -> pd.DataFrame:
+    names = names or ["Ana", "Bo"]
+    rows = pd.DataFrame({"series": np.repeat(names, 3), "within_days": [30, 90, 365] * len(names), "n": 12})
+    value = np.linspace(0.1, 0.3, len(rows))
+    return rows.assign(value=value, low=value - 0.05, high=value + 0.05)
+
+
 PLOTS = {
     "intervals": (partial(charts.plot_intervals, reference=0.3, reference_label="others"), intervals),
     "stage_flow": (
@@ -63,6 +78,10 @@ PLOTS = {
     "targets": (
         partial(charts.plot_targets, target_label="target", money=lambda amount: f"¥{amount / 1e4:.0f}万"),
         targets,
+    ),
+    "bridge": (
+        partial(charts.plot_bridge, legend=("stands", "comes in", "goes out"), money=lambda amount: f"¥{amount:,.0f}"),
+        bridge,
     ),
 }
 
@@ -173,6 +192,68 @@ def test_targets_show_amount_interval_and_target() -> None:
     np.testing.assert_allclose(spans(ax, 0), table[["low_achieved", "high_achieved"]])
     np.testing.assert_allclose([s[0] for s in spans(ax, 1)], table["target"])
     assert ax.xaxis.get_major_formatter()(150_000) == "¥15万"
+
+
+def test_values_below_zero_stand_left_of_a_line_at_zero() -> None:
+    table = intervals().assign(value=[-0.2, 0.1, 0.3], low=[-0.4, -0.1, 0.2], high=[0.0, 0.2, 0.4])
+    ax = charts.plot_intervals(table, "name", QUESTION, "share")
+    assert ax.get_xlim()[0] < -0.4
+    assert [list(line.get_xdata()) for line in ax.lines] == [[0, 0]]
+    assert charts.plot_intervals(intervals(), "name", QUESTION, "share").get_xlim()[0] == 0
+
+
+def test_an_axis_of_amounts_is_written_as_amounts() -> None:
+    table = intervals().assign(value=[1e5, 2e5, 3e5], low=1e5, high=4e5)
+    ax = charts.plot_intervals(table, "name", QUESTION, "x", unit="money", money=lambda v: f"¥{v / 1e4:.0f}万")
+    assert ax.xaxis.get_major_formatter()(150_000) == "¥15万"
+
+
+@pytest.mark.parametrize(("share", "text"), [(0.1, "10%"), (0.025, "2.5%"), (0.3, "30%"), (1.0, "100%"), (0.0, "0%")])
+def test_percents_have_the_decimals_that_they_need(share: float, text: str) -> None:
+    ax = charts.plot_intervals(intervals(), "name", QUESTION, "share")
+    assert ax.xaxis.get_major_formatter()(share) == text
+
+
+def test_a_bridge_goes_from_what_stood_to_what_stands() -> None:
+    table = bridge().assign(**{"from": [0, 10, 25, 0], "to": [10, 25, 5, 5], "direction": [0, 1, -1, 0]})
+    ax = charts.plot_bridge(table, "name", QUESTION, "amount", ("stands", "in", "out"), str)
+    found = {
+        bar.get_y() + bar.get_height() / 2: (bar.get_x(), bar.get_x() + bar.get_width(), bar.get_hatch())
+        for container in ax.containers
+        for bar in container
+    }
+    places = [found[y] for y in sorted(found)]
+    assert places == [(0, 10, None), (10, 25, "...."), (25, 5, "///"), (0, 5, None)]
+    assert [t.get_text() for t in ax.get_legend().get_texts()] == ["stands", "in", "out"]
+
+
+def test_a_curve_shows_each_share_with_its_interval() -> None:
+    table = curve()
+    ax = charts.plot_curve(table, "within_days", "series", QUESTION, "days")
+    for line, name in zip(ax.lines, ["Ana", "Bo"], strict=True):
+        np.testing.assert_allclose(line.get_ydata(), table.loc[table["series"] == name, "value"])
+    ends = [list(path.vertices[:, 1]) for lines in ax.collections for path in lines.get_paths()]
+    np.testing.assert_allclose(ends, table[["low", "high"]])
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["30", "90", "365"]
+    assert [t.get_text() for t in ax.get_legend().get_texts()] == ["Ana (n=12)", "Bo (n=12)"]
+    # told apart without colour
+    assert len({(line.get_marker(), line.get_linestyle()) for line in ax.lines}) == 2
+
+
+def test_a_share_that_is_not_known_has_no_marker() -> None:
+    table = curve(["Ana"]).assign(value=[0.1, 0.2, np.nan])
+    ax = charts.plot_curve(table, "within_days", "series", QUESTION, "days")
+    assert np.isnan(ax.lines[0].get_ydata()[-1])
+
+
+def test_a_curve_of_five_long_names_stays_on_its_sheet() -> None:
+    names = [f"{name} {i}" for i in range(5) for name in SHAPES["long names"][:1]]
+    ax = charts.plot_curve(curve(names), "within_days", "series", QUESTION, "days")
+    figure = ax.get_figure(root=True)
+    charts.to_drawing(ax, "what it shows")
+    box = ax.get_legend().get_window_extent(figure.canvas.get_renderer())
+    assert box.x1 <= figure.bbox.x1 and box.y0 >= 0
+    assert box.y1 <= ax.xaxis.label.get_window_extent(figure.canvas.get_renderer()).y0
 
 
 @pytest.mark.parametrize("kind", PLOTS)

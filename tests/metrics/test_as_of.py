@@ -105,7 +105,13 @@ def as_table(rows: list[Record], like: pd.DataFrame) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize(
-    ("seed", "day"), [(11, "2025-10-02"), (12, "2025-04-11"), (12, "2026-03-31"), (13, "2026-06-29")]
+    ("seed", "day"),
+    [
+        (11, "2025-10-02"),
+        pytest.param(12, "2025-04-11", marks=pytest.mark.nightly),
+        (12, "2026-03-31"),
+        pytest.param(13, "2026-06-29", marks=pytest.mark.nightly),
+    ],
 )
 def test_a_replayed_book_gives_what_tables_cut_by_hand_give(seed: int, day: str, generated: Build) -> None:
     book = generated(seed)
@@ -207,7 +213,7 @@ def cut_leads(source: Path, last: str, used: set[str]) -> tuple[list[str], list[
     return header, leads
 
 
-@pytest.mark.parametrize("day", ["2025-07-15", "2026-03-31"])
+@pytest.mark.parametrize("day", [pytest.param("2025-07-15", marks=pytest.mark.nightly), "2026-03-31"])
 def test_the_replayed_demo_gives_what_its_files_cut_by_hand_give(day: str, tidy: Path, tmp_path: Path) -> None:
     whole = load_book(tidy)
     cut_files(day, tmp_path, tidy, whole)

@@ -18,6 +18,7 @@ from salescoach.metrics import counted_rows, loss_reasons, measure
 from salescoach.metrics.losses import NOT_RECORDED, reasoned_deals
 
 Build = Callable[..., Book]
+Plain = Callable[[Book, str], list[dict[str, Any]]]
 REASONS = ["price", "timing", "competitor", None]
 
 DEALS = [
@@ -135,7 +136,9 @@ def test_an_unknown_outcome_is_refused(six: Book) -> None:
 # --- a second, plain implementation ----------------------------------------------------------------
 
 
-def plainly(book: Book, of: str, plain: Callable[[Book, str], list[dict[str, Any]]]) -> dict[tuple[str, str], list[Any]]:
+def plainly(
+    book: Book, of: str, plain: Callable[[Book, str], list[dict[str, Any]]]
+) -> dict[tuple[str, str], list[Any]]:
     """(stage, reason) -> the days of its deals, by loops."""
     order = [s.key for s in next(iter(book.process.pipelines.values())).working]
     entries: dict[str, dict[str, Any]] = defaultdict(dict)
@@ -158,9 +161,7 @@ def plainly(book: Book, of: str, plain: Callable[[Book, str], list[dict[str, Any
 
 @pytest.mark.parametrize("of", ["lost", "won"])
 @pytest.mark.parametrize("seed", [3, 7, 104])
-def test_plain_loops_find_the_same(
-    seed: int, of: Any, generated: Build, plain: Callable[[Book, str], list[dict[str, Any]]]
-) -> None:
+def test_plain_loops_find_the_same(seed: int, of: Any, generated: Build, plain: Plain) -> None:
     book = random_reasons(generated(seed), seed)
     table = loss_reasons(book, of=of).set_index(["stage", "reason"])
     expected = plainly(book, of, plain)

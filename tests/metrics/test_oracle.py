@@ -148,16 +148,13 @@ class Oracle:
 
     def sales_cycle(self, by: str) -> dict[Key, Row]:
         units = []
+        by_deal, by_lead = defaultdict(list), defaultdict(list)
+        for lead in self.leads:
+            by_deal[lead["deal_id"]].append(lead["created_at"])
+            by_lead[lead["lead_id"]].append(lead["created_at"])
         for deal_id, deal in self.deals.items():
-            starts = [
-                deal["created_at"],
-                *self.calls[deal_id],
-                *(
-                    lead["created_at"]
-                    for lead in self.leads
-                    if deal_id == lead["deal_id"] or lead["lead_id"] == deal.get("lead_id")
-                ),
-            ]
+            asked = by_deal[deal_id] + by_lead[deal.get("lead_id")]
+            starts = [deal["created_at"], *self.calls[deal_id], *asked]
             starts = [s for s in starts if s is not None]
             over = deal["outcome"] in ("won", "lost")
             end = deal["closed_at"] if over else self.as_of
@@ -180,12 +177,15 @@ class Oracle:
 
     def lead_conversion(self, by: str) -> dict[Key, Row]:
         units = []
+        by_lead = defaultdict(list)
+        for deal in self.deals.values():
+            by_lead[deal.get("lead_id")].append(deal["created_at"])
         for lead in self.leads:
             deals = [lead["converted_at"]] if lead.get("converted_at") else []
             if not deals and lead["deal_id"] in self.deals:
                 deals = [self.deals[lead["deal_id"]]["created_at"]]
             if not deals:
-                deals = [d["created_at"] for d in self.deals.values() if d.get("lead_id") == lead["lead_id"]]
+                deals = by_lead[lead["lead_id"]]
             limit = day(lead["created_at"]) + timedelta(days=90)
             mature = limit <= day(self.as_of)
             went = mature and any(day(at) <= limit for at in deals if at)

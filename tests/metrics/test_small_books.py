@@ -616,3 +616,11 @@ def test_an_unknown_metric_is_named_with_the_nearest(book_of: Build) -> None:
 def test_rows_of_an_unavailable_metric_say_why(book_of: Build) -> None:
     with pytest.raises(Unavailable, match="no table `leads`"):
         counted_rows(book_of([]), "response_time")
+
+
+def test_stages_can_be_split_by_what_came_of_the_deals(book_of: Build) -> None:
+    log = {"1": "prospect 2026-01-01, won 2026-01-05", "2": "prospect 2026-01-01, lost 2026-01-04"}
+    table = measure(book_of(log=log), "stage_flow", by="outcome").table
+    assert table is not None
+    first = table[table["stage"] == "prospect"].set_index("outcome")
+    assert first["deeper"].to_dict() == {"lost": 0, "won": 1}
