@@ -16,7 +16,6 @@ import argparse
 import json
 import os
 import platform
-import re
 import shutil
 import subprocess
 import sys
@@ -93,7 +92,9 @@ print(json.dumps(found))
 # --- books ---------------------------------------------------------------------------------------
 
 
-def some_deals(size: int, first: int, reps: list[str], chance: np.random.Generator) -> tuple[pd.DataFrame, pd.DataFrame]:
+def some_deals(
+    size: int, first: int, reps: list[str], chance: np.random.Generator
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Deals numbered from `first` on and their history, in the order in which a saved book has them.
 
     One deal in twenty goes back a stage once.
@@ -164,7 +165,9 @@ def write_book(folder: Path, events: int, seed: int = 7) -> int:
 
     size = max(int(events / EVENTS_PER_DEAL), 100)
     reps = [f"R{i:05}" for i in range(max(35, size // 20_000))]
-    people = pd.DataFrame({"rep_id": reps, "name": reps, "team": [f"Team {i % 12:02}" for i in range(len(reps))]}, dtype="str")
+    people = pd.DataFrame(
+        {"rep_id": reps, "name": reps, "team": [f"Team {i % 12:02}" for i in range(len(reps))]}, dtype="str"
+    )
     process = read_process(kit_path("templates/process") / "standard.toml")
     as_of = (FIRST_DAY + pd.Timedelta(days=DAYS)).tz_localize(ZONE).tz_convert("UTC") - pd.Timedelta("1us")
     chance = np.random.default_rng(seed)
@@ -230,6 +233,7 @@ def book_of(events: int, kept: Path | None) -> Iterator[tuple[Path, int]]:
 def flow(events: int, repeat: int, kept: Path | None) -> None:
     """Per rep and stage: entered, converted, median days, from the saved book."""
     import duckdb
+
     from salescoach.book import open_book
     from salescoach.metrics import stage_flow
 

@@ -2,6 +2,7 @@
 
     python benchmarks/loading.py                            # 10,000, 100,000 and 1,000,000 deals
     python benchmarks/loading.py --sizes 10000 --repeat 5
+    python benchmarks/loading.py --sizes 2400 24000 240000 2400000 --chart benchmarks/cost_per_row.png
 
 The bare read is `pyarrow.csv.read_csv` (or `pyarrow.parquet.read_table`) and a cast of the stamps and amounts; it
 checks nothing. Memory is the peak of a process of its own, less what the imports take. Prints a Markdown table.
@@ -86,20 +87,46 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000, 1_000_000], help="deals")
     parser.add_argument("--repeat", type=int, default=3, help="repetitions (two at most above 100,000 deals)")
+    parser.add_argument("--chart", type=Path, help="draw the cost of a row by the number of rows into this file")
     options = parser.parse_args()
     command = " ".join(["python benchmarks/loading.py", *sys.argv[1:]])
     versions = f"Python {platform.python_version()}, pandas {pd.__version__}"
     print(f"{date.today()}, {versions}, {os.cpu_count()} cores, `{command}`\n")
     print("| what | clock | processor | against | clock | processor | clock ratio | processor ratio |")
     print("|---|---|---|---|---|---|---|---|")
+    costs: list[tuple[int, float, float]] = []
     for size in options.sizes:
         repeat = options.repeat if size <= 100_000 else min(options.repeat, 2)
         with tempfile.TemporaryDirectory() as place:
             write_deals(Path(place), size, 7)
-            measure(Path(place), size, repeat)
+            costs.append(measure(Path(place), size, repeat))
+    if options.chart is not None:
+        draw(costs, options.chart)
 
 
-def measure(place: Path, size: int, repeat: int) -> None:
+def draw(costs: list[tuple[int, float, float]], file: Path) -> None:
+    """Microseconds of the processor for a row, by the number of rows."""
+    from salescoach import charts
+
+    with charts.style():
+        ax = charts.new_axes(8, 6, 4)
+        rows = [n for n, *_ in costs]
+        for at, (label, marker) in enumerate(
+            (("a checked book from CSV", "o"), ("a checked book from Parquet", "s")), start=1
+        ):
+            ax.plot(rows, [c[at] for c in costs], marker=marker, label=label)
+        ax.set_xscale("log")
+        ax.set_xticks(rows, [f"{n:,}" for n in rows])
+        ax.minorticks_off()
+        ax.set_ylim(bottom=0)
+        ax.set_xlabel("rows of deals and stage history")
+        ax.set_title("What does a row cost? (µs of the processor)")
+        ax.legend(frameon=False)
+        ax.get_figure().savefig(file, bbox_inches="tight", dpi=110)
+
+
+def measure(place: Path, size: int, repeat: int) -> tuple[int, float, float]:
+    """Prints what a size costs; returns its rows and the µs of the processor a row, from CSV and from Parquet."""
     from salescoach.book import open_book, open_slice, save_book
     from salescoach.sources.load import load_book
 
@@ -129,6 +156,7 @@ def measure(place: Path, size: int, repeat: int) -> None:
         "| | | | | | | |",
         flush=True,
     )
+    return rows, per_row, found["parquet"].cpu / rows * 1e6
 
 
 if __name__ == "__main__":

@@ -83,6 +83,7 @@ def open_files(
     }
     try:
         with _duckdb(settings) as connection:
+            connection.execute("SET enable_progress_bar = false")  # it would be printed among a program's answers
             for file in _files(Path(folder)):
                 connection.execute(_view(file))
             with in_database(head, connection, schema="main") as found:
@@ -115,7 +116,9 @@ def _duckdb(settings: Mapping[str, Any]) -> Iterator[Any]:
     try:
         import duckdb
     except ImportError:
-        raise UsageError('Tables are counted by DuckDB, which is not installed: pip install "salescoach[sql]"') from None
+        raise UsageError(
+            'Tables are counted by DuckDB, which is not installed: pip install "salescoach[sql]"'
+        ) from None
     try:
         connection = duckdb.connect(config=dict(settings))
     except duckdb.Error as error:
@@ -144,9 +147,9 @@ def _columns(engine: Engine, schema: str) -> dict[str, dict[str, bool]]:
     quoted = schema.replace("'", "''")
     found = _answer(
         engine,
-        "SELECT CAST(table_name AS VARCHAR) AS t, CAST(column_name AS VARCHAR) AS c, CAST(data_type AS VARCHAR) AS kind "
+        "SELECT CAST(table_name AS VARCHAR), CAST(column_name AS VARCHAR), CAST(data_type AS VARCHAR) "
         f"FROM information_schema.columns WHERE table_schema = '{quoted}' ORDER BY table_name, ordinal_position",
-        {"t": "text", "c": "text", "kind": "text"},
+        {"table": "text", "column": "text", "kind": "text"},
     )
     columns: dict[str, dict[str, bool]] = {}
     for table, column, kind in found.itertuples(index=False):
