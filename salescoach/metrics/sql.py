@@ -1,7 +1,12 @@
 """Count tables by one plain SELECT each, for tables that are larger than memory or stay in a company's warehouse.
 
 The functions have the names of those that count a book in memory, and give the same tables to the last count. The
-text is one for DuckDB and PostgreSQL; a `salescoach.sources.Warehouse` answers it.
+text is one for DuckDB and PostgreSQL; a `Warehouse` of `salescoach.sources.warehouse` answers it:
+
+    with open_files("book", memory_limit="2GB") as warehouse:
+        sql.stage_flow(warehouse, by="rep")
+
+Groups are `rep`, `team`, `manager`, every unit of time and every text column of `deals`.
 """
 
 from __future__ import annotations

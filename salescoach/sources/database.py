@@ -334,7 +334,10 @@ class _Plain(Engine):
     def _run(self, statement: Any) -> Any:
         sql, values = self.compiled(statement)
         cursor = self.connection.cursor()
-        doubled = self.dialect.paramstyle in ("format", "pyformat")  # a percent sign, which only values make single again
+        doubled = self.dialect.paramstyle in (
+            "format",
+            "pyformat",
+        )  # a percent sign, which only values make single again
         cursor.execute(*((sql, values) if values or doubled else (sql,)))
         return cursor
 

@@ -56,9 +56,7 @@ def write_tables(book: Book, connection: Any, schema: str) -> None:
                 c: KINDS.get(str(t), "timestamptz" if "UTC" in str(t) else "timestamp") for c, t in frame.dtypes.items()
             }
             names = {c: quoted(str(c)) for c in columns}
-            cursor.execute(
-                f"CREATE TABLE {schema}.{name} ({', '.join(f'{names[c]} {k}' for c, k in columns.items())})"
-            )
+            cursor.execute(f"CREATE TABLE {schema}.{name} ({', '.join(f'{names[c]} {k}' for c, k in columns.items())})")
             text = io.StringIO()
             shuffled = frame.sample(frac=1, random_state=1)  # a database keeps no order
             shuffled.to_csv(text, index=False, header=False, na_rep="\\N")
