@@ -238,8 +238,7 @@ GROUP BY t.deal_id, t.taken_at, t.place"""
         happening += """
 UNION ALL
 SELECT t.deal_id, t.taken_at, TRUE, t.place, e.depth, e.bit, e.observed, e.entered_at
-FROM taken_in t JOIN entry e ON e.deal_id = t.deal_id AND e.place = t.entry
-WHERE e.depth >= 0"""
+FROM taken_in t JOIN entry e ON e.deal_id = t.deal_id AND e.place = t.entry"""
         return [("entry", entry), ("taken_in", found), ("happening", happening)]
 
     def passages(self, mature_days: int) -> list[CTE]:

@@ -117,7 +117,7 @@ def assert_all_same(warehouse: Warehouse, book: Book, by: str, period: str | Non
 
 
 def awkward(book: Book, seed: int, **process: Any) -> Book:
-    """Ties between entries and handovers, deals of a second pipeline with another order, people who change teams."""
+    """Ties between entries and handovers, entries that nobody saw, a second pipeline, people who change teams."""
     chance = np.random.default_rng(seed)
     tables = dict(book.tables)
     log, deals = book.table("stage_history"), book.deals
@@ -127,6 +127,8 @@ def awkward(book: Book, seed: int, **process: Any) -> Book:
         chance.random(len(taken)) < 0.2
     )
     taken["new"] = pd.Series(chance.choice(["R1", "R3"], len(taken)), taken.index, dtype="str")
+    log["evidence"] = log["evidence"].mask(chance.random(len(log)) < 0.15, "inferred")
+    tables["stage_history"] = log
     tables["changes"] = pd.concat([tables["changes"], taken.astype({"field": "str"})], ignore_index=True)
     deals["pipeline"] = pd.Series(chance.choice(["new", "renewal"], len(deals)), dtype="str")
     deals['50 % "off"'] = pd.Series(chance.choice(["it's :so", "折扣", "%s"], len(deals)), dtype="str").mask(
@@ -134,10 +136,11 @@ def awkward(book: Book, seed: int, **process: Any) -> Book:
     )
     tables["deals"] = deals
     reps = book.table("reps")
-    later = reps.iloc[[0, 0, 1]].assign(team=["West", None, "North"])
+    later = reps.iloc[[0, 0, 1, 2]].assign(team=["West", None, "North", "East"])
     both = pd.concat([reps, later], ignore_index=True)
     both["valid_from"] = pd.to_datetime(
-        [None if i == 2 else "2024-01-01" for i in range(len(reps))] + ["2025-08-15", "2026-01-01", "2025-11-11"]
+        [None if i == 2 else "2024-01-01" for i in range(len(reps))]
+        + ["2025-08-15", "2026-01-01", "2025-11-11", "2025-10-10"]
     ).astype("datetime64[us]")
     tables["reps"] = both
     return replace(book, tables=tables, process=two_pipelines(book, **process), precision={})
@@ -246,6 +249,15 @@ def test_five_deals(opened: Opened, book_of: Callable[..., Book]) -> None:
         ]  # D2 waits since January
         decided = sql.decisions(warehouse, "rep").set_index(["rep_id", "outcome"])["n"].to_dict()
         assert decided == {("R1", "won"): 1, ("(unassigned)", "lost"): 1, ("(unassigned)", "void"): 1}
+
+
+def test_two_days_around_the_end_of_summer_time_are_two_days(opened: Opened, book_of: Callable[..., Book]) -> None:
+    """In New York, 48 hours and a quarter from 2 November 0:30 on end on the 3rd at 23:45: coded as two days, 166."""
+    book = book_of(log={"D1": "prospect 2025-11-02T12:30, qualified 2025-11-04T12:45"})  # in Shanghai
+    book = replace(book, process=two_pipelines(book, timezone="America/New_York"))
+    with opened(book) as warehouse:
+        found = sql.visit_counts(warehouse).set_index("exit")["age"]
+        assert found["advanced"] == 166 == visit_counts(book).set_index("exit")["age"]["advanced"]
 
 
 def test_names_from_outside_are_quoted(opened: Opened, generated: Callable[..., Book]) -> None:
