@@ -396,7 +396,9 @@ def _connect(address: _Address) -> Engine:
         duckdb = _extra("duckdb", "The connection is a DuckDB file")
         file = url.database or ":memory:"
         settings = {"python_enable_replacements": False}  # else a name that is no table is looked up in our variables
-        return _Duck(duckdb.connect(file, read_only=file != ":memory:", config=settings), close=True)
+        connection = duckdb.connect(file, read_only=file != ":memory:", config=settings)
+        connection.execute("SET enable_progress_bar = false")  # it would be printed among a program's answers
+        return _Duck(connection, close=True)
     if url.drivername == "postgresql" and importlib.util.find_spec("adbc_driver_postgresql") is not None:
         adbc = importlib.import_module("adbc_driver_postgresql.dbapi")
         opened = adbc.connect(address.plain())

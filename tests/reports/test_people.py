@@ -300,7 +300,7 @@ def test_both_pages_read_well_on_a_bare_book(bare: Book, page: Callable[..., str
 # --- upstairs --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("language", ["zh", pytest.param("en", marks=pytest.mark.nightly)])
 def test_no_rep_is_named_upstairs(demo: Book, page: Callable[..., str], language: str) -> None:
     people = demo.people
     names = [*people["rep_id"], *people["rep"], *(part for rep in people["rep"] for part in rep.split(" ") if part)]
