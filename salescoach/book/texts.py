@@ -36,12 +36,18 @@ def places_in(texts: pd.Series, known: pd.Series | pd.Index) -> np.ndarray[Any, 
 
 
 def places_of_runs(texts: pd.Series, known: pd.Series) -> np.ndarray[Any, np.dtype[np.intp]]:
-    """As `places_in`, quicker where equal texts stand together: each run of them is looked up once."""
+    """As `places_in`, quicker where equal texts stand together: each run of them is looked up once.
+
+    Where the runs are the known texts in their order, as in a saved book, nothing is looked up.
+    """
     values = arrow(texts)
     if not len(values):
         return np.empty(0, dtype=np.intp)
     new = np.append(True, pc.fill_null(pc.not_equal(values[1:], values[:-1]), True).to_numpy(zero_copy_only=False))
-    places: np.ndarray[Any, np.dtype[np.intp]] = places_in(texts[new], known)[np.cumsum(new) - 1]
+    runs, run = values.filter(pa.array(new)), np.cumsum(new.view(np.int8), dtype=np.intp) - 1
+    if len(runs) == len(known) and runs.equals(arrow(known)):
+        return run
+    places: np.ndarray[Any, np.dtype[np.intp]] = places_in(column(runs), known)[run]
     return places
 
 

@@ -46,10 +46,11 @@ def stage_at_close_unknown(book: Book) -> float:
     if not book.has("stage_history", "entered_at") or asked.empty:
         return 1.0 if len(asked) else 0.0
     history = history_of(book)
+    known = (history["evidence"] == "assumed").to_numpy()
     closing = {s.key for p in book.process.pipelines.values() for s in p.stages if s.outcome}
     working = ~is_in(history["stage"], closing).to_numpy()
     assumed = np.ones(len(deals), dtype=bool)
-    deal, known = history["deal"].to_numpy(), (history["evidence"] == "assumed").to_numpy()
+    deal = history["deal"].to_numpy()
     assumed[deal[working]] = known[working]  # of a deal's several, the last one stays
     return float(assumed[asked].mean())
 
@@ -83,7 +84,8 @@ def joined(book: Book, rows: pd.DataFrame, groups: Sequence[str] | None = None) 
     deals = deals_of(book)
     if groups is not None and all(g in deals or g in (*PEOPLE, *UNITS) for g in groups):
         deals = deals[list(dict.fromkeys([*(g for g in groups if g in deals), "outcome"]))]
-    return rows.join(deals.drop(columns=[c for c in deals if c in rows]), on="deal")
+    added = deals.drop(columns=[c for c in deals if c in rows]).take(rows["deal"].to_numpy())
+    return pd.concat([rows, added.set_axis(rows.index)], axis=1)
 
 
 def ended_passages(
@@ -95,8 +97,7 @@ def ended_passages(
     counted_on  the day it went deeper or was lost; where stuck, the day it matured
     went_on     went deeper in the sense of `rule`
     """
-    rows = _ended(book, period, rule, mature_days)
-    return joined(book, rows)
+    return joined(book, _ended(book, period, rule, mature_days))
 
 
 def check_rule(rule: str) -> None:
@@ -105,19 +106,23 @@ def check_rule(rule: str) -> None:
         raise UsageError(f"rule={rule!r} is unknown.{suggestion(rule, RULES)} Rules: {', '.join(RULES)}.")
 
 
-def _ended(book: Book, period: str | Period | None, rule: str, mature_days: int) -> pd.DataFrame:
+def _ended(
+    book: Book, period: str | Period | None, rule: str, mature_days: int, columns: Sequence[str] | None = None
+) -> pd.DataFrame:
     check_rule(rule)
     need_stages(book)
     rows = passages(book)
     matured_on = rows["entered_on"] + pd.Timedelta(days=mature_days)
     rows["stuck"] = (rows["fate"] == "open") & (matured_on <= book.as_of_on)
     rows["counted_on"] = rows["ended_on"].mask(rows["stuck"], matured_on)
-    rows = rows[rows["stuck"] | rows["fate"].isin(["deeper", "lost"])]
-    rows = rows[in_period(book, period, rows["counted_on"])]
     rows["went_on"] = rows["fate"] == "deeper"
     if rule == "strict":
         rows["went_on"] &= ~rows["jumped"]
-    return rows if rule == "reached" else rows[~rows["skipped"]]
+    counted = rows["stuck"] | rows["fate"].isin(["deeper", "lost"])
+    counted &= in_period(book, period, rows["counted_on"])
+    if rule != "reached":
+        counted &= ~rows["skipped"]
+    return rows.loc[counted] if columns is None else rows.loc[counted, list(columns)]
 
 
 @metric(
@@ -192,7 +197,8 @@ def flow_counts(
 ) -> FlowCounts:
     """The count tables that `finished_flow` makes a stage flow of."""
     keys = _flow_keys(groups)
-    ended = joined(book, _ended(book, period, rule, mature_days), groups)
+    counted = ["deal", "rep_id", *STAGE, "counted_on", "fate", "went_on", "stuck", "skipped"]
+    ended = joined(book, _ended(book, period, rule, mature_days, counted), groups)
     ended = with_groups(book, ended, groups, "counted_on")
     lost = ended["fate"] == "lost"
     sums = {"deeper": ended["went_on"], "lost": lost, "stuck": ended["stuck"], "skipped": ended["skipped"]}
@@ -235,15 +241,21 @@ def _waiting(book: Book, groups: Sequence[str], keys: list[str]) -> pd.DataFrame
 def timed_passages(book: Book) -> pd.DataFrame:
     """Passages whose time is known, void deals left out: days, ended."""
     rows = passages(book)
-    rows = rows[rows["timed"] & (rows["age"] != NO_AGE) & (rows["fate"] != "void")]
+    rows = rows[_is_timed(rows)]
     return rows.assign(days=ladder_days(rows["age"].to_numpy()), ended=rows["fate"] != "open")
+
+
+def _is_timed(rows: pd.DataFrame) -> pd.Series:
+    return rows["timed"] & (rows["age"] != NO_AGE) & (rows["fate"] != "void")
 
 
 def _time_counts(book: Book, groups: Sequence[str], keys: list[str], period: str | Period | None) -> pd.DataFrame:
     """Passages that entered in the period, by age and whether they ended."""
-    rows = timed_passages(book)
-    rows = joined(book, rows[in_period(book, period, rows["entered_on"])], groups)
-    rows = with_groups(book, rows, groups, "entered_on")
+    rows = passages(book)
+    counted = _is_timed(rows) & in_period(book, period, rows["entered_on"])
+    rows = rows.loc[counted, ["deal", "rep_id", *STAGE, "entered_on", "age", "fate"]]
+    rows = with_groups(book, joined(book, rows, groups), groups, "entered_on")
+    rows["ended"] = rows["fate"] != "open"
     return count_table(rows, [*keys, "age", "ended"], sums={"n_timed": rows["fate"] == "deeper"})
 
 

@@ -86,7 +86,7 @@ def _of_rep(book: Book, units: pd.DataFrame, name: str, on: str) -> pd.Series:
         return found
     dated = reps[["rep_id", "valid_from", name]].copy()
     dated["valid_from"] = dated["valid_from"].fillna(pd.Timestamp("1900-01-01")).astype("datetime64[us]")
-    asked = pd.DataFrame({"rep_id": units["rep_id"], "day": units[on].astype("datetime64[us]")})
+    asked = pd.DataFrame({"rep_id": units["rep_id"].astype("str"), "day": units[on].astype("datetime64[us]")})
     asked = asked[asked["day"].notna() & asked["rep_id"].notna()].sort_values("day", kind="stable")
     asked["unit"] = asked.index
     dated = dated.sort_values("valid_from", kind="stable")

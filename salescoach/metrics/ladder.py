@@ -16,6 +16,7 @@ MINUTES = 120  # codes 0..119 are minutes
 FIRST_HOUR = 2  # codes 120..165 are the hours 2..47
 FIRST_DAY_CODE = 166  # code 166 is two days
 NO_AGE = -1
+NEVER = np.iinfo(np.int64).min  # as numpy writes an instant that there is none
 
 
 def ladder_codes(start: pd.Series, end: pd.Series, timezone: str, by_day_only: bool = False) -> Codes:
@@ -24,18 +25,24 @@ def ladder_codes(start: pd.Series, end: pd.Series, timezone: str, by_day_only: b
     Days are differences of calendar days in `timezone`. With `by_day_only` the stamps have no time of day.
     A negative age is an error in the data, so it is no age at all.
     """
-    days = _day_number(end, timezone) - _day_number(start, timezone)
-    minutes = ((_microseconds(end) - _microseconds(start)) // 60_000_000).astype(np.int64)
+    return ages(_microseconds(start), _microseconds(end), timezone, by_day_only).astype(np.int64)
+
+
+def ages(start: Codes, end: Codes, timezone: str, by_day_only: bool = False) -> np.ndarray[Any, np.dtype[np.int32]]:
+    """As `ladder_codes`, of instants in microseconds since the epoch (UTC), `NEVER` where there is none."""
+    days = day_numbers(end, timezone) - day_numbers(start, timezone)
+    minutes = (end - start) // 60_000_000
     if by_day_only:
         codes = np.where(days == 0, 0, np.where(days == 1, day_code(1), FIRST_DAY_CODE - 2 + days))
-        negative = days < 0
+        codes[days < 0] = NO_AGE
     else:
-        hours = minutes // 60
-        late = np.where(hours < 48, MINUTES - FIRST_HOUR + hours, FIRST_DAY_CODE - 2 + np.maximum(days, 2))
-        codes = np.where(minutes < MINUTES, minutes, late)
-        negative = minutes < 0
-    missing = (start.isna() | end.isna()).to_numpy(bool)
-    return np.where(missing | negative, NO_AGE, codes)
+        codes = FIRST_DAY_CODE - 2 + np.maximum(days, 2)
+        short = np.flatnonzero(minutes < 48 * 60)
+        hours = minutes[short] // 60
+        codes[short] = np.where(hours < FIRST_HOUR, minutes[short], MINUTES - FIRST_HOUR + hours)
+        codes[minutes < 0] = NO_AGE
+    codes[(start == NEVER) | (end == NEVER)] = NO_AGE
+    return codes.astype(np.int32)
 
 
 def day_code(days: int) -> int:
@@ -53,12 +60,13 @@ def ladder_days(codes: Codes) -> Days:
 
 
 def _microseconds(instants: pd.Series) -> Codes:
-    """Since the epoch; any number where there is none."""
+    """Since the epoch; `NEVER` where there is none."""
     return instants.to_numpy("datetime64[us]").view(np.int64)
 
 
-def _day_number(instants: pd.Series, timezone: str) -> Codes:
-    """The calendar day in `timezone`, counted from the epoch."""
-    local = instants.dt.tz_convert(timezone).dt.tz_localize(None)
+def day_numbers(instants: Codes, timezone: str) -> Codes:
+    """The calendar days in `timezone`, counted from the epoch, of instants in microseconds; anything for `NEVER`."""
+    stamps = pd.Series(instants.view("datetime64[us]"), copy=False).dt.tz_localize("UTC")
+    local = stamps.dt.tz_convert(timezone).dt.tz_localize(None)
     days: Codes = local.to_numpy("datetime64[D]").view(np.int64)
     return days

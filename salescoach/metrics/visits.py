@@ -1,11 +1,12 @@
 """Visits: one row per stay of a deal in a stage; and passages: one row per stage a deal reached.
 
-The one place where exit, time and owner of a stay are derived from the stage history.
+The one place where exit, time and owner of a stay are derived from the stage history. Their texts are categories:
+small numbers, of which millions are compared and counted at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, replace
 from functools import wraps
 from typing import Any
@@ -14,15 +15,14 @@ import numpy as np
 import pandas as pd
 
 from salescoach.book import Book, places_in
-from salescoach.book.texts import decoded, encoded, repeated
+from salescoach.book.texts import encoded
 from salescoach.errors import LawBroken, Unavailable
-from salescoach.metrics.ladder import NO_AGE, ladder_codes
-from salescoach.process import Pipeline
+from salescoach.metrics.groups import UNASSIGNED
+from salescoach.metrics.ladder import NEVER, NO_AGE, ages, day_numbers, ladder_codes
 
 EXITS = ("advanced", "back", "lost", "won", "void", "handed_off", "still")
 FATES = ("deeper", "lost", "void", "open")
 CLOSED = -1
-NEVER = np.iinfo(np.int64).min  # as numpy writes an instant that there is none
 Whole = np.ndarray[Any, np.dtype[np.int64]]
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
 
@@ -70,67 +70,113 @@ def visits(book: Book) -> pd.DataFrame:
     first       the deal's first stay in this stage
     timed       both ends were observed, so the age may be used
 
-    Raises LawBroken if entries and exits do not add up.
+    rep_id, pipeline, stage and exit are categories. Raises LawBroken if entries and exits do not add up.
     """
     steps, events = _steps(book), _events(book)
-    follower = events.shifted()
-    same = events.deal == follower.deal
-    order, after = steps.order[events.step], steps.order[follower.step]
-    exits = np.full(len(order), EXITS.index("still"))
+    same, behind = _followed(events.deal), _one_on(events.step)
+    order, after = steps.order[events.step], steps.order[behind]
+    exits = np.full(len(order), EXITS.index("still"), dtype=np.int8)
     exits[same & (after > order)] = EXITS.index("advanced")
     exits[same & (after >= 0) & (after < order)] = EXITS.index("back")
     for outcome in ("lost", "won", "void"):
-        exits[same & (steps.outcome[follower.step] == outcome)] = EXITS.index(outcome)
-    exits[same & follower.handover] = EXITS.index("handed_off")
-    timed = events.observed & (~same | follower.observed)
+        closing = steps.outcome == outcome
+        exits[same & closing[behind]] = EXITS.index(outcome)
+    exits[same & _one_on(events.handover)] = EXITS.index("handed_off")
+    timed = events.observed & (~same | _one_on(events.observed))
+    exited = np.where(same, _one_on(events.at), NEVER)
     stay = order >= 0
-    deal, step, handover = events.deal[stay], events.step[stay], events.handover[stay]
-    entered = _instants(events.entered[stay])
-    exited = _instants(np.where(same, follower.at, NEVER)[stay])
+    deal, step, handover, entered, exited = (
+        c[stay] for c in (events.deal, events.step, events.handover, events.entered, exited)
+    )
     by_day = book.by_day_only("stage_history", "entered_at")
-    late = np.full(len(deal), NO_AGE)
-    taken_over = _instants(events.at[stay][handover]).set_axis(entered.index[handover])
-    late[handover] = ladder_codes(entered[handover], taken_over, book.timezone, by_day)
-    first = late == NO_AGE
-    first[first] = ~pd.Series(deal[first] * len(steps.order) + step[first]).duplicated().to_numpy()
+    late = np.full(len(deal), NO_AGE, dtype=np.int32)
+    taken_over = _instants(events.at[stay][handover])
+    late[handover] = ladder_codes(_instants(entered[handover]), taken_over, book.timezone, by_day)
+    first = ~handover
+    first[first] = _first_of_each(deal[first] * len(steps.order) + step[first], len(book.deals) * len(steps.order))
     result = pd.DataFrame(
         {
             "deal": deal,
-            "rep_id": _owner(book, deal, exited).set_axis(entered.index),
-            "pipeline": decoded(step, steps.pipeline),
-            "stage": decoded(step, steps.stage),
+            "rep_id": _coded_owner(book, deal, exited),
+            "pipeline": coded(steps.line[step], steps.lines),
+            "stage": coded(steps.key[step], steps.keys),
             "order": order[stay],
-            "entered_at": entered,
-            "exited_at": exited,
-            "exit": decoded(exits[stay], EXITS),
-            "age": ladder_codes(entered, exited.fillna(book.as_of), book.timezone, by_day),
+            "entered_at": _instants(entered),
+            "exited_at": _instants(exited),
+            "exit": coded(exits[stay], EXITS),
+            "age": _ages(book, entered, np.where(exited == NEVER, _microsecond(book.as_of), exited)),
             "late": late,
             "timed": timed[stay],
             "first": first,
-        }
+        },
+        copy=False,
     )
     _check_visits(result, int(stay.sum()))
     return result
+
+
+def _followed(deal: Whole) -> Flags:
+    """Which events have another one of the same deal behind them."""
+    return np.append(deal[1:] == deal[:-1], np.zeros(min(len(deal), 1), dtype=bool))
+
+
+def _one_on(column: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """For each event the value of the one behind it; the last has that of the first."""
+    return np.append(column[1:], column[:1])
+
+
+def _first_of_each(keys: Whole, size: int) -> Flags:
+    """Which of the keys, all below `size`, stand there for the first time."""
+    row, rows = np.empty(size, dtype=np.int32), np.arange(len(keys), dtype=np.int32)
+    row[keys[::-1]] = rows[::-1]
+    first: Flags = row[keys] == rows
+    return first
+
+
+def coded(codes: np.ndarray[Any, Any], words: Iterable[str]) -> pd.Series:
+    """A column of categories: the word that each code stands for; -1 is null."""
+    kind = pd.CategoricalDtype(pd.Series(list(words), dtype="str"))
+    return pd.Series(pd.Categorical.from_codes(codes, dtype=kind), copy=False)
+
+
+def _ages(book: Book, start: Whole, end: Whole) -> np.ndarray[Any, np.dtype[np.int32]]:
+    """Ladder codes of the ages between instants in microseconds, where both are known."""
+    return ages(start, end, book.timezone, book.by_day_only("stage_history", "entered_at"))
 
 
 @dataclass(frozen=True)
 class Steps:
     """Every stage of every pipeline, one after another; a number says which.
 
-    order    place in the pipeline, CLOSED for a stage that ends the deal
-    outcome  of a closing stage, else ""
+    order        place in the pipeline, CLOSED for a stage that ends the deal
+    outcome      of a closing stage, else ""
+    line, lines  which pipeline, and their names
+    key, keys    which stage by its name, and the names
     """
 
-    pipeline: list[str]
-    stage: list[str]
-    order: Whole
+    order: np.ndarray[Any, np.dtype[np.int8]]
     outcome: np.ndarray[Any, np.dtype[np.str_]]
+    line: np.ndarray[Any, np.dtype[np.int8]]
+    lines: list[str]
+    key: np.ndarray[Any, np.dtype[np.int16]]
+    keys: list[str]
+
+    def number(self, pipeline: str, stage: str) -> int:
+        """Which of the steps a stage of a pipeline is."""
+        return int(np.flatnonzero((self.line == self.lines.index(pipeline)) & (self.key == self.keys.index(stage)))[0])
 
 
 def _steps(book: Book) -> Steps:
     rows = [(p, s.key, i, s.outcome) for p, line in book.process.pipelines.items() for i, s in enumerate(line.stages)]
-    order = np.array([i if outcome is None else CLOSED for _, _, i, outcome in rows], dtype=np.int64)
-    return Steps([p for p, *_ in rows], [s for _, s, *_ in rows], order, np.array([o or "" for *_, o in rows]))
+    lines, keys = sorted({line for line, *_ in rows}), sorted({key for _, key, *_ in rows})
+    return Steps(
+        np.array([i if outcome is None else CLOSED for *_, i, outcome in rows], dtype=np.int8),
+        np.array([o or "" for *_, o in rows]),
+        np.array([lines.index(p) for p, *_ in rows], dtype=np.int8),
+        lines,
+        np.array([keys.index(s) for _, s, *_ in rows], dtype=np.int16),
+        keys,
+    )
 
 
 @dataclass(frozen=True)
@@ -143,16 +189,10 @@ class Events:
 
     deal: Whole
     at: Whole
-    step: Whole
+    step: np.ndarray[Any, np.dtype[np.int16]]
     handover: Flags
     entered: Whole
     observed: Flags
-
-    def shifted(self) -> Events:
-        """For each event the one behind it; the last has one of no deal."""
-        behind = self.each(lambda column: np.append(column[1:], column[:1]))
-        behind.deal[-1:] = -1
-        return behind
 
     def take(self, rows: Whole | Flags) -> Events:
         """These of the events."""
@@ -178,11 +218,11 @@ def _events(book: Book) -> Events:
     return _with_handovers(entries, taken, _steps(book).order) if len(taken) else entries
 
 
-def _with_handovers(entries: Events, taken: pd.DataFrame, order: Whole) -> Events:
+def _with_handovers(entries: Events, taken: pd.DataFrame, order: np.ndarray[Any, np.dtype[np.int8]]) -> Events:
     """A handover before the first entry or after the close is none of a stay."""
     nothing = np.zeros(len(taken), dtype=np.int64)
     deal, at = taken["deal"].to_numpy(np.int64), _microseconds(taken["at"])
-    events = entries.followed_by(Events(deal, at, nothing, nothing == 0, nothing, nothing > 0))
+    events = entries.followed_by(Events(deal, at, nothing.astype(np.int16), nothing == 0, nothing, nothing > 0))
     events = events.take(np.lexsort((events.at, events.deal)))
     entry = np.maximum.accumulate(np.where(events.handover, -1, np.arange(len(events.deal))))
     known = (entry >= 0) & (events.deal[entry] == events.deal)
@@ -191,14 +231,15 @@ def _with_handovers(entries: Events, taken: pd.DataFrame, order: Whole) -> Event
     return events.take(known & ~(events.handover & (order[events.step] == CLOSED)))
 
 
-def _step_of(book: Book, deal: Whole, stage: pd.Series) -> Whole:
+def _step_of(book: Book, deal: Whole, stage: pd.Series) -> np.ndarray[Any, np.dtype[np.int16]]:
     """Which step each stage is in the pipeline of its deal. Raises LawBroken for a stage that the process lacks."""
     steps = _steps(book)
     of_deal, pipelines = encoded(deals_of(book)["pipeline"])
     of_stage, stages = encoded(stage)
-    place = {pair: i for i, pair in enumerate(zip(steps.pipeline, steps.stage, strict=True))}
-    table = np.array([[place.get((p, s), -1) for s in stages] for p in pipelines], dtype=np.int64)
-    found: Whole = table.reshape(len(pipelines), len(stages))[of_deal[deal], of_stage]
+    place = {(steps.lines[p], steps.keys[s]): i for i, (p, s) in enumerate(zip(steps.line, steps.key, strict=True))}
+    table = np.array([[place.get((p, s), -1) for s in stages] for p in pipelines], dtype=np.int16)
+    table = table.reshape(len(pipelines), len(stages))
+    found = table[0][of_stage] if len(pipelines) == 1 else table[of_deal[deal], of_stage]
     if (found < 0).any():
         unknown = sorted(stage[found < 0].unique())
         raise LawBroken(f"the stage history names stages that the process does not have: {', '.join(unknown)}.")
@@ -209,8 +250,12 @@ def _microseconds(instants: pd.Series) -> Whole:
     return instants.to_numpy("datetime64[us]").view(np.int64)
 
 
+def _microsecond(instant: pd.Timestamp) -> int:
+    return int(instant.tz_convert("UTC").tz_localize(None).to_datetime64().astype("datetime64[us]").astype(np.int64))
+
+
 def _instants(microseconds: Whole) -> pd.Series:
-    return pd.Series(microseconds.view("datetime64[us]")).dt.tz_localize("UTC")
+    return pd.Series(microseconds.view("datetime64[us]"), copy=False).dt.tz_localize("UTC")
 
 
 @per_book
@@ -238,22 +283,37 @@ def owner_at(book: Book, deal: pd.Series, at: pd.Series) -> pd.Series:
 
     Without recorded changes of owner this is the present owner.
     """
-    return _owner(book, deal.to_numpy(np.int64), at).set_axis(deal.index)
+    owner = deals_of(book)["rep_id"].take(deal.to_numpy(np.int64)).set_axis(deal.index)
+    then, found = _owned_by(book, deal.to_numpy(np.int64), at)
+    if not len(then):
+        return owner
+    names = owner.to_numpy(object, copy=True)
+    names[then] = found
+    return pd.Series(names, deal.index, dtype="str")
 
 
-def _owner(book: Book, deal: Whole, at: pd.Series) -> pd.Series:
-    now = deals_of(book)["rep_id"].take(deal).reset_index(drop=True)
+def _owned_by(book: Book, deal: Whole, at: pd.Series) -> tuple[Whole, pd.Series]:
+    """Where somebody else than today owned the deal just before the instant, and who; null: nobody."""
     moved = owner_changes(book)
     asked = pd.DataFrame({"deal": deal, "at": at.to_numpy(), "place": np.arange(len(deal))}) if len(moved) else moved
     asked = asked[asked["at"].notna() & asked["deal"].isin(moved["deal"])].sort_values("at", kind="stable")
     if asked.empty:
-        return now
+        return np.empty(0, dtype=np.int64), pd.Series(dtype="str")
     asked["at"] = asked["at"].astype(moved["at"].dtype)
     found = pd.merge_asof(asked, moved.assign(then=True), on="at", by="deal", direction="forward")
     found = found[found["then"].notna()]
-    owner = now.to_numpy(object, copy=True)
-    owner[found["place"]] = found["old"]
-    return pd.Series(owner, dtype="str")
+    return found["place"].to_numpy(), found["old"]
+
+
+def _coded_owner(book: Book, deal: Whole, at: Whole) -> pd.Series:
+    """As `owner_at`, in categories, with one for nobody among them."""
+    now, names = encoded(deals_of(book)["rep_id"])
+    then, found = _owned_by(book, deal, _instants(at))
+    words = sorted({UNASSIGNED, *names, *found.dropna()})
+    place = {name: i for i, name in enumerate(words)}
+    codes = np.array([*(place[name] for name in names), -1], dtype=np.int32)[now][deal]
+    codes[then] = [place.get(name, -1) for name in found]
+    return coded(codes, words)
 
 
 def _check_visits(result: pd.DataFrame, entered: int) -> None:
@@ -281,57 +341,109 @@ def passages(book: Book) -> pd.DataFrame:
     ended_on      day of the first deeper entry, or of the close (null while open)
     age           ladder code from first entry to the end, or to as_of; NO_AGE where skipped or where the end is unknown
     timed         both ends were observed
+
+    rep_id, pipeline, stage and fate are categories.
     """
-    stays, deals = visits(book), deals_of(book)
-    own = stays[stays["late"] == NO_AGE]
-    deal, order = own["deal"].to_numpy(), own["order"].to_numpy()
-    working = {key: len(line.working) for key, line in book.process.pipelines.items()}
-    last = deals["pipeline"].map(working).to_numpy(np.int64) - 1
-    reach = np.full(len(deals), -1)
-    np.maximum.at(reach, deal, order)
-    reach = np.where((deals["outcome"] == "won").to_numpy() & (reach >= 0), last, reach)
-    rows = [
-        _stage_passages(
-            book, own, np.flatnonzero((deals["pipeline"] == key).to_numpy() & (reach >= place)), place, line
-        )
-        for key, line in book.process.pipelines.items()
-        for place in range(len(line.working))
-    ]
-    result = pd.concat(rows, ignore_index=True)
-    result["rep_id"] = owner_at(book, result["deal"], result.pop("ended_at"))
-    return result
+    steps, reached = _steps(book), _reached(book)
+    deal, open_ = reached.deal, reached.fate == FATES.index("open")
+    known = np.where(open_, _microsecond(book.as_of), reached.ended)
+    return pd.DataFrame(
+        {
+            "deal": deal,
+            "pipeline": coded(steps.line[reached.step], steps.lines),
+            "stage": coded(steps.key[reached.step], steps.keys),
+            "order": steps.order[reached.step],
+            "fate": coded(reached.fate, FATES),
+            "skipped": reached.entered == NEVER,
+            "jumped": reached.jumped,
+            "entered_on": _days(book, reached.entered),
+            "ended_on": _days(book, reached.ended),
+            "age": _ages(book, reached.entered, known),
+            "timed": reached.timed,
+            "rep_id": _coded_owner(book, deal, reached.ended),
+        },
+        copy=False,
+    )
 
 
-def _stage_passages(book: Book, own: pd.DataFrame, deals: Whole, place: int, line: Pipeline) -> pd.DataFrame:
-    """The passages of these deals through one stage, the `place`-th of its pipeline, which all of them reached."""
-    deal, order, entered_at = own["deal"].to_numpy(), own["order"].to_numpy(), _microseconds(own["entered_at"])
-    every = deals_of(book)
-    entered, timed = np.full(len(every), NEVER), np.zeros(len(every), dtype=bool)
-    here = own["first"].to_numpy() & (order == place)
-    entered[deal[here]], timed[deal[here]] = entered_at[here], own["timed"].to_numpy()[here]
-    later = np.flatnonzero((order > place) & (entered_at >= entered[deal]))[::-1]
-    next_at, next_order = np.full(len(every), NEVER), np.full(len(every), len(line.working))
-    next_at[deal[later]], next_order[deal[later]] = entered_at[later], order[later]  # of several, the first stays
-    entered, timed, next_at, next_order = entered[deals], timed[deals], next_at[deals], next_order[deals]
-    outcome = every["outcome"].take(deals).reset_index(drop=True)
-    deeper = (next_at != NEVER) | (outcome == "won").to_numpy()
-    fate = outcome.mask(deeper, "deeper").mask(outcome == "void", "void")
-    closed = _microseconds(every["closed_at"].take(deals))
-    ended = np.where((fate == "open").to_numpy(), NEVER, np.where(next_at != NEVER, next_at, closed))
-    start, end = _instants(entered), _instants(ended)
-    by_day = book.by_day_only("stage_history", "entered_at")
-    columns = {
-        "deal": deals,
-        "pipeline": every["pipeline"].take(deals).reset_index(drop=True),
-        "stage": repeated(line.working[place].key, outcome.index),
-        "order": place,
-        "fate": fate,
-        "skipped": entered == NEVER,
-        "jumped": deeper & (next_order > place + 1),
-        "entered_on": book.local_days(start),
-        "ended_on": book.local_days(end),
-        "ended_at": end,
-        "age": ladder_codes(start, end.mask(fate == "open", book.as_of), book.timezone, by_day),
-        "timed": timed,
-    }
-    return pd.DataFrame(columns)
+def _days(book: Book, instants: Whole) -> pd.Series:
+    """The calendar days of instants in microseconds."""
+    days = day_numbers(instants, book.timezone).view("datetime64[D]").astype("datetime64[us]")
+    days[instants == NEVER] = np.datetime64("NaT")
+    return pd.Series(days, copy=False)
+
+
+@dataclass(frozen=True)
+class Reached:
+    """The stages that deals reached, each column an array: instants in microseconds, the fate as a place in `FATES`."""
+
+    deal: Whole
+    step: np.ndarray[Any, np.dtype[np.int16]]
+    fate: np.ndarray[Any, np.dtype[np.int8]]
+    jumped: Flags
+    entered: Whole
+    ended: Whole
+    timed: Flags
+
+
+@dataclass(frozen=True)
+class Stays:
+    """The stays that began with a stage entry, in the order of deals and time, each column an array."""
+
+    deal: Whole
+    order: np.ndarray[Any, np.dtype[np.int8]]
+    entered: Whole
+    first: Flags
+    timed: Flags
+
+
+def _reached(book: Book) -> Reached:
+    """Every stage of each deal up to the furthest it reached; for a won deal all of them."""
+    rows, deals, steps = visits(book), deals_of(book), _steps(book)
+    own = (rows["late"] == NO_AGE).to_numpy()
+    entered = _microseconds(rows["entered_at"])
+    deal, order, first, timed = (rows[c].to_numpy()[own] for c in ("deal", "order", "first", "timed"))
+    stays = Stays(deal, order, entered[own], first, timed)
+    fate = _fate_of_deals(deals)
+    furthest = np.full(len(deals), -1, dtype=np.int8)
+    np.maximum.at(furthest, stays.deal, stays.order)
+    parts = []
+    for key, line in book.process.pipelines.items():
+        here = (deals["pipeline"] == key).to_numpy()
+        reach = np.where((fate == FATES.index("deeper")) & (furthest >= 0), len(line.working) - 1, furthest)
+        for place in range(len(line.working)):
+            passed = np.flatnonzero(here & (reach >= place))
+            parts.append(_passed(deals, fate, stays, passed, place, len(line.working)))
+            step = steps.number(key, line.working[place].key)
+            parts[-1] = replace(parts[-1], step=np.full(len(passed), step, dtype=np.int16))
+    return Reached(**{f.name: np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(Reached)})
+
+
+def _fate_of_deals(deals: pd.DataFrame) -> np.ndarray[Any, np.dtype[np.int8]]:
+    """How a passage ends that no deeper one follows: a place in `FATES`; won counts as deeper."""
+    codes, outcomes = encoded(deals["outcome"])
+    places = [FATES.index("deeper" if o == "won" else o) for o in outcomes]
+    return np.array([*places, FATES.index("open")], dtype=np.int8)[codes]
+
+
+def _passed(
+    deals: pd.DataFrame, fate: np.ndarray[Any, np.dtype[np.int8]], stays: Stays, passed: Whole, place: int, last: int
+) -> Reached:
+    """The passages of these deals through the `place`-th of the `last` stages of their pipeline, which all reached."""
+    entered, timed = np.full(len(deals), NEVER), np.zeros(len(deals), dtype=bool)
+    here = stays.first & (stays.order == place)
+    entered[stays.deal[here]], timed[stays.deal[here]] = stays.entered[here], stays.timed[here]
+    later = np.flatnonzero(stays.order > place)
+    later = later[stays.entered[later] >= entered[stays.deal[later]]][::-1]
+    next_at, next_order = np.full(len(deals), NEVER), np.full(len(deals), last, dtype=np.int8)
+    next_at[stays.deal[later]], next_order[stays.deal[later]] = (
+        stays.entered[later],
+        stays.order[later],
+    )  # the first stays
+    entered, timed, next_at, fate = entered[passed], timed[passed], next_at[passed], fate[passed].copy()
+    gone, deeper = next_at != NEVER, FATES.index("deeper")
+    fate[gone & (fate != FATES.index("void"))] = deeper
+    ended = np.where(gone, next_at, _microseconds(deals["closed_at"])[passed])
+    ended[fate == FATES.index("open")] = NEVER
+    jumped = (gone | (fate == deeper)) & (next_order[passed] > place + 1)
+    return Reached(passed, np.empty(0, dtype=np.int16), fate, jumped, entered, ended, timed)
