@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from salescoach.book.book import Book
@@ -89,6 +90,7 @@ def open_book(folder: str | Path) -> Book:
     with _reading(path):
         book = _book(path, head, {n: _read_table(path / f"{n}.parquet") for n in head["tables"]})
     book.__dict__["content_hash"] = head["content_hash"]
+    pa.default_memory_pool().release_unused()  # what decompressing took: as much again as the book
     return book
 
 
@@ -212,7 +214,9 @@ def _with_owner(book: Book, name: str, frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _read_table(file: Path, filters: Filters | None = None) -> pd.DataFrame:
-    return pd.read_parquet(file, filters=filters).drop(columns="_owner", errors="ignore")
+    """The table as it was saved, without the column by which its rows are found."""
+    columns = [name for name in pq.read_schema(file).names if name != "_owner"]
+    return pd.read_parquet(file, columns=columns, filters=filters)
 
 
 def _write_quarantine(quarantine: pd.DataFrame, file: Path) -> None:

@@ -27,11 +27,12 @@ from salescoach.metrics.ladder import NO_AGE, ladder_codes, ladder_days
 from salescoach.metrics.money import known_amount, money_keys
 from salescoach.metrics.registry import as_period, in_period, is_everything, metric
 from salescoach.metrics.times import medians
-from salescoach.metrics.visits import deals_of, history_of, passages, visits
+from salescoach.metrics.visits import deals_of, history_of, passages, per_book, visits
 from salescoach.process import Period
 
 UNKNOWN_TOLERATED = 0.2
 TYPICAL_NEEDS = 20
+TYPICAL_SHARE = 0.8
 STAGE = ["pipeline", "stage", "order"]
 Rule = Literal["reached", "touched", "strict"]
 RULES: tuple[Rule, ...] = get_args(Rule)
@@ -329,7 +330,7 @@ def funnel(book: Book, by: str | Sequence[str] = (), period: str | Period | None
     if deals.empty:
         raise Unavailable("no deal was created in the period")
     keys = list(dict.fromkeys([*group_keys(groups), *money_keys(deals), "pipeline"]))
-    rows = _reached(book, deals)
+    rows = _reached(book, deals, [*keys, "amount_minor"])
     found = count_table(rows, [*keys, "stage", "order"], money="amount_minor", sums={"open": rows["resting"]})
     table = count_table(deals, keys).merge(_ladder(book), on="pipeline")
     table = table.merge(
@@ -360,18 +361,29 @@ def _ladder(book: Book) -> pd.DataFrame:
     return pd.DataFrame(steps, columns=STAGE)
 
 
-def _reached(book: Book, deals: pd.DataFrame) -> pd.DataFrame:
-    """One row per deal and stage reached, won included; `resting` marks the furthest stage of an open deal."""
-    gone = passages(book)[["deal", "pipeline", "stage", "order"]]
-    gone = gone[gone["deal"].isin(deals.index)]
+def _reached(book: Book, deals: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    """One row per deal and stage reached, won included, with these columns of the deals.
+
+    `resting` marks the furthest stage of an open deal.
+    """
+    gone, among = passages(book), np.zeros(len(book.deals), dtype=bool)
+    among[deals.index] = True
+    gone = gone.loc[among[gone["deal"].to_numpy()], ["deal", "stage", "order"]]
+    furthest = np.full(len(among), -1, dtype=np.int64)
+    np.maximum.at(furthest, gone["deal"].to_numpy(), gone["order"].to_numpy())
+    open_deals = np.zeros(len(among), dtype=bool)
+    open_deals[deals.index[deals["outcome"] == "open"]] = True
+    at = gone["deal"].to_numpy()
+    gone["resting"] = open_deals[at] & (furthest[at] == gone["order"])
     won = deals[deals["outcome"] == "won"]
     top = _ladder(book).drop_duplicates("pipeline", keep="last")
     last = pd.DataFrame({"deal": won.index, "pipeline": won["pipeline"]}).merge(top, on="pipeline")
-    rows = pd.concat([gone, last], ignore_index=True).drop(columns="pipeline")
-    furthest = rows.groupby("deal")["order"].transform("max")
-    rows = rows.join(deals.drop(columns=[c for c in rows if c in deals]), on="deal")
-    rows["resting"] = (rows["order"] == furthest) & (rows["outcome"] == "open")
-    return rows
+    rows = pd.concat([gone, last.assign(resting=False).drop(columns="pipeline")], ignore_index=True)
+    place = np.zeros(len(among), dtype=np.int64)
+    place[deals.index] = np.arange(len(deals))
+    added = deals[list(columns)].take(place[rows["deal"].to_numpy()])
+    found: pd.DataFrame = pd.concat([rows, added.set_axis(rows.index)], axis=1)
+    return found
 
 
 # --- pipeline --------------------------------------------------------------------------------------
@@ -422,8 +434,9 @@ def _in_stage_since(book: Book, deals: pd.DataFrame) -> pd.Series:
     return since.fillna(deals["stage_changed_at"]) if "stage_changed_at" in deals else since
 
 
-def typical_days(book: Book, share: float = 0.8) -> pd.Series:
-    """Per (pipeline, stage): the time within which `share` of the passages that went deeper did so.
+@per_book
+def typical_days(book: Book) -> pd.Series:
+    """Per (pipeline, stage): the time within which 80 % of the passages that went deeper did so.
 
     Null under 20 passages.
     """
@@ -431,7 +444,7 @@ def typical_days(book: Book, share: float = 0.8) -> pd.Series:
         return pd.Series(dtype="float64")
     gone = timed_passages(book)
     grouped = gone[gone["fate"] == "deeper"].groupby(["pipeline", "stage"])["days"]
-    return grouped.quantile(share).where(grouped.size() >= TYPICAL_NEEDS)
+    return grouped.quantile(TYPICAL_SHARE).where(grouped.size() >= TYPICAL_NEEDS)
 
 
 @metric(

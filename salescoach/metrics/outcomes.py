@@ -215,9 +215,15 @@ LOST_TO = {"competitor": "lost_to_competitor", "no_decision": "lost_no_decision"
 
 def _largest(deals: pd.DataFrame, keys: Sequence[str]) -> pd.Series:
     """Marks the one largest counted deal of each group: of several the first by id; none where no amount is known."""
-    sized = deals[deals["counted"] & deals["amount_minor"].notna()]
-    sized = sized.sort_values(["amount_minor", "deal_id"], ascending=[False, True], kind="stable")
-    first = sized.drop_duplicates(list(keys)) if keys else sized.head(1)
+    sized = deals.loc[deals["counted"] & deals["amount_minor"].notna(), [*keys, "amount_minor", "deal_id"]]
+    sized["amount_minor"] = sized["amount_minor"].astype("int64")
+    most = (
+        sized.groupby(list(keys), dropna=False)["amount_minor"].transform("max")
+        if keys
+        else sized["amount_minor"].max()
+    )
+    first = sized[sized["amount_minor"] == most].sort_values("deal_id", kind="stable")
+    first = first.drop_duplicates(list(keys)) if keys else first.head(1)
     return pd.Series(deals.index.isin(first.index), deals.index)
 
 

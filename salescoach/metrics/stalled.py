@@ -12,14 +12,21 @@ from salescoach.errors import Unavailable
 from salescoach.metrics.contacts import contacts, days_since, knows_contacts, knows_sides
 from salescoach.metrics.counts import count_table
 from salescoach.metrics.estimate import wilson
-from salescoach.metrics.flow import TYPICAL_NEEDS, due_in, open_deals, placed, timed_passages, typical_days
+from salescoach.metrics.flow import (
+    TYPICAL_NEEDS,
+    TYPICAL_SHARE,
+    due_in,
+    open_deals,
+    placed,
+    timed_passages,
+    typical_days,
+)
 from salescoach.metrics.groups import complete, group_columns, group_keys, parse_by
 from salescoach.metrics.money import known_amount, money_keys
 from salescoach.metrics.registry import metric
 from salescoach.metrics.visits import deals_of, history_of, per_book
 from salescoach.process import Period
 
-SHARE = 0.8
 OVERDUE_DAYS = 30
 QUIET_DAYS = 60
 WINS_NEEDED = 10  # "older than any deal ever won" says little beside one win
@@ -51,7 +58,7 @@ def silence_limit(book: Book) -> float:
     ).sort_values(["deal", "at"], kind="stable", ignore_index=True)
     day = book.local_days(stamps["at"])
     gap = (day - day.shift()).dt.days[stamps["deal"] == stamps["deal"].shift()]
-    return float(gap.quantile(SHARE)) if len(gap) >= TYPICAL_NEEDS else np.nan
+    return float(gap.quantile(TYPICAL_SHARE)) if len(gap) >= TYPICAL_NEEDS else np.nan
 
 
 def _silent_days(book: Book, deals: pd.DataFrame) -> pd.Series:
@@ -72,7 +79,7 @@ def advance_limits(book: Book, deals: pd.DataFrame) -> pd.Series:
 
     Among deals of its segment, or of all segments where fewer than 20 of its own did; null under 20 of all.
     """
-    whole = typical_days(book, SHARE)
+    whole = typical_days(book)
     if whole.empty:
         return pd.Series(np.nan, deals.index)
     limit = pd.Series(whole.reindex(pd.MultiIndex.from_frame(deals[["pipeline", "stage"]])).to_numpy(), deals.index)
@@ -82,7 +89,7 @@ def advance_limits(book: Book, deals: pd.DataFrame) -> pd.Series:
     gone = gone[gone["fate"] == "deeper"]
     gone["segment"] = deals_of(book)["segment"].reindex(gone["deal"]).to_numpy()
     grouped = gone[gone["segment"].notna()].groupby(["pipeline", "stage", "segment"])["days"]
-    own = grouped.quantile(SHARE).where(grouped.size() >= TYPICAL_NEEDS)
+    own = grouped.quantile(TYPICAL_SHARE).where(grouped.size() >= TYPICAL_NEEDS)
     at = pd.MultiIndex.from_frame(deals[["pipeline", "stage", "segment"]])
     return pd.Series(own.reindex(at).to_numpy(), deals.index).fillna(limit)
 

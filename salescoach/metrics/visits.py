@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, replace
 from functools import wraps
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -23,16 +23,17 @@ from salescoach.metrics.ladder import NEVER, NO_AGE, ages, day_numbers, ladder_c
 EXITS = ("advanced", "back", "lost", "won", "void", "handed_off", "still")
 FATES = ("deeper", "lost", "void", "open")
 CLOSED = -1
+Table = TypeVar("Table", pd.DataFrame, pd.Series)
 Whole = np.ndarray[Any, np.dtype[np.int64]]
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
 
 
-def per_book(build: Callable[[Book], pd.DataFrame]) -> Callable[[Book], pd.DataFrame]:
+def per_book(build: Callable[[Book], Table]) -> Callable[[Book], Table]:
     """Build once per book and keep it with the book: books are frozen, so the table cannot go stale."""
 
     @wraps(build)
-    def built(book: Book) -> pd.DataFrame:
-        kept: dict[str, pd.DataFrame] = book.__dict__.setdefault("_built", {})
+    def built(book: Book) -> Table:
+        kept: dict[str, Table] = book.__dict__.setdefault("_built", {})
         if build.__name__ not in kept:
             kept[build.__name__] = build(book)
         return kept[build.__name__].copy(deep=False)
