@@ -18,10 +18,12 @@ from salescoach.book import Book, places_in
 from salescoach.book.texts import encoded
 from salescoach.errors import LawBroken, Unavailable
 from salescoach.metrics.groups import UNASSIGNED
-from salescoach.metrics.ladder import NEVER, NO_AGE, ages, day_numbers, ladder_codes
+from salescoach.metrics.ladder import NEVER, NO_AGE, ages, day_numbers
 
 EXITS = ("advanced", "back", "lost", "won", "void", "handed_off", "still")
 FATES = ("deeper", "lost", "void", "open")
+VISIT = ["deal", "rep_id", "pipeline", "stage", "order", "entered_at", "exited_at"]
+VISIT += ["exit", "age", "late", "timed", "first"]
 CLOSED = -1
 Table = TypeVar("Table", pd.DataFrame, pd.Series)
 Whole = np.ndarray[Any, np.dtype[np.int64]]
@@ -74,46 +76,39 @@ def visits(book: Book) -> pd.DataFrame:
     rep_id, pipeline, stage and exit are categories. Raises LawBroken if entries and exits do not add up.
     """
     steps, events = _steps(book), _events(book)
-    same, behind = _followed(events.deal), _one_on(events.step)
+    same, entries = _followed(events.deal), len(steps.order)
+    stay = np.flatnonzero(steps.order[events.step] != CLOSED)
+    result: dict[str, Any] = {"exit": coded(_exits(steps, events, same)[stay], EXITS)}
+    result["timed"] = (events.observed & (~same | _one_on(events.observed)))[stay]
+    exited = np.where(same, _one_on(events.at), NEVER)[stay]
+    at, events = events.at, events.take(stay)
+    deal, step, handover, entered = events.deal, events.step, events.handover, events.entered
+    result["late"] = np.full(len(deal), NO_AGE, dtype=np.int32)
+    result["late"][handover] = _ages(book, entered[handover], at[stay[handover]])
+    result["first"] = ~handover
+    own = np.flatnonzero(~handover)
+    result["first"][own] = _first_of_each(deal[own] * entries + step[own], len(book.deals) * entries)
+    result |= {"deal": deal, "rep_id": _coded_owner(book, deal, exited)}
+    result |= {"pipeline": coded(steps.line[step], steps.lines), "stage": coded(steps.key[step], steps.keys)}
+    result |= {"order": steps.order[step], "entered_at": _instants(entered), "exited_at": _instants(exited)}
+    exited[exited == NEVER] = _microsecond(book.as_of)
+    result["age"] = _ages(book, entered, exited)
+    table = pd.DataFrame({column: result[column] for column in VISIT}, copy=False)
+    _check_visits(table, len(stay))
+    return table
+
+
+def _exits(steps: Steps, events: Events, same: Flags) -> np.ndarray[Any, np.dtype[np.int8]]:
+    """How each stay ended, as a place in `EXITS`, from the event behind it, if that is of the `same` deal."""
+    behind = _one_on(events.step)
     order, after = steps.order[events.step], steps.order[behind]
     exits = np.full(len(order), EXITS.index("still"), dtype=np.int8)
     exits[same & (after > order)] = EXITS.index("advanced")
     exits[same & (after >= 0) & (after < order)] = EXITS.index("back")
     for outcome in ("lost", "won", "void"):
-        closing = steps.outcome == outcome
-        exits[same & closing[behind]] = EXITS.index(outcome)
+        exits[same & (steps.outcome == outcome)[behind]] = EXITS.index(outcome)
     exits[same & _one_on(events.handover)] = EXITS.index("handed_off")
-    timed = events.observed & (~same | _one_on(events.observed))
-    exited = np.where(same, _one_on(events.at), NEVER)
-    stay = order >= 0
-    deal, step, handover, entered, exited = (
-        c[stay] for c in (events.deal, events.step, events.handover, events.entered, exited)
-    )
-    by_day = book.by_day_only("stage_history", "entered_at")
-    late = np.full(len(deal), NO_AGE, dtype=np.int32)
-    taken_over = _instants(events.at[stay][handover])
-    late[handover] = ladder_codes(_instants(entered[handover]), taken_over, book.timezone, by_day)
-    first = ~handover
-    first[first] = _first_of_each(deal[first] * len(steps.order) + step[first], len(book.deals) * len(steps.order))
-    result = pd.DataFrame(
-        {
-            "deal": deal,
-            "rep_id": _coded_owner(book, deal, exited),
-            "pipeline": coded(steps.line[step], steps.lines),
-            "stage": coded(steps.key[step], steps.keys),
-            "order": order[stay],
-            "entered_at": _instants(entered),
-            "exited_at": _instants(exited),
-            "exit": coded(exits[stay], EXITS),
-            "age": _ages(book, entered, np.where(exited == NEVER, _microsecond(book.as_of), exited)),
-            "late": late,
-            "timed": timed[stay],
-            "first": first,
-        },
-        copy=False,
-    )
-    _check_visits(result, int(stay.sum()))
-    return result
+    return exits
 
 
 def _followed(deal: Whole) -> Flags:
@@ -264,7 +259,8 @@ def history_of(book: Book) -> pd.DataFrame:
     """The stage history with deals as rows of `book.deals`: deal, entered_at, stage, evidence. Raises Unavailable."""
     if not book.has("stage_history", "entered_at"):
         raise Unavailable("there is no stage history: the export has no dates at all")
-    return book.table("stage_history")[["entered_at", "stage", "evidence"]].assign(deal=book.rows_of_deals)
+    history = book.table("stage_history")[["entered_at", "stage", "evidence"]]
+    return pd.concat([history, pd.Series(book.rows_of_deals, history.index, name="deal", copy=False)], axis=1)
 
 
 @per_book
