@@ -23,9 +23,9 @@ from salescoach.batch.kernel import end_kernels
 from salescoach.batch.plan import Job, PlanFile, gaps, make_jobs, one_report
 from salescoach.book import Book, write_folder
 from salescoach.errors import StorageError
-from salescoach.metrics.peers import peer_table
 from salescoach.process import parse_period
 from salescoach.reports import overview_html
+from salescoach.reports.others import tables_of_others
 from salescoach.wording import N_, Words, words
 
 Progress = Callable[[Outcome, int, int], None]
@@ -80,7 +80,7 @@ def run_batch(
     out = Path(out)
     _refuse_in_the_way(out / "current")
     peers = {
-        period: peer_table(book, parse_period(period, book.process, book.as_of_on.date()))
+        period: tables_of_others(book, parse_period(period, book.process, book.as_of_on.date()))
         for period in {j.period for j in jobs}
     }
     with _new_run(out) as folder:
@@ -111,7 +111,7 @@ def run_report(
     """
     job = one_report(book, notebook, rep, team, period, language)
     out = _writable(Path(out))
-    peers = {job.period: peer_table(book, parse_period(job.period, book.process, book.as_of_on.date()))}
+    peers = {job.period: tables_of_others(book, parse_period(job.period, book.process, book.as_of_on.date()))}
     with tempfile.TemporaryDirectory(prefix="salescoach-slices-") as private:
         name = job.notebook if job.per == "company" else f"{job.slug}-{job.notebook}"
         task = _task(job, _slice(book, job, peers, Path(private)), out, own)
@@ -129,7 +129,7 @@ def _slice(book: Book, job: Job, peers: dict[str, Any], private: Path) -> Path:
     place.mkdir(parents=True)
     part = book.for_rep(job.subject) if job.per == "rep" else book.for_team(job.subject) if job.per == "team" else book
     if job.per != "company":
-        part = replace(part, peers={"peers": peers[job.period]})
+        part = replace(part, peers=peers[job.period])
     write_folder(part, place)
     return place
 
@@ -142,8 +142,9 @@ def _task(job: Job, book: Path, folder: Path, own: str | Path | None) -> Task:
 
 def _write_peers(folder: Path, peers: dict[str, Any]) -> None:
     (folder / "peers").mkdir()
-    for number, (period, table) in enumerate(sorted(peers.items())):
-        table.assign(period=period).to_parquet(folder / "peers" / f"peers-{number}.parquet", index=False)
+    for number, (period, tables) in enumerate(sorted(peers.items())):
+        for name, table in tables.items():
+            table.assign(period=period).to_parquet(folder / "peers" / f"{name}-{number}.parquet", index=False)
 
 
 # --- workers ---------------------------------------------------------------------------------------

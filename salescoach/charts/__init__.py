@@ -1,6 +1,9 @@
 """Finished tables become pictures; nothing here filters, divides or sorts."""
 
 from salescoach.charts.drawing import Drawing, new_axes, style, to_drawing
+from salescoach.charts.drivers import plot_drivers
+from salescoach.charts.incidence import plot_incidence
+from salescoach.charts.pareto import plot_pareto
 from salescoach.charts.plots import (
     plot_bridge,
     plot_curve,
@@ -10,17 +13,24 @@ from salescoach.charts.plots import (
     plot_stage_flow,
     plot_targets,
 )
+from salescoach.charts.rates import plot_rate_funnel
+from salescoach.charts.timelines import plot_timelines
 
 __all__ = [
     "Drawing",
     "new_axes",
     "plot_bridge",
     "plot_curve",
+    "plot_drivers",
     "plot_funnel",
+    "plot_incidence",
     "plot_intervals",
+    "plot_pareto",
     "plot_pipeline",
+    "plot_rate_funnel",
     "plot_stage_flow",
     "plot_targets",
+    "plot_timelines",
     "style",
     "to_drawing",
 ]

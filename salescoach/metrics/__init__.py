@@ -4,9 +4,17 @@ from salescoach.metrics.activity import activity_quality
 from salescoach.metrics.as_reported import AsReported, as_reported
 from salescoach.metrics.bounds import ten_edits, trust_bounds
 from salescoach.metrics.bridge import pipeline_bridge
+from salescoach.metrics.conformance import checks, conformance, deviating_deals
 from salescoach.metrics.counts import add_up, count_table
 from salescoach.metrics.coverage import coverage
 from salescoach.metrics.created import pipeline_created
+from salescoach.metrics.credibility import (
+    default_choices,
+    doubted_deals,
+    doubted_reasons,
+    reason_checks,
+    recorded_reasons,
+)
 from salescoach.metrics.customers import customer_value
 from salescoach.metrics.cycle import sales_cycle
 from salescoach.metrics.discount import discount
@@ -39,6 +47,9 @@ from salescoach.metrics.since import change_counts, changes_since
 from salescoach.metrics.slips import slips
 from salescoach.metrics.stalled import stalled, zombie_deals, zombies
 from salescoach.metrics.support import help_list, like_for_like_everywhere, praise_list
+from salescoach.metrics.timeline import timeline
+from salescoach.metrics.twins import first_differences, twins, worth_a_look
+from salescoach.metrics.typical_path import path_of_others, typical_path
 from salescoach.metrics.velocity import velocity
 from salescoach.metrics.visits import passages, visits
 from salescoach.metrics.win_curve import win_curve
@@ -58,6 +69,8 @@ __all__ = [
     "change_counts",
     "changes_since",
     "check_numbers",
+    "checks",
+    "conformance",
     "count_interval",
     "count_records",
     "count_table",
@@ -66,9 +79,14 @@ __all__ = [
     "currency_of",
     "customer_value",
     "decisions",
+    "default_choices",
+    "deviating_deals",
     "differing_deals",
     "discount",
+    "doubted_deals",
+    "doubted_reasons",
     "find_metric",
+    "first_differences",
     "forgotten_followups",
     "funnel",
     "help_list",
@@ -87,13 +105,16 @@ __all__ = [
     "new_customers",
     "overdue_next_steps",
     "passages",
+    "path_of_others",
     "pipeline",
     "pipeline_bridge",
     "pipeline_created",
     "praise_list",
     "quota_attainment",
     "ratio_interval",
+    "reason_checks",
     "reconciling_definitions",
+    "recorded_reasons",
     "response_time",
     "safe_columns",
     "sales",
@@ -103,7 +124,10 @@ __all__ = [
     "stalled",
     "sum_interval",
     "ten_edits",
+    "timeline",
     "trust_bounds",
+    "twins",
+    "typical_path",
     "velocity",
     "visit_counts",
     "visits",
@@ -111,6 +135,7 @@ __all__ = [
     "win_curve",
     "win_rate",
     "workload",
+    "worth_a_look",
     "zombie_deals",
     "zombies",
 ]

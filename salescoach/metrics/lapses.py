@@ -36,7 +36,7 @@ def _stages_asking_for(book: Book, activity: str) -> Iterator[tuple[str, str, fl
                 yield key, stage.key, np.nan if stage.expect_days is None else float(stage.expect_days)
 
 
-def _events(book: Book, activity: str) -> tuple[pd.DataFrame, pd.Timestamp]:
+def recorded_events(book: Book, activity: str) -> tuple[pd.DataFrame, pd.Timestamp]:
     """The days on which it was done (deal, on; in order), and the day from which the data record it at all."""
     parts, since = [], []
     done = deal_activities(book)
@@ -77,7 +77,7 @@ def asked_passages(book: Book, period: str | Period | None = None, activity: str
         raise Unavailable(
             'no stage of the process asks for {activity}: none has `exit = ["activity:{activity}"]`', activity=wanted
         )
-    events, recorded_since = _events(book, wanted)
+    events, recorded_since = recorded_events(book, wanted)
     rows = passages(book).merge(asking.astype({"limit_days": "float64"}), on=["pipeline", "stage"], validate="m:1")
     rows = rows[rows["fate"] != "void"]
     rows["reached_on"] = rows["entered_on"].fillna(rows["ended_on"].where(rows["fate"] == "deeper"))
@@ -198,13 +198,13 @@ def waits(book: Book) -> pd.DataFrame:
     both = said["meeting"] | said["demo"]
     seller = both | said["side"].eq("out").fillna(False)
     # contacts of one stretch stand between the same two contacts of sellers
-    stretch = seller.astype("int64").cumsum()
-    asks = said[~seller & said["side"].eq("in").fillna(False)].assign(stretch=stretch)
+    said = said.assign(stretch=seller.astype("int64").cumsum())
+    asks = said[~seller & said["side"].eq("in").fillna(False)]
     asks = asks.drop_duplicates(["deal", "stretch"]).drop(columns="rep_id")
     at = pd.MultiIndex.from_frame(asks[["deal", "stretch"]])
-    answers = said[seller].assign(stretch=stretch - 1).set_index(["deal", "stretch"])["at"]
+    answers = said.assign(stretch=said["stretch"] - 1)[seller].set_index(["deal", "stretch"])["at"]
     asks["answer"] = answers.reindex(at).set_axis(asks.index)
-    vague = said[~said["known"]].assign(stretch=stretch).groupby(["deal", "stretch"])["at"].max()
+    vague = said[~said["known"]].groupby(["deal", "stretch"])["at"].max()
     hidden = vague.reindex(at).set_axis(asks.index) > asks["at"]
     asks = asks[["deal", "at"]].assign(answer=asks["answer"], hidden=hidden).reset_index(drop=True)
     asks["asked_on"], asks["answered_on"] = book.local_days(asks["at"]), book.local_days(asks["answer"])

@@ -31,10 +31,14 @@ ADDITIVE = {
     "overdue_next_steps": ("n", "overdue", "in_future", "without_next_step"),
     "activity_quality": ("n", "without_contact", "n_open", "detail_contacts"),
     "slips": ("n", "pushed", "pushes", "slipped", "undated"),
-    "loss_reasons": ("n", "amount", "without_amount"),
+    "loss_reasons": ("n", "amount", "without_amount", "contributing"),
+    "recorded_reasons": ("n", "recorded", "amount_without"),
+    "doubted_reasons": ("n", "doubted", "doubted_amount"),
     "workload": ("n", "amount", "stalled", "zombies", "neglected"),
+    "conformance": ("n", "broken", "not_yet", "unknown"),
 }
 RATES = {
+    "conformance": ("broken", "n"),
     "win_rate": ("won", "n"),
     "lead_conversion": ("converted", "n"),
     "stalled": ("stalled", "n"),
@@ -44,6 +48,8 @@ RATES = {
     "overdue_next_steps": ("overdue", "n"),
     "slips": ("pushed", "n"),
     "loss_reasons": ("n", "deals"),
+    "recorded_reasons": ("recorded", "n"),
+    "doubted_reasons": ("doubted", "n"),
 }
 SPLITS = ("rep", "team", "month")
 CENT = 0.005

@@ -66,22 +66,22 @@ def loss_kinds(deals: pd.DataFrame) -> pd.Series:
     """
     kind = pd.Series("other", deals.index, dtype="str")
     if "competitor" in deals:
-        named = deals["competitor"].notna() & ~_folded(deals["competitor"]).isin(NO_COMPETITOR)
+        named = deals["competitor"].notna() & ~plain_words(deals["competitor"]).isin(NO_COMPETITOR)
         kind = kind.mask(named, "competitor")
     if "lost_reason" in deals:
-        reason = _folded(deals["lost_reason"])
-        kind = kind.mask(_says(reason, TO_A_COMPETITOR), "competitor").mask(_says(reason, NO_DECISION), "no_decision")
+        reason = plain_words(deals["lost_reason"])
+        kind = kind.mask(says(reason, TO_A_COMPETITOR), "competitor").mask(says(reason, NO_DECISION), "no_decision")
     return kind.where(deals["outcome"] == "lost")
 
 
-def _folded(texts: pd.Series) -> pd.Series:
+def plain_words(texts: pd.Series) -> pd.Series:
     """Texts as they are compared: without case, every kind of separator one blank."""
     codes, known = pd.factorize(texts)
     folded = pd.Series([" ".join(re.split(r"[\W_]+", fold_name(str(t)))).strip() for t in known], dtype="str")
     return folded.reindex(codes).set_axis(texts.index)
 
 
-def _says(folded: pd.Series, words: Sequence[str]) -> pd.Series:
+def says(folded: pd.Series, words: Sequence[str]) -> pd.Series:
     pattern = "|".join(rf"\b{word}\b" if word.isascii() else word for word in words)
     return folded.str.contains(pattern, regex=True).fillna(False).astype(bool)
 

@@ -38,7 +38,7 @@ def _figure(book: Book, name: str, period: str | Period | None) -> list[dict[str
     if by_rep is None or whole is None:
         return []
     n = by_rep.loc[by_rep["rep_id"] != UNASSIGNED, "n"]
-    return [_shown(name, None, float(whole["value"].iloc[0]), n, share=name in SHARES)]
+    return [shown_figure(name, None, float(whole["value"].iloc[0]), n, share=name in SHARES)]
 
 
 def _stages(book: Book, period: str | Period | None) -> list[dict[str, object]]:
@@ -48,12 +48,13 @@ def _stages(book: Book, period: str | Period | None) -> list[dict[str, object]]:
     n = {stage: part["n"] for stage, part in by_rep[by_rep["rep_id"] != UNASSIGNED].groupby("stage")}
     known = whole[whole["stage"].isin(list(n))]
     return [
-        _shown("stage_flow", str(stage), float(value), n[stage], share=True)
+        shown_figure("stage_flow", str(stage), float(value), n[stage], share=True)
         for stage, value in zip(known["stage"], known["value"], strict=True)
     ]
 
 
-def _shown(name: str, stage: str | None, value: float, n: pd.Series, share: bool) -> dict[str, object]:
+def shown_figure(name: str, stage: str | None, value: float, n: pd.Series, share: bool) -> dict[str, object]:
+    """A row of the others' figures, hidden where `n`, the records of each rep, do not allow it; shares in steps."""
     n = n[n > 0]
     hidden = len(n) < OTHERS + 1 or bool(n.max() > LARGEST_SHARE * n.sum())
     figure = np.nan if hidden or value != value else _rounded(value, share)

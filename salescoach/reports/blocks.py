@@ -11,6 +11,7 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from salescoach.book import Book
+from salescoach.errors import Unavailable
 from salescoach.kit import kit_path
 from salescoach.metrics import currency_of
 from salescoach.reports.fields import GROUP_LABELS, TEXT_GROUPS, WORDS, Field
@@ -58,6 +59,13 @@ def render(macro: str, text: str, *args: Any) -> Block:
     """One macro of blocks.html.j2 as a block."""
     module: Any = environment().get_template("blocks.html.j2").module
     return Block(str(getattr(module, macro)(*args)).strip(), text)
+
+
+def unavailable(say: Words, title: str, reason: Unavailable) -> Block:
+    """Said in place of a piece: why there is none."""
+    because = say(reason.text, **reason.values)
+    text = say("{metric}: unavailable, because {because}.", metric=title.rstrip("?？"), because=because)
+    return render("empty", text, text)
 
 
 def written(say: Words, value: object, kind: str, currency: str, n: object = None) -> str:

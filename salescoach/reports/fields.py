@@ -56,6 +56,11 @@ GROUP_LABELS = {
     "trait": N_("Trait"),
     "group": N_("Group"),
     "lapse": N_("What"),
+    "part": N_("Part"),
+    "difference": N_("First difference"),
+    "deviation": N_("Deviation"),
+    "deals": N_("Which deals"),
+    "texts": N_("Typical words"),
 }
 ACHIEVED = {  # what is held against a target: its label, and how it is written
     "won": (N_("Deals won"), "number"),
@@ -93,7 +98,28 @@ FIELDS: dict[str, tuple[Field, ...]] = {
         interval(N_("Share"), "share"),
         Field(N_("Amount"), "amount", "money"),
         Field(N_("Without amount"), "without_amount"),
+        Field(N_("Contributing"), "contributing"),
         Field(N_("Median days in the stage"), "median_days", "days"),
+    ),
+    "recorded_reasons": (
+        interval(N_("Reason recorded"), "share"),
+        Field(N_("Deals (n)"), "n"),
+        Field(N_("With a reason"), "recorded"),
+        Field(N_("Amount without a reason"), "amount_without", "money"),
+    ),
+    "doubted_reasons": (
+        interval(N_("In doubt"), "share"),
+        Field(N_("Deals with a reason (n)"), "n"),
+        Field(N_("In doubt (n)"), "doubted"),
+        Field(N_("Amount in doubt"), "doubted_amount", "money"),
+    ),
+    "conformance": (
+        interval(N_("Not kept"), "share"),
+        Field(N_("Checks (n)"), "n"),
+        Field(N_("Not kept (n)"), "broken"),
+        Field(N_("Deals"), "deals"),
+        Field(N_("Not decided yet"), "not_yet"),
+        Field(N_("Unknown"), "unknown"),
     ),
     "stage_flow": (
         interval(N_("Went on"), "share"),
@@ -274,6 +300,7 @@ FIELDS: dict[str, tuple[Field, ...]] = {
     ),
 }
 
+SELDOM = ("contributing",)  # columns of a metric that most data do not have
 KINDS = ("share", "ratio", "days", "hours", "money")  # units that are written in their own way
 ENDINGS = {"_share": "share", "_days": "days", "_hours": "hours", "_amount": "money", "_on": "date"}
 
@@ -284,7 +311,8 @@ def fields_of(name: str, title: str, unit: str, columns: Sequence[str]) -> tuple
     columns   those of its table, groups included: what stands left of `n` is a group
     """
     if name in FIELDS:
-        return _with_achieved(FIELDS[name], columns) if name == "quota_attainment" else FIELDS[name]
+        known = tuple(f for f in FIELDS[name] if f.column not in SELDOM or f.column in columns)
+        return _with_achieved(known, columns) if name == "quota_attainment" else known
     left = list(columns).index("n")
     further = [c for c in columns[left + 1 :] if c not in ("value", "low", "high")]
     value = interval(title, unit if unit in KINDS else "number")
@@ -311,6 +339,15 @@ SIGNALS = {
     "none": N_("no signal"),
     "few": N_("too few to tell"),
     "too much": N_("too much"),
+}
+
+DEVIATION_WORDS = {
+    "skipped": N_("passed over"),
+    "enter": N_("no entry evidence"),
+    "exit": N_("no exit evidence"),
+    "touch": N_("silence too long"),
+    "stay": N_("stay too long"),
+    "next_step": N_("no next step"),
 }
 
 # words that stand for themselves in a result, by the kind of their column

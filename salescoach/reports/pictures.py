@@ -37,6 +37,7 @@ QUESTIONS = {
     "pipeline_created": N_("How much new business was begun?"),
     "velocity": N_("How much do the open deals bring per day?"),
     "loss_reasons": N_("Why are deals lost?"),
+    "conformance": N_("Where do we leave our own process?"),
 }
 WON_BECAUSE = N_("Why are deals won?")
 SCALES = {

@@ -16,15 +16,24 @@ from salescoach.errors import UsageError, listed
 from salescoach.metrics import METRICS, Measure, currency_of, find_metric, measure
 from salescoach.metrics.groups import NONE
 from salescoach.metrics.outcomes import only_wins
-from salescoach.metrics.peers import OTHERS, peer_table
+from salescoach.metrics.peers import OTHERS
 from salescoach.metrics.support import coach_hint
+from salescoach.models import gap_peers
 from salescoach.process import Period, parse_period, period_of
 from salescoach.reports.blocks import Block, cell, render, row_currencies, table_block, text_table, written
-from salescoach.reports.fields import CHECKS, TEXT_GROUPS, Field, fields_of
+from salescoach.reports.conformance import Conformance
+from salescoach.reports.drivers import Drivers
+from salescoach.reports.fields import CHECKS, DEVIATION_WORDS, TEXT_GROUPS, Field, fields_of
+from salescoach.reports.gap import Gap
 from salescoach.reports.hints import in_language
+from salescoach.reports.others import tables_of_others
 from salescoach.reports.people import LISTED, People
 from salescoach.reports.pictures import Painter
+from salescoach.reports.rates import Rates
+from salescoach.reports.reasons import Reasons
 from salescoach.reports.selling import Selling
+from salescoach.reports.times import Times
+from salescoach.reports.twins import Twins
 from salescoach.reports.upstairs import Upstairs
 from salescoach.sources import sample_book
 from salescoach.wording import NOTHING, Words, is_known, words
@@ -82,23 +91,18 @@ def open_report(
         raise UsageError("Give a rep or a team, not both.")
     say = words(language)
     span = parse_period(period, whole.process, whole.as_of_on.date())
-    peers = whole.peers.get("peers")
     if rep:
-        peers = peer_table(whole, span) if peers is None else peers
-        whole = whole.for_rep(rep)
+        whole = replace(whole.for_rep(rep), peers=whole.peers or tables_of_others(whole, span))
     elif team:
-        whole = whole.for_team(team)
-    return Report(whole, say, span, rep=whole.people["rep"].iloc[0] if rep else rep, team=team, peers=peers)
+        whole = replace(whole.for_team(team), peers=whole.peers or {"gap": gap_peers(whole, span)})
+    return Report(whole, say, span, rep=whole.people["rep"].iloc[0] if rep else rep, team=team)
 
 
-class Report(People, Selling, Upstairs):
+class Report(Conformance, Drivers, Gap, People, Rates, Reasons, Selling, Times, Twins, Upstairs):
     """The pieces of a page. Every method returns one block or drawing and changes nothing."""
 
-    def __init__(
-        self, book: Book, say: Words, period: Period, rep: str | None, team: str | None, peers: pd.DataFrame | None
-    ) -> None:
+    def __init__(self, book: Book, say: Words, period: Period, rep: str | None, team: str | None) -> None:
         self.book, self.say, self.period, self.rep, self.team = book, say, period, rep, team
-        self._peers = peers
 
     # --- head and foot ------------------------------------------------------------------------
 
@@ -241,6 +245,8 @@ class Report(People, Selling, Upstairs):
             if several:
                 table["pipeline"] = [self._pipeline(p) for p in table["pipeline"]]
             groups = [*(g for g in groups if g != "stage"), *(["pipeline"] if several else []), "stage"]
+        if "deviation" in table:
+            table["deviation"] = [self.say(DEVIATION_WORDS.get(d, d)) for d in table["deviation"]]
         if "currency" in table:
             groups = [*groups, "currency"]
         left = [str(c) for c in table.columns[: list(table).index("n")]] if "n" in table else []
@@ -324,9 +330,10 @@ class Report(People, Selling, Upstairs):
 
     def _usual(self, metric: str, stage: str | None = None) -> float:
         """What is usual among the others, where that may be shown; else NaN."""
-        if self._peers is None:
+        peers = self.book.peers.get("peers")
+        if peers is None:
             return float("nan")
-        rows = self._peers[self._peers["metric"] == metric]
+        rows = peers[peers["metric"] == metric]
         rows = rows[rows["stage"].isna()] if stage is None else rows[rows["stage"] == stage]
         return float(rows["value"].iloc[0]) if len(rows) else float("nan")
 

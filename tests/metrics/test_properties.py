@@ -22,6 +22,7 @@ Build = Callable[..., Book]
 GROUPS = (None, "rep", "manager", "quarter", "lead_source", "team,fiscal_year")
 PERIODS = (None, "2025Q3", "1999")
 ADDED_UP = {
+    "conformance": ["n", "broken", "not_yet", "unknown"],
     "win_rate": ["n", "won", "lost", "void"],
     "new_customers": ["n", "returning"],
     "sales_cycle": ["n", "decided", "won", "open"],
