@@ -11,7 +11,7 @@ import pytest
 import salescoach
 
 HEAVY = ("pandas", "numpy", "seaborn", "statsmodels", "matplotlib", "pyarrow", "papermill", "pydantic")
-PACKAGES = ("batch", "book", "charts", "metrics", "process", "reports", "sample", "sources")
+PACKAGES = ("batch", "book", "charts", "metrics", "models", "process", "reports", "sample", "sources")
 
 
 def test_import_salescoach_loads_nothing_heavy():

@@ -191,7 +191,9 @@ def _order(notebook: str | None, per: str | None) -> Order:
 
 @cli.command(cls=Command)
 @book_option
-@click.option("--plan", default=None, metavar="P", help="Plan file (.toml), or the name of one of ours: weekly.")
+@click.option(
+    "--plan", default=None, metavar="P", help="Plan file (.toml), or the name of one of ours: weekly, quarterly."
+)
 @click.option("--notebook", default=None, metavar="N", help="One notebook instead of a plan.")
 @click.option(
     "--per",

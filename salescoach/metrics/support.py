@@ -11,7 +11,7 @@ import pandas as pd
 
 from salescoach.book import Book
 from salescoach.errors import Unavailable
-from salescoach.metrics.compare import FALSE_DISCOVERY, discoveries, mix_of
+from salescoach.metrics.compare import ENOUGH, FALSE_DISCOVERY, discoveries, mix_of
 from salescoach.metrics.flow import ended_passages
 from salescoach.metrics.groups import NONE
 from salescoach.metrics.leads import answered_leads, response_limit
@@ -28,7 +28,7 @@ NOBODY_TO_PRAISE = N_(
     "Like for like nobody does clearly better than the others: the data single out nobody for praise, which is not to "
     "say that nobody deserves it."
 )
-ENOUGH = 10
+
 SPREAD = 3.0  # Σ p (1 - p): below it the normal approximation finds too much
 REPS_NEEDED = 3
 LEAD_MIX = ("lead_source", "segment")

@@ -206,7 +206,7 @@ class Gap(ABC):
         return pd.concat([ends.iloc[:1], parts, ends.iloc[1:]], ignore_index=True)
 
     def gap_parts(self, against: Against | None = None, speed: bool = False) -> Block:
-        """The gap in a sentence, and each part with both sides, its range, and whether it is beyond luck."""
+        """Each part of the gap with both sides, its range, and whether it is beyond luck."""
         say, caption = self.say, self.say("The gap in its parts")
         try:
             fit = self._gap_fit(against, speed)
@@ -215,17 +215,17 @@ class Gap(ABC):
         table = fit.table.assign(name=self._part_names(fit.table, fit), **self._both_sides(fit.table))
         table["sure"] = [self._beyond_luck(row) for row in table.to_dict("records")]
         table["part"], table["n"] = table["name"], table["n"].where(table["n"] > 0)
-        notes = [self._gap_sentence(fit), self._costliest_step(fit), *self._gap_method(fit)]
+        notes = self._gap_method(fit)
         if fit.table["part"].isin(["timing", "chance"]).any():
             notes.append(say(COUNTED))
         if self._is_rounded(fit):
             notes.append(say(ROUNDED))
         return table_block(say, self.book, caption, table, ["part"], _PARTS, notes)
 
-    def gap_in_words(self, against: Against | None = None) -> Block:
-        """The gap in two sentences."""
+    def gap_in_words(self, against: Against | None = None, speed: bool = False) -> Block:
+        """The gap in two sentences: what was won against what, and the step that costs most."""
         try:
-            fit = self._gap_fit(against, False)
+            fit = self._gap_fit(against, speed)
         except Unavailable as reason:
             return unavailable(self.say, self.say(QUESTION), reason)
         text = f"{self._gap_sentence(fit)} {self._costliest_step(fit)}"

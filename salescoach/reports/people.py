@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -13,7 +13,6 @@ import pandas as pd
 from salescoach.book import Book
 from salescoach.errors import Unavailable
 from salescoach.metrics import Measure, currency_of, measure
-from salescoach.metrics.compare import like_for_like, mix_of
 from salescoach.metrics.contacts import folded
 from salescoach.metrics.flow import open_deals
 from salescoach.metrics.groups import NONE, UNASSIGNED, name_reps, parse_by
@@ -25,19 +24,12 @@ from salescoach.metrics.visits import deals_of
 from salescoach.process import Period
 from salescoach.reports.blocks import Block, Cell, Column, render, table_block, written
 from salescoach.reports.fields import GROUP_LABELS, SIGNALS, TEXT_GROUPS, Field, interval
+from salescoach.reports.rates import WIN_RATES, Rates
 from salescoach.reports.selling import STATES
 from salescoach.wording import N_, Words, is_known
 
 LISTED = 10
 _FAIR = (Field(N_("Expected"), "expected", "number"), Field(N_("Signal"), "signal", "text"))
-_EXPECTED = {
-    ("segment", "deal_type"): N_(
-        "Expected: the wins that the team's usual rates give for each rep's own mix of segments and deal types."
-    ),
-    ("segment",): N_("Expected: the wins that the team's usual rates give for each rep's own mix of segments."),
-    ("deal_type",): N_("Expected: the wins that the team's usual rates give for each rep's own mix of deal types."),
-    (): N_("Expected: the wins that the team's usual rate gives for each rep's number of decided deals."),
-}
 _WAITING = (
     Field(N_("Amount"), "amount", "money"),
     Field(N_("Days in the stage"), "age_days", "days"),
@@ -119,7 +111,7 @@ PUT_ASIDE = (
 )
 
 
-class People(ABC):
+class People(Rates):
     """The pieces of a report that are about its people."""
 
     book: Book
@@ -152,17 +144,15 @@ class People(ABC):
             table = table.merge(part, left_on="rep_id", right_on=f"{name}_rep_id", how="left", validate="1:1")
             columns += [f.of(name) for f in fields]
             if name == "win_rate":
-                fair = like_for_like(book, self.period)[["rep_id", "expected", "signal"]]
-                table = table.merge(fair, on="rep_id", how="left", validate="1:1")
+                try:
+                    fit = self._rates
+                except Unavailable as reason:
+                    notes.append(self._missing(say(WIN_RATES), say(reason.text, **reason.values)))
+                    continue
+                table = table.merge(fit.table[["rep_id", "expected", "signal"]], on="rep_id", how="left")
                 table["signal"] = table["signal"].fillna("few").map(lambda s: say(SIGNALS[s]))
                 columns += _FAIR
-                notes += [
-                    say(_EXPECTED[mix_of(book)]),
-                    say(
-                        "A signal is named only where chance is unlikely to make it even among many people compared "
-                        "(false-discovery rate 10 %). Nobody is compared on fewer than ten decided deals."
-                    ),
-                ]
+                notes += self._rate_notes(fit)
         return table_block(say, book, say("Each of my people"), table, ["rep"], columns, notes)
 
     def load(self) -> Block:

@@ -53,6 +53,12 @@ def test_the_weekly_plan_that_travels_with_us_is_valid(demo_book):
     assert {j.notebook for j in jobs} == {"rep_review", "team_roster", "team_review", *company}
 
 
+def test_the_quarterly_plan_looks_back_for_each_team_and_rep(demo_book):
+    jobs = make_jobs(demo_book, read_plan("quarterly"))
+    assert {(j.notebook, j.per) for j in jobs} == {(n, p) for n in ("win_loss", "bottlenecks") for p in ("team", "rep")}
+    assert len(jobs) == 2 * (4 + 24)
+
+
 def test_a_wrong_key_in_a_plan_names_file_place_and_the_right_key(tmp_path):
     file = tmp_path / "mine.toml"
     file.write_text('langauge = "en"\n[[reports]]\nnotebook = "funnel"\nper = "company"\n')

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -104,6 +105,19 @@ def test_who_clearly_differs_is_named(book_of: Build) -> None:
     assert fit.rate == pytest.approx(292 / 540)
     assert table.loc["R9", "expected"] == pytest.approx(60 * 292 / 540)
     assert table.loc["R9", "shrunk"] < 52 / 60
+
+
+def test_a_rep_with_hard_deals_is_not_called_weak(demo: Book) -> None:
+    """Equal skill within each segment, other mix: the raw rates differ, the expectation follows the mix."""
+    deals = demo.deals
+    rng = np.random.default_rng(1)
+    hard = rng.random(len(deals)) < np.where(deals["rep_id"] == "R01", 0.9, 0.3)
+    won = rng.random(len(deals)) < np.where(hard, 0.1, 0.5)
+    deals = deals.assign(segment=np.where(hard, "hard", "easy"), outcome=np.where(won, "won", "lost"), deal_type="new")
+    book = replace(demo, tables={"deals": deals, "reps": demo.tables["reps"]})
+    raw = win_rate(book).set_index("rep_id")["value"]
+    assert raw["R01"] < raw.drop("R01").min() - 0.05, "the naive ranking calls R01 the weakest by far"
+    assert rep_rates(book).table.set_index("rep_id")["signal"]["R01"] == "none"
 
 
 def test_deals_that_changed_hands_are_nobody_s(book_of: Build) -> None:

@@ -17,6 +17,7 @@ from salescoach.charts import Drawing
 from salescoach.errors import StorageError, UsageError
 from salescoach.metrics import METRICS
 from salescoach.metrics.peers import peer_table
+from salescoach.models import rep_rates
 from salescoach.reports import Report, open_report
 from salescoach.reports.blocks import Block
 from salescoach.reports.report import KEY_FIGURES, find_book
@@ -182,20 +183,18 @@ def test_the_roster_is_in_the_order_of_names(demo: Book) -> None:
     assert {r[5] for r in rows} <= {"above expectation", "below expectation", "no signal", "too few to tell"}
 
 
-@pytest.mark.parametrize(
-    ("columns", "said"),
-    [
-        ("segment,deal_type", "the team's usual rates give for each rep's own mix of segments and deal types."),
-        ("segment", "the team's usual rates give for each rep's own mix of segments."),
-        ("deal_type", "the team's usual rates give for each rep's own mix of deal types."),
-        ("", "the team's usual rate gives for each rep's number of decided deals."),
-    ],
-)
-def test_the_roster_names_only_the_mix_that_the_data_have(make_book: MakeBook, columns: str, said: str) -> None:
-    book = make_book()
-    known = {c: "one" for c in columns.split(",") if c}
-    book = replace(book, tables={**book.tables, "deals": book.deals.assign(**known)})
-    assert f"Expected: the wins that {said}" in text_of(open_report(book, team="North").roster())
+def test_the_roster_compares_nobody_on_a_handful_of_deals(make_book: MakeBook) -> None:
+    text = text_of(open_report(make_book(), team="North").roster())
+    assert "Win rates like for like: unavailable, because fewer than 3 reps have 10 decided deals of their own." in text
+    assert "Signal" not in text
+
+
+def test_the_roster_says_by_what_it_is_like_for_like(demo: Book) -> None:
+    report = open_report(demo, team="Harbour")
+    text = text_of(report.roster())
+    assert "Like for like: held against what each rep's own mix of deals lets expect, by " in text
+    fair = rep_rates(report.book, report.period).table
+    assert text.count("no signal") == (fair["signal"] == "none").sum() > 0
 
 
 def test_deals_that_wait_come_with_what_is_typical(demo: Book) -> None:
