@@ -10,9 +10,9 @@ import pandas as pd
 
 from salescoach.book import Book
 from salescoach.errors import Unavailable, UsageError, suggestion
-from salescoach.metrics.compare import FALSE_DISCOVERY
+from salescoach.metrics.compare import ENOUGH, FALSE_DISCOVERY
 from salescoach.metrics.estimate import wilson
-from salescoach.metrics.support import ENOUGH, REPS_NEEDED, SPREAD
+from salescoach.metrics.support import REPS_NEEDED, SPREAD
 from salescoach.metrics.visits import owner_changes
 from salescoach.models import guard
 from salescoach.models.fit import Advice, Fit
