@@ -22,6 +22,7 @@ from salescoach.process import Period, Stage, fold_name
 from salescoach.wording import N_
 
 DEVIATIONS = ("skipped", "enter", "exit", "touch", "stay", "next_step")
+VERDICTS = pd.CategoricalDtype(["broken", "kept", "not_yet", "unknown", ""])
 ASKS_FOR = "activity:"
 PLACE = ["pipeline", "stage", "order"]
 CHECKED = ["deal", "rep_id", "pipeline", "stage", "order", "deviation", "rule", "verdict", "decided_on", "days"]
@@ -125,14 +126,17 @@ def _checked(
     table = rows[["deal", "rep_id", "pipeline", "stage", "order"]].copy()
     table["deviation"] = repeated(deviation, rows.index)
     table["rule"] = pd.Series(rule, rows.index, dtype="str")
-    table["verdict"], table["decided_on"] = verdict.astype("str"), decided_on
+    table["verdict"], table["decided_on"] = verdict, decided_on
     table["days"] = np.nan if days is None else days.astype("float64")
     return table
 
 
 def _verdict(rows: pd.DataFrame, **cases: pd.Series) -> pd.Series:
-    """The name of the first case that holds, "" where none does."""
-    return pd.Series(np.select(list(cases.values()), list(cases), ""), rows.index, dtype="str")
+    """The name of the first case that holds, "" where none does; a category, for there is one per passage."""
+    codes = np.full(len(rows), VERDICTS.categories.get_loc(""), "int8")
+    for case in reversed(cases):
+        codes[cases[case].to_numpy(dtype=bool)] = VERDICTS.categories.get_loc(case)
+    return pd.Series(pd.Categorical.from_codes(codes, dtype=VERDICTS), rows.index)
 
 
 def _skipped(book: Book) -> Iterator[pd.DataFrame]:

@@ -39,6 +39,7 @@ RULES: tuple[Rule, ...] = get_args(Rule)
 MATURE_DAYS = 90
 
 
+@per_book
 def stage_at_close_unknown(book: Book) -> float:
     """Share of lost deals (of all deals where none is lost) whose stage before the loss is only assumed."""
     deals = book.deals

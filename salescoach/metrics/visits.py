@@ -25,7 +25,7 @@ FATES = ("deeper", "lost", "void", "open")
 VISIT = ["deal", "rep_id", "pipeline", "stage", "order", "entered_at", "exited_at"]
 VISIT += ["exit", "age", "late", "timed", "first"]
 CLOSED = -1
-Table = TypeVar("Table", pd.DataFrame, pd.Series)
+Table = TypeVar("Table", pd.DataFrame, pd.Series, float)
 Whole = np.ndarray[Any, np.dtype[np.int64]]
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
 
@@ -38,7 +38,8 @@ def per_book(build: Callable[[Book], Table]) -> Callable[[Book], Table]:
         kept: dict[str, Table] = book.__dict__.setdefault("_built", {})
         if build.__name__ not in kept:
             kept[build.__name__] = build(book)
-        return kept[build.__name__].copy(deep=False)
+        found = kept[build.__name__]
+        return found if isinstance(found, float) else found.copy(deep=False)
 
     return built
 
