@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
+import signal
 import sqlite3
 import subprocess
 import sys
-from contextlib import closing
+from contextlib import chdir, closing, redirect_stderr, redirect_stdout
+from unittest.mock import patch
 
 import pandas as pd
 import pytest
 
+from salescoach.cli import main
 from salescoach.cli.main import cli
 from salescoach.cli.tables import under_total
 from salescoach.errors import UsageError
@@ -24,8 +28,21 @@ D3,Bo,Proposal,2026-01-07,,70
 
 
 def run(*arguments, cwd=None):
-    command = [sys.executable, "-c", "from salescoach.cli import main; main()", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=300)
+    """The command in this process, with what it wrote and its exit code."""
+    out, err, code, before = io.StringIO(), io.StringIO(), 0, signal.getsignal(signal.SIGTERM)
+    with (
+        redirect_stdout(out),
+        redirect_stderr(err),
+        chdir(cwd or "."),
+        patch.object(sys, "argv", ["salescoach", *map(str, arguments)]),
+    ):
+        try:
+            main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+        finally:
+            signal.signal(signal.SIGTERM, before)
+    return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
 
 
 @pytest.fixture
@@ -280,3 +297,12 @@ def test_a_database_is_loaded_from_its_source_file_and_again_from_the_cache(tmp_
     again = run("load", *options)
     assert again.returncode == 0
     assert "Nothing changed" in again.stdout
+
+
+def test_the_command_is_a_process_of_its_own(book):
+    command = [sys.executable, "-c", "from salescoach.cli import main; main()", "metrics", "win_rate", "--book", book]
+    done = subprocess.run([*command, "--json"], capture_output=True, text=True, timeout=300)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["metrics"]["win_rate"]["available"]
+    wrong = subprocess.run([*command, "--by", "segmnt"], capture_output=True, text=True, timeout=300)
+    assert wrong.returncode == 2 and "Cannot split by 'segmnt'" in wrong.stderr and "Traceback" not in wrong.stderr
