@@ -1,6 +1,6 @@
 """Fits: what lies behind the counts, with how sure one may be."""
 
-from salescoach.models.bottleneck import Bottleneck, find_bottleneck
+from salescoach.models.bottleneck import Bottleneck, find_bottleneck, stopped_deals
 from salescoach.models.calibrate import Calibration, calibrate
 from salescoach.models.conformance import DeviationFit, fit_deviations
 from salescoach.models.drivers import driver_rows, fit_drivers, fit_stages
@@ -74,6 +74,7 @@ __all__ = [
     "share_limit",
     "shrink_rates",
     "stage_units",
+    "stopped_deals",
     "survival",
     "time_regression",
     "what_if",

@@ -12,6 +12,7 @@ import pandas as pd
 from salescoach.book import Book
 from salescoach.errors import Unavailable
 from salescoach.metrics import stage_flow
+from salescoach.metrics.flow import ended_passages
 from salescoach.metrics.registry import as_period
 from salescoach.models.fit import Fit
 from salescoach.models.gap import DRAWS, RANGE, SEED, SURE, SURELY
@@ -69,6 +70,16 @@ def find_bottleneck(book: Book, period: str | Period | None = None, draws: int =
     table["overdue"] = (table["days_low"] > table["expect_days"]).astype(bool)
     table[["before", "p_worse"]] = _change(book, as_period(book, period), table, drawn, generator)
     return Bottleneck(table, int(table["n"].sum()), named=_named(table), more=_more(table))
+
+
+def stopped_deals(book: Book, pipeline: str, stage: str, period: str | Period | None = None) -> pd.DataFrame:
+    """The deals behind a stage's share in `find_bottleneck` that did not get on, the largest amount first.
+
+    Returns the columns of `ended_passages`: fate is lost, or open where stuck. As many rows as n - went on.
+    """
+    rows = ended_passages(book, until(as_period(book, period), book))
+    rows = rows[(rows["pipeline"] == pipeline) & (rows["stage"] == stage) & ~rows["went_on"]]
+    return rows.sort_values(["amount_minor", "deal_id"], ascending=[False, True], ignore_index=True)
 
 
 def _beta(generator: np.random.Generator, went: pd.Series, n: pd.Series, draws: int) -> Floats:

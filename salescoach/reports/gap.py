@@ -13,9 +13,9 @@ import pandas as pd
 from salescoach import charts
 from salescoach.book import Book
 from salescoach.charts import Drawing
-from salescoach.errors import Unavailable
+from salescoach.errors import Unavailable, UsageError
 from salescoach.metrics import currency_of
-from salescoach.models import Bottleneck, GapFit, find_bottleneck, fit_gap, what_if_table
+from salescoach.models import Bottleneck, GapFit, find_bottleneck, fit_gap, stopped_deals, what_if_table
 from salescoach.models.gap import SURE
 from salescoach.models.gap_parts import WIN_RATE
 from salescoach.models.gap_sides import Against
@@ -123,6 +123,12 @@ _WORTH = (
     Field(N_("Ended (n)"), "n"),
     Field(N_("At the usual rate"), "worth", "money", "low", "high"),
     Field(N_("One point more"), "point", "money", "point_low", "point_high"),
+)
+_STOPPED = (
+    Field(N_("Amount"), "amount", "money"),
+    Field(N_("In stage since"), "entered_on", "date"),
+    Field(N_("Lost on"), "lost_on", "date"),
+    Field(N_("Reason lost"), "lost_reason", "text"),
 )
 _CLAIMS = (
     Field(N_("What"), "what", "text"),
@@ -350,6 +356,33 @@ class Gap(ABC):
             for row in fit.table[fit.table["overdue"]].to_dict("records")
         ]
         return [say(SLOW, stages=say(", ").join(slow))] if slow else []
+
+    def stopped_deals(self, stage: str = "", most: int = 10) -> Block:
+        """The deals that did not get on from a stage, the largest first: the rows behind its share in `bottleneck`.
+
+        stage   by default the one that lets the fewest through
+        """
+        say, caption = self.say, self.say("Deals that did not get on")
+        try:
+            table = find_bottleneck(self.book, self.period).table
+        except Unavailable as reason:
+            return unavailable(say, caption, reason)
+        if stage and not (table["stage"] == stage).any():
+            raise UsageError(f"No deal ended in stage {stage!r}. Stages: {', '.join(table['stage'].unique())}.")
+        table = table[table["stage"] == stage] if stage else table
+        lowest = table.loc[table["value"].idxmin()].to_dict()
+        rows = stopped_deals(self.book, lowest["pipeline"], lowest["stage"], self.period)
+        shown = rows.head(most).assign(lost_on=rows["ended_on"].where(rows["fate"] == "lost"))
+        shown["deal"] = shown["name"].fillna(shown["deal_id"]) if "name" in shown else shown["deal_id"]
+        fields = [f for f in _STOPPED if f.column in shown]
+        note = say(
+            "{n} of {all} deals whose time in {stage} ended did not get on: they were lost, or have stood there for 90 "
+            "days; the largest are shown.",
+            n=say.number(len(rows)),
+            all=say.number(lowest["n"]),
+            stage=self._step_name(lowest),
+        )
+        return table_block(say, self.book, caption, shown, ["deal"], fields, [note])
 
     def what_if(self) -> Block:
         """What each stage would be worth per quarter at the usual rate, and one point more of it."""

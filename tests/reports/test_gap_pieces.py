@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from dataclasses import replace
 
@@ -9,7 +10,8 @@ import pytest
 
 from salescoach.book import Book
 from salescoach.charts import Drawing
-from salescoach.models import find_bottleneck, fit_gap
+from salescoach.errors import UsageError
+from salescoach.models import find_bottleneck, fit_gap, stopped_deals
 from salescoach.reports import open_report
 from salescoach.reports.report import Report
 from salescoach.sources import sample_book
@@ -35,11 +37,17 @@ def whole(book: Book) -> Report:
 
 def pieces(report: Report) -> list[object]:
     found = [report.gap(), report.gap_parts(), report.gap_in_words(), report.bottleneck(), report.what_if()]
-    return [*found, report.gap("target"), report.gap_parts("last", speed=True), report.gap_claims()]
+    return [
+        *found,
+        report.stopped_deals(),
+        report.gap("target"),
+        report.gap_parts("last", speed=True),
+        report.gap_claims(),
+    ]
 
 
 def words_of(piece: object) -> str:
-    return piece.alt if isinstance(piece, Drawing) else re.sub(r"<[^>]+>", " ", piece.html)  # type: ignore[attr-defined]
+    return piece.alt if isinstance(piece, Drawing) else html.unescape(re.sub(r"<[^>]+>", " ", piece.html))  # type: ignore[attr-defined]
 
 
 def test_a_reps_page_names_no_colleague(book: Book, rep: Report) -> None:
@@ -114,3 +122,19 @@ def test_in_chinese_no_english_sentence_is_left(book: Book) -> None:
         for piece in pieces(report):
             text = words_of(piece)
             assert not re.search(r"\b(the|of|and|deals|with|reps)\b", text), text[:300]
+
+
+def test_the_deals_behind_a_stage_are_as_many_as_its_share_says(book: Book) -> None:
+    table = find_bottleneck(book, PERIOD).table
+    for row in table.to_dict("records"):
+        rows = stopped_deals(book, row["pipeline"], row["stage"], PERIOD)
+        assert len(rows) == round(row["n"] * (1 - row["value"]))
+        assert set(rows["fate"]) <= {"lost", "open"} and rows["deal_id"].is_unique
+        assert rows["amount_minor"].dropna().is_monotonic_decreasing
+    lowest = table.loc[table["value"].idxmin()]
+    said = words_of(open_report(book, period=PERIOD).stopped_deals(most=3))
+    assert f"{round(lowest['n'] * (1 - lowest['value'])):,} of {lowest['n']:,} deals whose time in Qualified" in said
+    largest = stopped_deals(book, lowest["pipeline"], lowest["stage"], PERIOD)["name"][:3]
+    assert all(name in said for name in largest)
+    with pytest.raises(UsageError, match=r"No deal ended in stage 'nowhere'\. Stages: prospect, qualified"):
+        open_report(book, period=PERIOD).stopped_deals("nowhere")
