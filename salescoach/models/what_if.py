@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -61,24 +61,46 @@ class WhatIf:
 
 
 def what_if(factors: Factors, stage: str, conversion: float | str | None = None, days: float | None = None) -> WhatIf:
-    """What it would bring per quarter if a stage let more through, or took fewer days; all else as it is.
+    """What it would bring per quarter if one stage let more through, or took fewer days, as in `what_if_together`."""
+    return what_if_together(factors, {stage: conversion}, {} if days is None else {stage: days})
 
-    conversion   the stage's new share, "usual" (that of all reps together) or "point" (one point more than now)
-    days         the stage's new mean days. As many deals in hand as now then turn over more often: deals begun rise by
+
+def what_if_together(
+    factors: Factors,
+    conversions: Mapping[str, float | str | None] | None = None,
+    days: Mapping[str, float] | None = None,
+) -> WhatIf:
+    """What several changes would bring per quarter together; all else as it is.
+
+    conversions  stage -> its new share, "usual" (that of all reps together), "point" (one point more than now) or None
+    days         stage -> its new mean days. As many deals in hand as now then turn over more often: deals begun rise by
                  cycle / new cycle, where cycle = Σ days × share that reaches the stage. It holds where time, not
                  demand, limits the number of deals
 
     The won amount is a product (deals × rates × amount), so the answer is one formula over the draws and needs no fit.
     """
-    if stage not in factors.stages:
-        raise UsageError(f"There is no stage {stage!r}.{suggestion(stage, factors.stages)}")
-    at, drawn = factors.stages.index(stage), factors.draws
-    new = _new_rate(conversion, at, factors.rates, factors.usual)
-    drawn_new = _new_rate(conversion, at, drawn["rates"], drawn["usual"])
-    likely = factors.deals * factors.amount * _gain(factors.rates, factors.days, at, new, days)
-    change = drawn["deals"] * drawn["amount"] * _gain(drawn["rates"], drawn["days"], at, drawn_new, days)
+    asked, slower = conversions or {}, days or {}
+    for stage in (*asked, *slower):
+        if stage not in factors.stages:
+            raise UsageError(f"There is no stage {stage!r}.{suggestion(stage, factors.stages)}")
+    drawn = factors.draws
+    new = _changed(factors.stages, asked, factors.rates, factors.usual)
+    drawn_new = _changed(factors.stages, asked, drawn["rates"], drawn["usual"])
+    likely = factors.deals * factors.amount * _gain(factors.stages, factors.rates, factors.days, new, slower)
+    change = drawn["deals"] * drawn["amount"] * _gain(factors.stages, drawn["rates"], drawn["days"], drawn_new, slower)
     low, high = np.quantile(change, RANGE)
     return WhatIf(float(likely), float(low), float(high), float((change > 0).mean()))
+
+
+def _changed(
+    stages: Sequence[str], conversions: Mapping[str, float | str | None], rates: Floats, usual: Floats
+) -> Floats:
+    """The rates of the stages after the changes."""
+    new = rates.copy()
+    for stage, conversion in conversions.items():
+        at = stages.index(stage)
+        new[at] = _new_rate(conversion, at, rates, usual)
+    return new
 
 
 def _new_rate(conversion: float | str | None, at: int, rates: Floats, usual: Floats) -> Floats:
@@ -91,15 +113,16 @@ def _new_rate(conversion: float | str | None, at: int, rates: Floats, usual: Flo
     return np.full_like(rates[at], conversion)
 
 
-def _gain(rates: Floats, days: Floats, at: int, rate: Floats, new_days: float | None) -> Floats:
+def _gain(stages: Sequence[str], rates: Floats, days: Floats, new: Floats, new_days: Mapping[str, float]) -> Floats:
     """Wins gained per deal that is begun now."""
-    others = np.prod(np.delete(rates, at, axis=0), axis=0)
     faster: Floats | float = 1.0
-    if new_days is not None:
+    if new_days:
         reach = np.cumprod(np.concatenate([np.ones_like(rates[:1]), rates[:-1]]), axis=0)
-        cycle = (reach * days).sum(axis=0)
-        faster = cycle / (cycle + reach[at] * (new_days - days[at]))
-    return np.asarray(others * (rate * faster - rates[at]))
+        changed = days.copy()
+        for stage, value in new_days.items():
+            changed[stages.index(stage)] = value
+        faster = (reach * days).sum(axis=0) / (reach * changed).sum(axis=0)
+    return np.asarray(np.prod(new, axis=0) * faster - np.prod(rates, axis=0))
 
 
 def factors_of(

@@ -10,8 +10,9 @@ import pandas as pd
 
 from salescoach import charts
 from salescoach.book import Book
+from salescoach.book.texts import places_in
 from salescoach.charts import Drawing
-from salescoach.errors import Unavailable
+from salescoach.errors import Unavailable, UsageError, suggestion
 from salescoach.metrics.estimate import wilson
 from salescoach.metrics.groups import UNASSIGNED
 from salescoach.metrics.peers import OTHERS
@@ -249,30 +250,66 @@ class Twins(ABC):
         if len(pairs) < number:
             text = self._no_pair(found, of) if pairs.empty else say("There are only {n} pairs to show.", n=len(pairs))
             return render("empty", caption, text)
-        pairs, marks = pairs.iloc[[number - 1]], marks.iloc[[number - 1]]
-        pair = pairs.to_dict("records")[0]
-        mark = marks.to_dict("records")[0]
+        pair, mark = pairs.iloc[number - 1].to_dict(), marks.iloc[number - 1].to_dict()
+        return self._pair_drawing(pair, mark, caption, of)
+
+    def deal_timeline(self, deal_id: str) -> Drawing | Block:
+        """One deal day by day, beside the won deal most like it where there is one. Raises UsageError if there is none
+        of that id.
+        """
+        say, deals = self.say, deals_of(self.book)
+        [row] = places_in(pd.Series([deal_id], dtype="str"), deals["deal_id"])
+        if row < 0:
+            raise UsageError(f"There is no deal {deal_id!r} in this book.{suggestion(deal_id, deals['deal_id'])}")
+        deal = deals.iloc[row]
+        caption = say("What happened to {deal}?", deal=self._name_of(row))
+        try:
+            of: Of = "open" if deal["outcome"] == "open" else "lost"
+            _, pairs, marks = self._pairs(of)
+            at = np.flatnonzero(pairs["deal"].to_numpy() == row)
+            if len(at):
+                return self._pair_drawing(pairs.iloc[at[0]].to_dict(), marks.iloc[at[0]].to_dict(), caption, of)
+            told = say("Nothing won is near enough to stand beside it.")
+            return self._lanes(np.array([row], dtype=np.int64), str(deal["pipeline"]), caption, f"{caption} {told}")
+        except Unavailable as reason:
+            return unavailable(self.say, caption, reason)
+
+    def _pair_drawing(self, pair: dict[Any, Any], mark: dict[Any, Any], caption: str, of: Of) -> Drawing:
         deals = np.array([pair["deal"], pair["twin"]], dtype=np.int64)
-        lanes = {deal: lane for lane, deal in enumerate(deals)}
-        line = self.book.process.pipeline(pair["pipeline"])
+        split = self.say(_SPLITS[mark["kind"]], day=self.say.number(mark["day"]), stage=self._told_stage(pair, mark))
+        told = f"{caption} {self.said_of(pair, mark, of)}"
+        return self._lanes(deals, pair["pipeline"], caption, told, mark["day"], split)
+
+    def _lanes(
+        self,
+        deals: np.ndarray[Any, np.dtype[np.int64]],
+        pipeline: str,
+        caption: str,
+        told: str,
+        split: float | None = None,
+        split_label: str = "",
+    ) -> Drawing:
+        """A lane for each of these deals (rows of `book.deals`)."""
+        say, lanes = self.say, {deal: lane for lane, deal in enumerate(deals)}
+        line = self.book.process.pipeline(pipeline)
         stays = stays_of(self.book, deals)
         stays = stays.assign(lane=stays["deal"].map(lanes), place=stays["order"])
-        currency = row_currencies(self.book, pairs)[0]
-        split = say(_SPLITS[mark["kind"]], day=say.number(mark["day"]), stage=self._told_stage(pair, mark))
+        money = row_currencies(self.book, deals_of(self.book).iloc[deals])
+        amounts = [say.money(self._amount_of(row), own) for row, own in zip(deals.tolist(), money, strict=True)]
         with charts.style():
             axes = charts.plot_timelines(
                 stays,
                 self._lane_marks(deals, lanes),
                 [self._name_of(row) for row in deals.tolist()],
-                [say.money(self._amount_of(row), currency) for row in deals.tolist()],
+                amounts,
                 caption,
                 say("days since the first entry"),
-                [self._stage(pair["pipeline"], stage.key) for stage in line.working],
+                [self._stage(pipeline, stage.key) for stage in line.working],
                 {what: say(word) for what, word in MARK_WORDS.items()},
-                split=mark["day"],
-                split_label=split,
+                split=split,
+                split_label=split_label,
             )
-            return charts.to_drawing(axes, f"{caption} {self.said_of(pair, mark, of)}")
+            return charts.to_drawing(axes, told)
 
     def _told_stage(self, pair: dict[Any, Any], mark: dict[Any, Any]) -> str:
         return self._stage(pair["pipeline"], mark["stage"]) if is_known(mark["stage"]) else ""

@@ -13,6 +13,7 @@ import pytest
 
 from salescoach.book import Book
 from salescoach.charts import Drawing
+from salescoach.errors import UsageError
 from salescoach.metrics.twins import twins
 from salescoach.reports import open_report
 from salescoach.reports.blocks import Block
@@ -151,3 +152,17 @@ def test_the_metric_is_shown_in_words(demo: Book) -> None:
     drawing = open_report(demo).chart("conformance")
     assert isinstance(drawing, Drawing) and "silence too long" in drawing.alt
     assert pd.notna(drawing.width)
+
+
+def test_one_deal_day_by_day_beside_its_twin_or_alone(demo: Book) -> None:
+    report = open_report(demo, rep="R09", period="2025-01..2026-09")
+    pairs = twins(report.book, report.period, "open")
+    paired = pairs.loc[pairs["twin"] >= 0, "deal_id"].iloc[0]
+    drawn = report.deal_timeline(paired)
+    assert isinstance(drawn, Drawing) and drawn.alt.startswith("What happened to ") and "this deal" in drawn.alt
+    won = report.book.deals.loc[report.book.deals["outcome"] == "won", "deal_id"].iloc[0]
+    alone = report.deal_timeline(won)
+    assert isinstance(alone, Drawing) and "Nothing won is near enough" in alone.alt
+    theirs = demo.deals.loc[demo.deals["rep_id"] == "R01", "deal_id"].iloc[0]
+    with pytest.raises(UsageError, match=f"There is no deal '{theirs}' in this book"):
+        report.deal_timeline(theirs)
