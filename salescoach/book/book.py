@@ -179,7 +179,7 @@ class Book:
                 rows = frame[is_in(frame["deal_id"], deals["deal_id"])]
             elif name == "splits":
                 rows = in_slice(frame, self.tables["deals"], deals, rep_ids)
-            elif name == "targets":
+            elif name in ("targets", "forecast_calls"):
                 own = frame["rep_id"].isin(rep_ids) if "rep_id" in frame else pd.Series(False, frame.index)
                 if team is not None and "team" in frame:
                     own |= frame["rep_id"].isna() & (frame["team"] == team)

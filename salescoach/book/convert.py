@@ -18,7 +18,7 @@ from salescoach.book.texts import places_in
 from salescoach.errors import Unavailable, UsageError
 
 OF_DEALS = ("stage_history", "changes")  # their amounts are those of a deal
-DAY_OF = {"quotes": "at", "revenue": "booked_on", "targets": "start_on"}
+DAY_OF = {"quotes": "at", "revenue": "booked_on", "targets": "start_on", "forecast_calls": "at"}
 TARGETS_IN_MONEY = ("won_amount", "pipeline_created")
 
 

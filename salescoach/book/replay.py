@@ -12,7 +12,10 @@ from salescoach.book.splits import known_at
 from salescoach.book.texts import is_in, places_in
 from salescoach.process import Process
 
-INSTANT_OF = {"stage_history": "entered_at", "changes": "at", "leads": "created_at", "activities": "at", "quotes": "at"}
+INSTANT_OF = {
+    **{"stage_history": "entered_at", "changes": "at", "leads": "created_at", "activities": "at", "quotes": "at"},
+    "forecast_calls": "at",
+}
 OF_THE_PRESENT = ("probability", "forecast_category", "won_reason", "lost_reason", "lost_stage", "stage_raw")
 
 

@@ -261,6 +261,24 @@ LEAVE = Table(
     sort=("rep_id", "start_on"),
 )
 
+FORECAST_CALLS = Table(
+    "forecast_calls",
+    {
+        "at": "instant",
+        "rep_id": "id",
+        "team": "text",
+        "called_by": "text",
+        "start_on": "date",
+        "end_on": "date",
+        "amount": "money",
+        "currency": "text",
+    },
+    mandatory=("at", "start_on", "end_on", "amount"),
+    key=("rep_id", "team", "called_by", "start_on", "end_on", "at"),
+    unlocks="the reps' and managers' own forecasts, beside ours",
+    sort=("rep_id", "team", "start_on", "at"),
+)
+
 TABLES: dict[str, Table] = {
     t.name: t
     for t in (
@@ -278,6 +296,7 @@ TABLES: dict[str, Table] = {
         SPLITS,
         RATES,
         LEAVE,
+        FORECAST_CALLS,
     )
 }
 
@@ -303,4 +322,5 @@ REFERENCES: tuple[tuple[str, str, str], ...] = (
     ("revenue", "deal_id", "deals"),
     ("leave", "rep_id", "reps"),
     ("targets", "rep_id", "reps"),
+    ("forecast_calls", "rep_id", "reps"),
 )

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from salescoach import __version__
+from salescoach.cli.app import app
 from salescoach.cli.command import Command, fit_to_publish, open_any, summary
 from salescoach.cli.figures import metrics
 from salescoach.cli.intake import check, load, snapshot
+from salescoach.cli.log import log
 from salescoach.cli.options import book_option, language_option, own_option, period_option
 from salescoach.cli.start import init
 from salescoach.cli.trust import reconcile, trust
@@ -33,7 +35,7 @@ def cli() -> None:
     """From a CRM export to one honest page per one-to-one."""
 
 
-for command in (init, check, load, snapshot, metrics, trust, reconcile):
+for command in (init, check, load, snapshot, metrics, trust, reconcile, app, log):
     cli.add_command(command)
 
 

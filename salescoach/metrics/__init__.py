@@ -35,6 +35,7 @@ from salescoach.metrics.laws import check_numbers
 from salescoach.metrics.leads import lead_conversion, response_time
 from salescoach.metrics.leakage import audit as leakage_audit
 from salescoach.metrics.leakage import safe_columns
+from salescoach.metrics.lexis import lexis_counts
 from salescoach.metrics.losses import loss_reasons
 from salescoach.metrics.outcomes import decisions, loss_kinds, new_customers, win_rate
 from salescoach.metrics.own import count_records, load_own
@@ -93,6 +94,7 @@ __all__ = [
     "kaplan_meier",
     "lead_conversion",
     "leakage_audit",
+    "lexis_counts",
     "like_for_like_everywhere",
     "load_own",
     "loss_kinds",

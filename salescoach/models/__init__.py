@@ -2,6 +2,8 @@
 
 from salescoach.models.bottleneck import Bottleneck, find_bottleneck, stopped_deals
 from salescoach.models.calibrate import Calibration, calibrate
+from salescoach.models.coaching_impact import CoachingImpact, coaching_impact
+from salescoach.models.coaching_power import smallest_visible
 from salescoach.models.conformance import DeviationFit, fit_deviations
 from salescoach.models.drivers import driver_rows, fit_drivers, fit_stages
 from salescoach.models.fit import Advice, Fit
@@ -20,12 +22,13 @@ from salescoach.models.rep_rates import RepRates, rated_deals, rep_rates
 from salescoach.models.shapley import shapley, shapley_of_product
 from salescoach.models.time import TimeToDecision, fit_stage_times, fit_time_to_decision
 from salescoach.models.units import stage_units, won_units
-from salescoach.models.what_if import Factors, WhatIf, factors_of, what_if, what_if_table
+from salescoach.models.what_if import Factors, WhatIf, factors_of, what_if, what_if_table, what_if_together
 
 __all__ = [
     "Advice",
     "Bottleneck",
     "Calibration",
+    "CoachingImpact",
     "DeviationFit",
     "DriverFit",
     "Factors",
@@ -43,6 +46,7 @@ __all__ = [
     "WhatIf",
     "against_mix",
     "calibrate",
+    "coaching_impact",
     "competing",
     "count_limits",
     "driver_rows",
@@ -73,11 +77,13 @@ __all__ = [
     "shapley_of_product",
     "share_limit",
     "shrink_rates",
+    "smallest_visible",
     "stage_units",
     "stopped_deals",
     "survival",
     "time_regression",
     "what_if",
     "what_if_table",
+    "what_if_together",
     "won_units",
 ]

@@ -173,7 +173,7 @@ def _wins(book: Book, period: Period, kinds: Sequence[str]) -> pd.DataFrame:
     credits = credits[(credits["outcome"] == "won") & ~credits["overlay"].astype(bool)]
     scale = minor_scale(book, credits)
     share, amount = credits["share"].astype(float), credits["amount_minor"].astype("float64") / scale
-    listed = _list_prices(book, credits) * share
+    listed = list_prices(book, credits) * share
     credits = credits.assign(
         won=0, priced=amount.notna(), has_list=listed.notna(), share=share.where(amount.notna()), amount=amount
     )
@@ -187,7 +187,7 @@ def _wins(book: Book, period: Period, kinds: Sequence[str]) -> pd.DataFrame:
     return rows.assign(kind=_kind(rows, kinds)).fillna(dict.fromkeys(WINS, 0.0))
 
 
-def _list_prices(book: Book, deals: pd.DataFrame) -> pd.Series:
+def list_prices(book: Book, deals: pd.DataFrame) -> pd.Series:
     """The list price of each deal: its own, else that of its product, in units of the currency; null where unknown."""
     none = pd.Series(np.nan, deals.index)
     own = deals["list_price_minor"].astype("float64") if "list_price_minor" in deals else none

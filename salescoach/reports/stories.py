@@ -47,6 +47,21 @@ class Story:
                 cell.outputs, cell.execution_count = [], None
         return notebook
 
+    def write(self, file: Path, say: Words, parameters: dict[str, Any]) -> None:
+        """A copy of the notebook's code for one reader, with the parameters given.
+
+        Raises UsageError for a parameter that the notebook does not have.
+        """
+        import nbformat
+
+        self.check_parameters(parameters)
+        notebook = self.read(say)
+        cell = next(c for c in notebook.cells if PARAMETERS in c.metadata.get("tags", []))
+        notebook.cells = [c for c in notebook.cells if c.cell_type == "code"]
+        cell.source = "\n".join(f"{name} = {value!r}" for name, value in {**self.parameters, **parameters}.items())
+        notebook.metadata["title"] = say(self.question)
+        nbformat.write(notebook, file)
+
 
 def stories(folder: Path | None = None) -> dict[str, Story]:
     """All notebooks of a folder (default: those that travel with salescoach), by name."""

@@ -38,7 +38,10 @@ from salescoach.sources.stages import (
 DEFAULT_CURRENCY = "CNY"
 QUARANTINED_TOLERATED = 0.02
 ONE_DAY = pd.Timedelta(days=1)
-OWNED = ("deals", "leads", "activities", "stage_history", "accounts", "targets", "quotes", "splits", "leave")
+OWNED = (
+    *("deals", "leads", "activities", "stage_history", "accounts", "targets", "quotes", "splits", "leave"),
+    "forecast_calls",
+)
 STAMPS = {
     "deals": ("created_at", "closed_at", "stage_changed_at", "snapshot_at"),
     "stage_history": ("entered_at",),
@@ -46,6 +49,7 @@ STAMPS = {
     "leads": ("created_at", "first_response_at", "converted_at"),
     "activities": ("at",),
     "quotes": ("at",),
+    "forecast_calls": ("at",),
 }
 
 

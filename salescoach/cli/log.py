@@ -1,0 +1,359 @@
+"""The coaching ledger on the command line: what was agreed, what became of it, and a person's rights to it."""
+
+from __future__ import annotations
+
+import csv
+import getpass
+import json
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from salescoach.cli.command import Command
+from salescoach.errors import InputError, UsageError, suggestion
+
+if TYPE_CHECKING:
+    from salescoach.coaching.ledger import Ledger
+
+SESSION_COLUMNS = ("rep_id", "on", "stage", "minutes", "win", "discuss", "blocker")
+SHORT = 8
+
+book_option = click.option("--book", metavar="DIR", help="The book beside which the ledger is kept.")
+ledger_option = click.option(
+    "--ledger", metavar="FILE", envvar="SALESCOACH_LEDGER", help="The ledger itself: a file, a URL, or env:NAME."
+)
+rep_option = click.option("--rep", required=True, metavar="R", help="The rep's id, or name if a book is given.")
+on_option = click.option("--on", default=None, metavar="DAY", help="The day (default: today).")
+json_option = click.option("--json", "as_json", is_flag=True, help="As JSON.")
+
+
+@click.group()
+def log() -> None:
+    """The coaching ledger: add, list and close commitments; export or purge what it holds about a person.
+
+    \b
+    Example:
+      salescoach log add --book my-book --rep "Ana Souza" --by rep --what "quotes within two days" --due 2026-12-01
+    """
+
+
+@log.command(cls=Command)
+@book_option
+@ledger_option
+@rep_option
+@on_option
+@click.option("--by", default="rep", show_default=True, metavar="SIDE", help="Who promises: rep or manager.")
+@click.option("--what", required=True, metavar="TEXT", help="What will be done.")
+@click.option("--measure", default="", metavar="M", help="A metric, or words: what it will be seen by.")
+@click.option("--stage", default="", metavar="S", help="The stage that it is about.")
+@click.option("--deal", "deals", multiple=True, metavar="ID", help="A deal that it is about; may be repeated.")
+@click.option("--due", default="", metavar="DAY", help="By when.")
+def add(
+    book: str | None,
+    ledger: str | None,
+    rep: str,
+    on: str | None,
+    by: str,
+    what: str,
+    measure: str,
+    stage: str,
+    deals: tuple[str, ...],
+    due: str,
+) -> None:
+    """Add a commitment of the rep or of the manager.
+
+    \b
+    Example:
+      salescoach log add --book my-book --rep R06 --by manager --what "join two demos" --due 2026-12-01
+    """
+    opened, rep_id = _opened(book, ledger), _rep_id(book, rep)
+    before = _value_now(book, rep_id, measure) if book else None
+    entry = opened.add_promise(rep_id, by, what, on or _today(), _me(), measure, stage, deals, due, before)
+    told = "" if before is None else f", {measure} now {before:.4g}"
+    click.echo(f"Noted as {entry[:SHORT]}{told}.")
+
+
+@log.command(cls=Command)
+@book_option
+@ledger_option
+@rep_option
+@on_option
+@click.option("--stage", default="", metavar="S", help="The stage that it was about.")
+@click.option("--minutes", type=click.IntRange(1, 600), default=None, help="How long it took.")
+@click.option("--win", default="", metavar="TEXT", help="The rep's corner: a win.")
+@click.option("--discuss", default="", metavar="TEXT", help="The rep's corner: what I want to discuss.")
+@click.option("--blocker", default="", metavar="TEXT", help="The rep's corner: what is in my way.")
+def session(
+    book: str | None,
+    ledger: str | None,
+    rep: str,
+    on: str | None,
+    stage: str,
+    minutes: int | None,
+    win: str,
+    discuss: str,
+    blocker: str,
+) -> None:
+    """Note a conversation, with what the rep brought to it.
+
+    \b
+    Example:
+      salescoach log session --book my-book --rep R06 --stage quote --win "closed Hazel Schools"
+    """
+    opened, rep_id = _opened(book, ledger), _rep_id(book, rep)
+    entry = opened.add_session(rep_id, on or _today(), _me(), stage, minutes, win, discuss, blocker)
+    click.echo(f"Noted as {entry[:SHORT]}.")
+
+
+@log.command(cls=Command)
+@book_option
+@ledger_option
+@on_option
+@click.option("--status", default="kept", show_default=True, help="kept, not kept or dropped, as the two agree.")
+@click.option("--said", default="", metavar="TEXT", help="What was said of it.")
+@click.argument("entry")
+def close(book: str | None, ledger: str | None, on: str | None, status: str, said: str, entry: str) -> None:
+    """Say what became of a commitment.
+
+    \b
+    Example:
+      salescoach log close 3f2a91bc --book my-book --status "not kept" --said "two quotes were late"
+    """
+    _opened(book, ledger).review(entry, status, on or _today(), said, _me())
+    click.echo(f"{entry}: {status}.")
+
+
+@log.command(cls=Command)
+@book_option
+@ledger_option
+@rep_option
+@on_option
+@click.argument("said")
+def note(book: str | None, ledger: str | None, rep: str, on: str | None, said: str) -> None:
+    """Note something for the manager only: it reaches no page of the rep's.
+
+    \b
+    Example:
+      salescoach log note --book my-book --rep R06 "wants to lead a team"
+    """
+    entry = _opened(book, ledger).add_note(_rep_id(book, rep), said, on or _today(), _me())
+    click.echo(f"Noted as {entry[:SHORT]}.")
+
+
+@log.command(cls=Command)
+@book_option
+@ledger_option
+@rep_option
+@on_option
+@click.option("--value", default="", help="What the page says.")
+@click.argument("number")
+@click.argument("said")
+def dispute(book: str | None, ledger: str | None, rep: str, on: str | None, value: str, number: str, said: str) -> None:
+    """Dispute a number: which one, and why.
+
+    \b
+    Example:
+      salescoach log dispute --book my-book --rep R06 "win rate 2026Q3" "two of the deals are not mine"
+    """
+    entry = _opened(book, ledger).dispute(_rep_id(book, rep), number, said, on or _today(), value, _me())
+    click.echo(f"Noted as {entry[:SHORT]}.")
+
+
+@log.command(cls=Command)
+@book_option
+@ledger_option
+@on_option
+@click.argument("entry")
+@click.argument("said")
+def answer(book: str | None, ledger: str | None, on: str | None, entry: str, said: str) -> None:
+    """Answer a disputed number.
+
+    \b
+    Example:
+      salescoach log answer 3f2a91bc "they were moved to Bo: now 34 %" --book my-book
+    """
+    _opened(book, ledger).answer(entry, said, on or _today(), _me())
+    click.echo(f"{entry}: answered.")
+
+
+@log.command("list", cls=Command)
+@book_option
+@ledger_option
+@click.option("--rep", default=None, metavar="R", help="Of this rep only (id, or name if a book is given).")
+@click.option("--all", "everything", is_flag=True, help="Closed commitments too.")
+@json_option
+def list_(book: str | None, ledger: str | None, rep: str | None, everything: bool, as_json: bool) -> None:
+    """List commitments and disputed numbers that are open.
+
+    \b
+    Example:
+      salescoach log list --book my-book --rep "Ana Souza"
+    """
+    opened = _opened(book, ledger)
+    promises, disputes = opened.promises_table(), opened.disputes_table()
+    if rep is not None:
+        rep_id = _rep_id(book, rep)
+        promises, disputes = promises[promises["rep_id"] == rep_id], disputes[disputes["rep_id"] == rep_id]
+    if not everything:
+        promises, disputes = promises[promises["status"] == "open"], disputes[disputes["answer"].isna()]
+    if as_json:
+        found = {"commitments": promises.to_dict("records"), "disputes": disputes.to_dict("records")}
+        click.echo(json.dumps(found, ensure_ascii=False, indent=1, default=str))
+        return
+    if promises.empty and disputes.empty:
+        click.echo("Nothing is open." if not everything else "Nothing is on record.")
+    for row in promises.to_dict("records"):
+        due = f", due {row['due_on']}" if row["due_on"] else ""
+        line = f"{row['promise_id'][:SHORT]}  {row['on']}  {row['rep_id']}  by {row['by']}: {row['what']}"
+        click.echo(f"{line} ({row['status']}{due})")
+    for row in disputes.to_dict("records"):
+        click.echo(
+            f"{row['dispute_id'][:SHORT]}  {row['on']}  {row['rep_id']}  disputes {row['number']}: {row['said']}"
+        )
+
+
+@log.command(cls=Command)
+@book_option
+@ledger_option
+@rep_option
+def export(book: str | None, ledger: str | None, rep: str) -> None:
+    """Everything that the ledger holds about a person, as JSON; the manager's notes are part of it.
+
+    \b
+    Example:
+      salescoach log export --book my-book --rep R06 > R06.json
+    """
+    click.echo(json.dumps(_opened(book, ledger).export(_rep_id(book, rep)), ensure_ascii=False, indent=1))
+
+
+@log.command(cls=Command)
+@book_option
+@ledger_option
+@rep_option
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def purge(book: str | None, ledger: str | None, rep: str, yes: bool) -> None:
+    """Empty everything about a person, for good.
+
+    \b
+    Example:
+      salescoach log purge --book my-book --rep R06
+    """
+    opened, rep_id = _opened(book, ledger), _rep_id(book, rep)
+    if not yes:
+        click.confirm(f"Empty everything that the ledger holds about {rep_id}, for good?", abort=True)
+    click.echo(f"{opened.purge(rep_id, _me())} entries emptied.")
+
+
+@log.command("import", cls=Command)
+@book_option
+@ledger_option
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def import_(book: str | None, ledger: str | None, file: Path) -> None:
+    """Add conversations from a CSV with the columns rep_id, on and, if known, stage, minutes, win, discuss, blocker.
+
+    \b
+    Example:
+      salescoach log import coaching.csv --book my-book
+    """
+    rows = _read(file)
+    opened = _opened(book, ledger)
+    for row in rows:
+        minutes = int(row["minutes"]) if row.get("minutes") else None
+        texts = {name: row.get(name) or "" for name in ("win", "discuss", "blocker")}
+        opened.add_session(str(row["rep_id"]), str(row["on"]), _me(), row.get("stage") or "", minutes, **texts)
+    click.echo(f"{len(rows)} conversations added.")
+
+
+@log.command(cls=Command)
+@book_option
+@ledger_option
+def verify(book: str | None, ledger: str | None) -> None:
+    """Check that no entry was changed, put in or taken out by hand.
+
+    \b
+    Example:
+      salescoach log verify --book my-book
+    """
+    opened = _opened(book, ledger)
+    problems = opened.verify()
+    if problems:
+        raise Altered("The ledger was changed by hand: " + "; ".join(problems[:10]) + ".")
+    click.echo(f"{len(opened.entries())} entries, all as they were written.")
+
+
+class Altered(InputError):
+    """Entries are not as they were written."""
+
+
+def _opened(book: str | None, ledger: str | None) -> Ledger:
+    from salescoach.coaching.ledger import ledger_of, open_ledger
+
+    if ledger:
+        return open_ledger(ledger)
+    if not book:
+        raise UsageError("Say which ledger: --book DIR for the one beside a book, or --ledger FILE.")
+    return open_ledger(ledger_of(book))
+
+
+def _rep_id(book: str | None, rep: str) -> str:
+    """The id of somebody whom a book knows by id or name; without a book what is given is the id."""
+    if not book:
+        return rep
+    from salescoach.cli.command import open_any
+
+    return str(open_any(book).for_rep(rep).people["rep_id"].iloc[0])
+
+
+def _value_now(book: str, rep_id: str, name: str) -> float | None:
+    """A metric's value of a rep over the last 90 days; null where that is no metric, or cannot be known."""
+    from salescoach.cli.command import open_any
+    from salescoach.metrics import METRICS, measure
+
+    if name not in METRICS:
+        return None
+    table = measure(open_any(book).for_rep(rep_id), name, "", "last 90 days").table
+    if table is None or len(table) != 1 or table["value"].isna().iloc[0]:
+        return None
+    return float(table["value"].iloc[0])
+
+
+def _read(file: Path) -> list[Mapping[str, Any]]:
+    """The rows of a CSV of conversations, all of them good. Raises InputError with file, line, column and value."""
+    with file.open(encoding="utf-8-sig", newline="") as lines:
+        reader = csv.DictReader(lines)
+        names = reader.fieldnames or []
+        for name in names:
+            if name not in SESSION_COLUMNS:
+                near = suggestion(name, SESSION_COLUMNS)
+                raise InputError(f"{file.name}, line 1: no column {name!r} is known.{near} Rename or remove it.")
+        for name in SESSION_COLUMNS[:2]:
+            if name not in names:
+                raise InputError(f"{file.name}, line 1: the column `{name}` is missing. Add it.")
+        rows = [(reader.line_num, row) for row in reader]
+    for line, row in rows:
+        if not (row["rep_id"] or "").strip():
+            raise InputError(f"{file.name}, line {line}, column rep_id: it is empty. Write whom the session was with.")
+        try:
+            date.fromisoformat(row["on"] or "")
+        except ValueError:
+            text = f"{file.name}, line {line}, column on: {row['on']!r} is no day. Write it as 2026-10-31."
+            raise InputError(text) from None
+        minutes = row.get("minutes")
+        if minutes and not minutes.isdecimal():
+            raise InputError(f"{file.name}, line {line}, column minutes: {minutes!r} is no whole number of minutes.")
+    return [row for _, row in rows]
+
+
+def _today() -> str:
+    return date.today().isoformat()
+
+
+def _me() -> str:
+    """Who writes: the user of this machine."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return ""
