@@ -15,10 +15,12 @@ from salescoach.app.export import ExportPanel
 from salescoach.app.quarantine import QuarantinePanel
 from salescoach.app.show import as_html, heading, options, put, said, shown, style
 from salescoach.app.story import evaluated, show_story
+from salescoach.app.target import Target, target_of
 from salescoach.app.what_if import WhatIfPanel
 from salescoach.book import Book
 from salescoach.coaching.ledger import ledger_of
-from salescoach.errors import SalescoachError
+from salescoach.errors import SalescoachError, Unavailable
+from salescoach.models.forecast import Forecast, fit_forecast
 from salescoach.reports.report import Report, find_book, open_report
 from salescoach.wording import LANGUAGES, N_, words
 
@@ -80,6 +82,7 @@ class Session:
         beside = None if isinstance(book, Book) else ledger_of(book)
         self._ledger = ledger or beside
         self._book: Book | None = None
+        self._forecast: Forecast | None = None
         self._reports: dict[Choice, Report] = {}
         self._built: dict[str, Choice] = {}
         self.placeholder = shown(said(words(choice.language)(LOADING)))
@@ -111,7 +114,20 @@ class Session:
         """The funnel, the flow through the stages, and what if."""
         report = self.report()
         calls = ('report.chart("funnel")', 'report.chart("stage_flow")', 'report.table("stage_flow")')
-        return widgets.VBox([WhatIfPanel(report).widget, *(shown(evaluated(call, report)) for call in calls)])
+        panel, chosen = WhatIfPanel(report), self.choice
+        _soon(lambda: panel.aim(self.target()) if self.choice == chosen else None)
+        return widgets.VBox([panel.widget, *(shown(evaluated(call, report)) for call in calls)])
+
+    def target(self) -> Target | None:
+        """The target of whom is chosen, with the forecast of the quarter; nothing where there is none of them."""
+        if self.own:
+            return None
+        try:
+            if self._forecast is None:
+                self._forecast = fit_forecast(self.book)
+            return target_of(self.book, self._forecast, self.choice.rep, self.choice.team)
+        except Unavailable:
+            return None
 
     def deals(self) -> widgets.Widget:
         """Open deals with what speaks for talking about each; click for its timeline."""
@@ -137,10 +153,7 @@ class Session:
         from IPython.display import display
 
         display(self.widget)
-        try:
-            asyncio.get_running_loop().call_soon(self.open)
-        except RuntimeError:
-            self.open()
+        _soon(self.open)
 
     def open(self) -> Session:
         """Build the page. In a notebook that happens by itself, after the placeholder is shown."""
@@ -235,6 +248,14 @@ class Session:
             show_story({"page": "rep_review"}.get(name, name), self.report(), box, going_on)
         else:
             box.children = (getattr(self, name)(),)
+
+
+def _soon(do: Callable[[], object]) -> None:
+    """After what is on its way to the browser; at once where nothing can wait."""
+    try:
+        asyncio.get_running_loop().call_soon(do)
+    except RuntimeError:
+        do()
 
 
 def _quarters(report: Report) -> list[str]:

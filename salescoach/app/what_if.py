@@ -8,6 +8,7 @@ from typing import Any
 import ipywidgets as widgets
 
 from salescoach.app.show import heading, put, said, shown
+from salescoach.app.target import Target
 from salescoach.errors import Unavailable
 from salescoach.metrics import currency_of
 from salescoach.models import Factors, factors_of, what_if_together
@@ -28,6 +29,7 @@ class WhatIfPanel:
 
     def __init__(self, report: Report) -> None:
         self.report, self.say = report, report.say
+        self.target: Target | None = None
         self.answer = shown(said(self.say(NO_CHANGE)))
         self.conversions: dict[str, widgets.FloatSlider] = {}
         self.days: dict[str, widgets.FloatSlider] = {}
@@ -69,6 +71,12 @@ class WhatIfPanel:
         label = widgets.HTML(f"<b>{escape(name)}</b>", layout=widgets.Layout(width="140px"))
         return widgets.HBox([label, share, time], layout=widgets.Layout(flex_flow="row wrap", align_items="center"))
 
+    def aim(self, target: Target | None) -> None:
+        """Tell the chance to reach a target too, from now on."""
+        self.target = target
+        if self.conversions:
+            self.recompute()
+
     def changes(self) -> tuple[dict[str, float | str | None], dict[str, float]]:
         """What was moved: the new share by stage, and the new mean days by stage."""
         stages = self.factors.stages
@@ -89,7 +97,8 @@ class WhatIfPanel:
         found = what_if_together(self.factors, shares, days)
         money = currency_of(self.report.book)
         value, low, high = (_signed(self.say, amount, money) for amount in (found.value, found.low, found.high))
-        return self.say(WORTH, value=value, low=low, high=high)
+        told = self.say(WORTH, value=value, low=low, high=high)
+        return told if self.target is None else f"{told} {self.target.words(found.value, self.say)}"
 
     def reset(self) -> None:
         for at, stage in enumerate(self.factors.stages):

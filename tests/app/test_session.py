@@ -19,11 +19,13 @@ from salescoach.app import Session, session
 from salescoach.app.commitments import CommitmentsPanel
 from salescoach.app.deals import DealsPanel
 from salescoach.app.quarantine import QuarantinePanel
+from salescoach.app.target import target_of
 from salescoach.app.what_if import WhatIfPanel
 from salescoach.book import Book
 from salescoach.coaching.ledger import open_ledger
 from salescoach.metrics import win_rate
 from salescoach.models import factors_of, what_if, what_if_together
+from salescoach.models.forecast import chance_to_reach, fit_forecast
 from salescoach.reports import open_report
 from salescoach.wording import words
 
@@ -169,6 +171,22 @@ def book_of_deals(tmp_path: Path) -> Book:
     file = tmp_path / "deals.csv"
     file.write_text("deal_id,stage,created_at\nD1,Proposal,2026-01-05\n", encoding="utf-8")
     return load_book(file)
+
+
+def test_the_chance_to_reach_the_target_follows(demo: Book) -> None:
+    then = demo.at("2026-08-15")
+    forecast = fit_forecast(then, "2026Q3", leads=(30,), origins=8)
+    target = target_of(then, forecast, "", "Harbour")
+    assert target is not None and target.period == "2026Q3"
+    row = forecast.of("team", "Harbour").iloc[0]
+    assert target.chance() == pytest.approx(chance_to_reach(row, target.amount))
+    assert target.chance(-1e9) <= target.chance() <= target.chance(5e6) and target.chance(1e9) > 0.99
+    panel = WhatIfPanel(open_report(then, team="Harbour", period=YEAR))
+    panel.aim(target)
+    assert "chance" not in text_of(panel.answer)
+    panel.conversions["qualified"].value += 10
+    assert re.search(r"target of 2026Q3 would go from \d+% to \d+%", text_of(panel.answer))
+    assert target_of(then, fit_forecast(then, "2026Q4", leads=(30,), origins=8), "", "Harbour") is None
 
 
 # --- rows set aside --------------------------------------------------------------------------------
