@@ -145,6 +145,58 @@ def test_chinese_at_a_click(page: Any, voila: Running) -> None:
     assert page.foreign == [] and page.errors == []
 
 
+def test_a_deal_is_found_and_told(page: Any, voila: Running) -> None:
+    enter(page, voila)
+    choose(page, "Chen Jie 陈洁")
+    tab(page, "Deals")
+    page.get_by_role("button", name="Amount", exact=True).click()
+    first = page.locator(".salescoach-deal").first
+    first.wait_for(timeout=WAIT)
+    name = first.inner_text()
+    page.get_by_placeholder("Filter by deal, stage or reason").fill(name[:12])
+    page.get_by_text(re.compile("open deals, sorted by: Amount")).wait_for(timeout=WAIT)
+    page.locator(".salescoach-deal").first.click()
+    picture = page.locator("img[alt^='What happened to']")
+    picture.wait_for(timeout=WAIT)
+    keep(page, "voila-deals")
+    assert name.rstrip("…")[:12] in picture.get_attribute("alt")
+    assert page.foreign == [] and page.errors == []
+
+
+def test_a_commitment_is_written_and_found_again_after_a_reload(page: Any, voila: Running) -> None:
+    enter(page, voila)
+    choose(page, "Daniel Novak")
+    tab(page, "Commitments")
+    field = page.get_by_label("Will do what")
+    field.wait_for(timeout=WAIT)
+    field.fill("send every quote within two days")
+    page.get_by_label("Seen by").select_option(label="Win rate")
+    page.get_by_role("button", name="Agree").click()
+    page.get_by_text("the rep: send every quote within two days").wait_for(timeout=WAIT)
+    keep(page, "voila-commitments")
+    enter(page, voila)
+    choose(page, "Daniel Novak")
+    tab(page, "Commitments")
+    page.get_by_text("the rep: send every quote within two days").wait_for(timeout=WAIT)
+    page.get_by_role("button", name="kept", exact=True).click()
+    page.get_by_text("Nothing is open between the two of you.").wait_for(timeout=WAIT)
+    assert page.errors == []
+
+
+def test_every_control_can_be_reached_by_the_keyboard(page: Any, voila: Running) -> None:
+    enter(page, voila)
+    choose(page, "Chen Jie 陈洁")
+    tab(page, "Funnel & what if")
+    page.get_by_role("slider").first.wait_for(timeout=WAIT)
+    page.get_by_label("Team").focus()
+    reached = []
+    for _ in range(24):
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate("document.activeElement.tagName + '|' + (document.activeElement.role || '')"))
+    assert any(r.startswith("SELECT") for r in reached) and any(r.startswith("BUTTON") for r in reached)
+    assert any("slider" in r for r in reached)
+
+
 def test_two_sessions_do_not_see_each_other(page: Any, browser: Any, voila: Running) -> None:
     other = browser.new_page()
     enter(page, voila)
