@@ -11,9 +11,10 @@ import ipywidgets as widgets
 
 from salescoach.app.show import heading, put, said, shown
 from salescoach.coaching.agreed import MANAGER, REP
+from salescoach.coaching.follow_up import measured
 from salescoach.coaching.ledger import STATUSES, open_ledger
-from salescoach.errors import SalescoachError
-from salescoach.metrics import METRICS, measure
+from salescoach.errors import SalescoachError, Unavailable
+from salescoach.metrics import METRICS
 from salescoach.reports.report import Report
 from salescoach.wording import N_
 
@@ -132,13 +133,13 @@ class CommitmentsPanel:
             self.what.value = ""
 
     def _now(self, name: str) -> float | None:
-        """A metric's value of the rep in the period shown; null where there is none."""
+        """The measure's value as the follow-up will read it; null where there is none."""
         if not name:
             return None
-        table = measure(self.report.book, name, "", self.report.period).table
-        if table is None or len(table) != 1 or table["value"].isna().iloc[0]:
+        try:
+            return measured(name, "", self.report.book).value
+        except Unavailable:
             return None
-        return float(table["value"].iloc[0])
 
     def _keep(self, write: Any) -> bool:
         """Write, and say whether that went well."""

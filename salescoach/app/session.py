@@ -15,12 +15,11 @@ from salescoach.app.export import ExportPanel
 from salescoach.app.quarantine import QuarantinePanel
 from salescoach.app.show import as_html, heading, options, put, said, shown, style
 from salescoach.app.story import evaluated, show_story
-from salescoach.app.target import Target, target_of
 from salescoach.app.what_if import WhatIfPanel
 from salescoach.book import Book
 from salescoach.coaching.ledger import ledger_of
 from salescoach.errors import SalescoachError, Unavailable
-from salescoach.models.forecast import Forecast, fit_forecast
+from salescoach.models.forecast import Forecast, Target, fit_forecast, targets_of
 from salescoach.reports.report import Report, find_book, open_report
 from salescoach.wording import LANGUAGES, N_, words
 
@@ -125,7 +124,8 @@ class Session:
         try:
             if self._forecast is None:
                 self._forecast = fit_forecast(self.book)
-            return target_of(self.book, self._forecast, self.choice.rep, self.choice.team)
+            level = "rep" if self.choice.rep else "team" if self.choice.team else "company"
+            return targets_of(self.book, self._forecast, level).get(self.choice.rep or self.choice.team)
         except Unavailable:
             return None
 

@@ -8,16 +8,17 @@ from typing import Any
 import ipywidgets as widgets
 
 from salescoach.app.show import heading, put, said, shown
-from salescoach.app.target import Target
 from salescoach.errors import Unavailable
 from salescoach.metrics import currency_of
 from salescoach.models import Factors, factors_of, what_if_together
+from salescoach.models.forecast import Target
 from salescoach.reports.report import Report
 from salescoach.wording import N_, Words
 
 QUESTION = N_("What if a stage let more deals through, or took less time?")
 NO_CHANGE = N_("Drag a stage: what it would bring per quarter stands here.")
 WORTH = N_("All else as it is, this goes with {value} per quarter ({low} – {high}).")
+CHANCE = N_("The chance to reach the target of {period} would go from {now} to {then}.")
 EACH: dict[str, Any] = {"layout": widgets.Layout(width="370px"), "style": {"description_width": "70px"}}
 
 
@@ -98,7 +99,10 @@ class WhatIfPanel:
         money = currency_of(self.report.book)
         value, low, high = (_signed(self.say, amount, money) for amount in (found.value, found.low, found.high))
         told = self.say(WORTH, value=value, low=low, high=high)
-        return told if self.target is None else f"{told} {self.target.words(found.value, self.say)}"
+        if self.target is None:
+            return told
+        now, then = (self.say.percent(self.target.chance(more)) for more in (0.0, found.value))
+        return f"{told} {self.say(CHANCE, period=self.target.period, now=now, then=then)}"
 
     def reset(self) -> None:
         for at, stage in enumerate(self.factors.stages):

@@ -1,7 +1,9 @@
 """Finished tables become pictures; nothing here filters, divides or sorts."""
 
+from salescoach.charts.coaching import plot_expected, plot_hours, plot_visible_changes
 from salescoach.charts.drawing import Drawing, new_axes, style, to_drawing
 from salescoach.charts.drivers import plot_drivers
+from salescoach.charts.forecast import plot_calibration, plot_fan
 from salescoach.charts.incidence import plot_incidence
 from salescoach.charts.pareto import plot_pareto
 from salescoach.charts.plots import (
@@ -20,9 +22,13 @@ __all__ = [
     "Drawing",
     "new_axes",
     "plot_bridge",
+    "plot_calibration",
     "plot_curve",
     "plot_drivers",
+    "plot_expected",
+    "plot_fan",
     "plot_funnel",
+    "plot_hours",
     "plot_incidence",
     "plot_intervals",
     "plot_pareto",
@@ -31,6 +37,7 @@ __all__ = [
     "plot_stage_flow",
     "plot_targets",
     "plot_timelines",
+    "plot_visible_changes",
     "style",
     "to_drawing",
 ]

@@ -57,7 +57,8 @@ def plot_timelines(
     handles = len(stages) + len(used)
     if ax is None:
         left, right = (max(map(display_width, part), default=0) for part in (names, texts))
-        ax = new_axes(LANE_ROWS if len(names) > 1 else LANE_ROWS - 2, min(left, LONGEST_NAME), right, legend=-(-handles // IN_A_LEGEND))
+        rows = LANE_ROWS if len(names) > 1 else LANE_ROWS - 2
+        ax = new_axes(rows, min(left, LONGEST_NAME), right, legend=-(-handles // IN_A_LEGEND))
     end = max(float(stays["to_day"].max()), float(marks["day"].max()), 1.0)
     shades = [_shade(i, len(stages)) for i in range(len(stages))]
     for stay in stays.to_dict("records"):

@@ -21,6 +21,9 @@ EXAMPLES = {
     "metrics": "salescoach metrics win_rate --book my-book --by team,quarter --period 2026\n"
     "  salescoach metrics stage_flow --book my-book --option rule=strict\n"
     "  salescoach metrics win_rate --explain",
+    "forecast": "salescoach forecast --book my-book --period 2026Q4\n"
+    "  salescoach forecast --book my-book --team Harbour --json\n"
+    "  salescoach forecast --book my-book --since 2026-09-23",
     "trust": "salescoach trust --book my-book --period 2026Q3",
     "reconcile": "salescoach reconcile win_rate --book my-book --period 2026Q3 --figure 0.42\n"
     "  salescoach reconcile win_rate --book my-book --period 2026Q3 --report theirs.csv",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from salescoach.cli.command import Command
-from salescoach.errors import InputError, UsageError, suggestion
+from salescoach.errors import InputError, Unavailable, UsageError, suggestion
 
 if TYPE_CHECKING:
     from salescoach.coaching.ledger import Ledger
@@ -70,7 +70,7 @@ def add(
       salescoach log add --book my-book --rep R06 --by manager --what "join two demos" --due 2026-12-01
     """
     opened, rep_id = _opened(book, ledger), _rep_id(book, rep)
-    before = _value_now(book, rep_id, measure) if book else None
+    before = _value_now(book, rep_id, measure, stage) if book else None
     entry = opened.add_promise(rep_id, by, what, on or _today(), _me(), measure, stage, deals, due, before)
     told = "" if before is None else f", {measure} now {before:.4g}"
     click.echo(f"Noted as {entry[:SHORT]}{told}.")
@@ -307,17 +307,15 @@ def _rep_id(book: str | None, rep: str) -> str:
     return str(open_any(book).for_rep(rep).people["rep_id"].iloc[0])
 
 
-def _value_now(book: str, rep_id: str, name: str) -> float | None:
-    """A metric's value of a rep over the last 90 days; null where that is no metric, or cannot be known."""
+def _value_now(book: str, rep_id: str, name: str, stage: str) -> float | None:
+    """A rep's measure over the last 90 days; null where that is no figure, or cannot be known."""
     from salescoach.cli.command import open_any
-    from salescoach.metrics import METRICS, measure
+    from salescoach.coaching.follow_up import measured
 
-    if name not in METRICS:
+    try:
+        return measured(name, stage, open_any(book).for_rep(rep_id)).value
+    except Unavailable:
         return None
-    table = measure(open_any(book).for_rep(rep_id), name, "", "last 90 days").table
-    if table is None or len(table) != 1 or table["value"].isna().iloc[0]:
-        return None
-    return float(table["value"].iloc[0])
 
 
 def _read(file: Path) -> list[Mapping[str, Any]]:

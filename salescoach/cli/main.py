@@ -13,6 +13,7 @@ from salescoach import __version__
 from salescoach.cli.app import app
 from salescoach.cli.command import Command, fit_to_publish, open_any, summary
 from salescoach.cli.figures import metrics
+from salescoach.cli.forecast import forecast
 from salescoach.cli.intake import check, load, snapshot
 from salescoach.cli.log import log
 from salescoach.cli.options import book_option, language_option, own_option, period_option
@@ -35,7 +36,7 @@ def cli() -> None:
     """From a CRM export to one honest page per one-to-one."""
 
 
-for command in (init, check, load, snapshot, metrics, trust, reconcile, app, log):
+for command in (init, check, load, snapshot, metrics, forecast, trust, reconcile, app, log):
     cli.add_command(command)
 
 

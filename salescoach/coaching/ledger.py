@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import secrets
+import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from math import isfinite
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -26,6 +29,7 @@ from sqlalchemy import (
     create_engine,
     event,
     insert,
+    inspect,
     select,
     text,
     update,
@@ -36,6 +40,7 @@ from sqlalchemy.pool import NullPool
 
 from salescoach.coaching.agreed import MANAGER, REP, Agreed, Promise, Session
 from salescoach.errors import StorageError, UsageError, suggestion
+from salescoach.sources.layout import SECRET
 
 VERSION = 1
 THINGS = ("session", "promise", "review", "note", "dispute", "answer", "purge")
@@ -60,10 +65,12 @@ _entries = Table(
     Column("written_at", String(32), nullable=False),
     Column("written_by", Text),
     Column("content", Text),
+    Column("salt", String(32)),  # without it, what was emptied could be guessed and tried against the hash
     Column("previous", String(64), nullable=False),
     Column("hash", String(64), nullable=False),
 )
-_HASHED = ("seq", "entry_id", "thing", "about", "rep_id", "written_at", "written_by", "content", "previous")
+_EMPTIED = ("rep_id", "written_by", "content", "salt")  # by a purge
+_HASHED = ("seq", "entry_id", "thing", "about", "rep_id", "written_at", "written_by", "content", "salt", "previous")
 
 
 def ledger_of(book: str | Path) -> Path:
@@ -84,40 +91,52 @@ def open_ledger(where: str | Path) -> Ledger:
     engine = _engine(str(where))
     try:
         with engine.begin() as connection:
-            _metadata.create_all(connection)
-            versions = connection.execute(select(_about.c.version)).scalars().all()
-            if not versions:
+            _wait_for_turn(connection)
+            if not inspect(connection).has_table(_about.name):
+                _metadata.create_all(connection)
                 connection.execute(insert(_about).values(version=VERSION))
+            version = max(connection.execute(select(_about.c.version)).scalars())
     except SQLAlchemyError as error:
-        raise _unusable(where, error) from error
-    if versions and max(versions) > VERSION:
-        raise StorageError(
-            f"The ledger was written by a newer salescoach (version {max(versions)}). Update salescoach."
-        )
+        raise _unusable(engine, error) from error
+    if version > VERSION:
+        raise StorageError(f"The ledger was written by a newer salescoach (version {version}). Update salescoach.")
     return Ledger(engine)
 
 
+def _wait_for_turn(connection: Connection) -> None:
+    """One writer at a time: SQLite locks its file with BEGIN IMMEDIATE, PostgreSQL has a lock for it."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK})
+
+
 def _engine(where: str) -> Engine:
-    if where.startswith(FROM_ENVIRONMENT):
+    from_environment = where.startswith(FROM_ENVIRONMENT)
+    if from_environment:
         name = where.removeprefix(FROM_ENVIRONMENT)
         where = os.environ.get(name, "").strip()
         if not where:
             raise UsageError(f"The environment variable {name} is not set. Put the ledger's file or URL there.")
-    elif "://" in where and make_url(where).password:
-        raise UsageError("The ledger's URL holds a password. Put it into an environment variable and give env:NAME.")
     if "://" not in where:
-        where = f"sqlite:///{Path(where).resolve()}"
+        return _sqlite(Path(where).resolve())
     try:
         url = make_url(where)
-    except ArgumentError as error:
-        raise UsageError("The ledger is a file, or a URL such as postgresql+psycopg://host/database.") from error
+    except (ArgumentError, ValueError):  # the message of either may hold the password
+        raise UsageError("The ledger is a file, or a URL such as postgresql+psycopg://host/database.") from None
+    if not from_environment and (url.password or any(SECRET.search(key) for key in url.query)):
+        raise UsageError("The ledger's URL holds a password. Put it into an environment variable and give env:NAME.")
     if url.get_backend_name() == "sqlite":
         return _sqlite(Path(url.database or ""))
     if url.get_backend_name() != "postgresql":
         raise UsageError(f"A ledger is kept in SQLite or PostgreSQL, not in {url.get_backend_name()}.")
     if url.drivername == "postgresql":
         url = url.set(drivername="postgresql+psycopg")
-    return create_engine(url, poolclass=NullPool)
+    try:
+        return create_engine(url, poolclass=NullPool)
+    except (ImportError, SQLAlchemyError) as error:
+        raise UsageError(
+            f"PostgreSQL cannot be reached by {url.drivername}: install salescoach[sql], and write the URL as "
+            "postgresql://host/database."
+        ) from error
 
 
 def _sqlite(file: Path) -> Engine:
@@ -132,7 +151,8 @@ def _sqlite(file: Path) -> Engine:
     @event.listens_for(engine, "connect")
     def settle(connection: Any, _: Any) -> None:
         connection.isolation_level = None  # we begin our transactions ourselves
-        for line in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={WAIT_SECONDS * 1000}"):
+        lines = (f"busy_timeout={WAIT_SECONDS * 1000}", "journal_mode=WAL", "synchronous=FULL", "secure_delete=ON")
+        for line in lines:
             connection.execute(f"PRAGMA {line}")
 
     @event.listens_for(engine, "begin")
@@ -143,8 +163,8 @@ def _sqlite(file: Path) -> Engine:
     return engine
 
 
-def _unusable(where: object, error: SQLAlchemyError) -> StorageError:
-    shown = str(where) if "://" not in str(where) else make_url(str(where)).render_as_string(hide_password=True)
+def _unusable(engine: Engine, error: SQLAlchemyError) -> StorageError:
+    shown = engine.url.set(query={}).render_as_string(hide_password=True)
     reason = str(getattr(error, "orig", None) or error).splitlines()[0]
     return StorageError(f"The ledger {shown} cannot be used: {reason}")
 
@@ -207,7 +227,8 @@ class Ledger:
             "stage": stage,
             "deals": list(deals),
         }
-        content |= {"on": _day(on, "on"), "due_on": _day(due_on, "due_on") if due_on else "", "before": before}
+        content |= {"on": _day(on, "on"), "due_on": _day(due_on, "due_on") if due_on else ""}
+        content["before"] = before if before is not None and isfinite(before) else None
         return self._append("promise", rep_id, written_by, content)
 
     def review(self, promise_id: str, status: str, on: str, said: str = "", written_by: str = "") -> str:
@@ -215,8 +236,7 @@ class Ledger:
         if status not in STATUSES:
             raise UsageError(f"A commitment is {', '.join(STATUSES)}, not {status!r}.{suggestion(status, STATUSES)}")
         content = {"status": status, "on": _day(on, "on"), "said": said}
-        rep_id, about = self._owner(promise_id, "promise")
-        return self._append("review", rep_id, written_by, content, about)
+        return self._append_about(promise_id, "promise", "review", written_by, content)
 
     def add_note(self, rep_id: str, said: str, on: str, written_by: str = "") -> str:
         """A note for the manager only: it never reaches a page of the rep's."""
@@ -230,44 +250,41 @@ class Ledger:
     def answer(self, dispute_id: str, said: str, on: str, written_by: str = "") -> str:
         """What was found about a disputed number."""
         content = {"said": said, "on": _day(on, "on")}
-        rep_id, about = self._owner(dispute_id, "dispute")
-        return self._append("answer", rep_id, written_by, content, about)
+        return self._append_about(dispute_id, "dispute", "answer", written_by, content)
 
-    def _append(
-        self, thing: str, rep_id: str, written_by: str, content: Mapping[str, Any], about: str | None = None
-    ) -> str:
+    def _append(self, thing: str, rep_id: str, written_by: str, content: Mapping[str, Any]) -> str:
         """Write one entry. When this returns, it is on disk."""
         if not rep_id.strip():
             raise UsageError("An entry is about a rep. Give the rep's id.")
         with self._writing() as connection:
-            return _write(connection, thing, rep_id, written_by, content, about)
+            return _write(connection, thing, rep_id, written_by, content, None)
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
         """One writer at a time."""
         try:
             with self.engine.begin() as connection:
-                if self.engine.dialect.name == "postgresql":
-                    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK})
+                _wait_for_turn(connection)
                 yield connection
         except SQLAlchemyError as error:
-            raise _unusable(self.engine.url.render_as_string(hide_password=True), error) from error
+            raise _unusable(self.engine, error) from error
 
-    def _owner(self, entry_id: str, thing: str) -> tuple[str, str]:
-        """The rep whom an entry is about and its whole id, of which the beginning will do. Raises UsageError."""
-        rows = self.entries()
-        rows = rows[rows["thing"] == thing]
-        found = rows[rows["entry_id"].str.startswith(entry_id)] if entry_id else rows.iloc[:0]
-        if len(found) != 1 or not isinstance(found["rep_id"].iloc[0], str):
-            kind = {"promise": "commitment"}.get(thing, thing)
-            raise UsageError(f"There is no {kind} {entry_id!r}. `salescoach log list` shows them with their ids.")
-        return str(found["rep_id"].iloc[0]), str(found["entry_id"].iloc[0])
+    def _append_about(self, entry_id: str, kind: str, thing: str, written_by: str, content: Mapping[str, Any]) -> str:
+        """Write an entry about another one, of whose id the beginning will do. Raises UsageError if there is none."""
+        query = select(_entries.c.entry_id, _entries.c.rep_id).where(_entries.c.thing == kind)
+        query = query.where(_entries.c.rep_id.is_not(None), _entries.c.entry_id.startswith(entry_id, autoescape=True))
+        with self._writing() as connection:  # in the same turn, so that no purge comes in between
+            found = connection.execute(query.limit(2)).all() if entry_id else []
+            if len(found) != 1:
+                name = {"promise": "commitment"}.get(kind, kind)
+                raise UsageError(f"There is no {name} {entry_id!r}. `salescoach log list` shows them with their ids.")
+            return _write(connection, thing, found[0].rep_id, written_by, content, found[0].entry_id)
 
     # --- reading ------------------------------------------------------------------------------
 
     def entries(self, rep_id: str | None = None) -> pd.DataFrame:
         """All entries in their order, or those about one rep: seq, entry_id, thing, about, rep_id, written_at,
-        written_by, content (as text; null where purged), previous, hash.
+        written_by, content (as text), salt, previous, hash; what was purged is null.
         """
         query = select(_entries).order_by(_entries.c.seq)
         if rep_id is not None:
@@ -276,7 +293,7 @@ class Ledger:
             with self.engine.connect().execution_options(reading=True) as connection:
                 rows = connection.execute(query).mappings().all()
         except SQLAlchemyError as error:
-            raise _unusable(self.engine.url.render_as_string(hide_password=True), error) from error
+            raise _unusable(self.engine, error) from error
         table = pd.DataFrame(rows, columns=[c.name for c in _entries.columns], dtype="object")
         return table.astype({"seq": "int64"})
 
@@ -344,33 +361,49 @@ class Ledger:
     def purge(self, rep_id: str, written_by: str = "") -> int:
         """Empty every entry about a rep for good; what stays says that, when and how many, and of nobody.
 
-        Returns how many entries were emptied. Raises UsageError where there is none.
+        What the database keeps elsewhere (backups, its log for replication) is for who looks after it. Returns how many
+        entries were emptied. Raises UsageError where there is none.
         """
         with self._writing() as connection:
             here = connection.execute(select(_entries.c.seq).where(_entries.c.rep_id == rep_id)).scalars().all()
             if not here:
                 raise UsageError(f"The ledger holds nothing about {rep_id!r}.")
-            emptied = {"rep_id": None, "written_by": None, "content": None}
+            emptied = dict.fromkeys(_EMPTIED)
             connection.execute(update(_entries).where(_entries.c.rep_id == rep_id).values(**emptied))
             _write(connection, "purge", None, written_by, {"entries": len(here)}, None)
-        if self.engine.dialect.name == "sqlite":
-            raw: Any = self.engine.raw_connection()
-            with closing(raw), suppress(SQLAlchemyError):
-                for line in ("VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"):  # free pages and log still hold the text
-                    raw.driver_connection.execute(line)
+        self._sweep()
         return len(here)
 
+    def _sweep(self) -> None:
+        """Have the database let go of what was emptied; where somebody is reading, it does so later by itself."""
+        engine = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        if engine.dialect.name == "postgresql":
+            with suppress(SQLAlchemyError), engine.connect() as connection:
+                connection.execute(text(f"VACUUM {_entries.name}"))
+            return
+        raw: Any = self.engine.raw_connection()
+        with closing(raw), suppress(sqlite3.Error):
+            for line in ("PRAGMA busy_timeout=2000", "VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"):
+                raw.driver_connection.execute(line).fetchall()
+
     def verify(self) -> list[str]:
-        """What is wrong with the chain of entries: a gap, a changed entry, one that was put in or taken out."""
+        """What is wrong with the chain of entries: a gap, or one that was changed, put in, taken out or emptied."""
         problems, before, last = [], START, 0
+        emptied, purged = 0, 0
         for row in self.entries().to_dict("records"):
             if row["seq"] != last + 1:
                 problems.append(f"entry {last + 1} is missing")
             if row["previous"] != before:
                 problems.append(f"entry {row['seq']} does not follow the one before it")
-            if row["content"] is not None and row["hash"] != _hash(row):
+            if all(row[name] is None for name in _EMPTIED):
+                emptied += 1
+            elif row["hash"] != _hash(row):
                 problems.append(f"entry {row['seq']} was changed after it was written")
+            elif row["thing"] == "purge":
+                purged += json.loads(row["content"])["entries"]
             before, last = row["hash"], row["seq"]
+        if emptied != purged:
+            problems.append(f"{emptied} entries are empty, but {purged} were purged")
         return problems
 
 
@@ -382,11 +415,15 @@ def _write(
     content: Mapping[str, Any],
     about: str | None,
 ) -> str:
+    told = json.dumps(content, ensure_ascii=False, sort_keys=True)
+    for part in (rep_id or "", written_by, told):
+        if "\0" in part or any("\ud800" <= sign <= "\udfff" for sign in part):
+            raise UsageError("The text holds a sign that cannot be stored. Write it again without pasting.")
     last = connection.execute(select(_entries.c.seq, _entries.c.hash).order_by(_entries.c.seq.desc()).limit(1)).first()
     seq, previous = (last.seq + 1, last.hash) if last else (1, START)
     row: dict[str, Any] = {"seq": seq, "entry_id": uuid4().hex, "thing": thing, "about": about, "rep_id": rep_id}
-    row |= {"written_at": _now(), "written_by": written_by, "previous": previous}
-    row["content"] = json.dumps(content, ensure_ascii=False, sort_keys=True)
+    row |= {"written_at": _now(), "written_by": written_by, "content": told, "salt": secrets.token_hex(16)}
+    row["previous"] = previous
     row["hash"] = _hash(row)
     connection.execute(insert(_entries).values(**row))
     return str(row["entry_id"])

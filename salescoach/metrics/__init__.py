@@ -4,6 +4,7 @@ from salescoach.metrics.activity import activity_quality
 from salescoach.metrics.as_reported import AsReported, as_reported
 from salescoach.metrics.bounds import ten_edits, trust_bounds
 from salescoach.metrics.bridge import pipeline_bridge
+from salescoach.metrics.calls import forecast_calls, judged_calls
 from salescoach.metrics.conformance import checks, conformance, deviating_deals
 from salescoach.metrics.counts import add_up, count_table
 from salescoach.metrics.coverage import coverage
@@ -88,9 +89,11 @@ __all__ = [
     "doubted_reasons",
     "find_metric",
     "first_differences",
+    "forecast_calls",
     "forgotten_followups",
     "funnel",
     "help_list",
+    "judged_calls",
     "kaplan_meier",
     "lead_conversion",
     "leakage_audit",

@@ -36,6 +36,7 @@ ADDITIVE = {
     "doubted_reasons": ("n", "doubted", "doubted_amount"),
     "workload": ("n", "amount", "stalled", "zombies", "neglected"),
     "conformance": ("n", "broken", "not_yet", "unknown"),
+    "forecast_calls": ("n", "called", "came", "too_high"),
 }
 RATES = {
     "conformance": ("broken", "n"),

@@ -95,7 +95,7 @@ def _points(book: Book, span: Period, table: pd.DataFrame) -> pd.DataFrame:
     except Unavailable:
         return found
     for row, (pipeline, stage) in enumerate(zip(table["pipeline"], table["stage"], strict=True)):
-        if pipeline in factors and factors[pipeline].amount:
+        if pipeline in factors and factors[pipeline].amount and stage in factors[pipeline].stages:
             more = what_if(factors[pipeline], stage, "point")
             found.loc[row] = [more.value, more.low, more.high]
     return found

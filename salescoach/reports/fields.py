@@ -32,6 +32,9 @@ def interval(label: str, kind: str) -> Field:
 
 
 GROUP_LABELS = {
+    "method": N_("Method"),
+    "called_by": N_("Called by"),
+    "category": N_("Category"),
     "rep": N_("Rep"),
     "deal": N_("Deal"),
     "team": N_("Team"),
@@ -61,6 +64,7 @@ GROUP_LABELS = {
     "deviation": N_("Deviation"),
     "deals": N_("Which deals"),
     "texts": N_("Typical words"),
+    "lead": N_("Days before the end"),
 }
 ACHIEVED = {  # what is held against a target: its label, and how it is written
     "won": (N_("Deals won"), "number"),
@@ -276,6 +280,14 @@ FIELDS: dict[str, tuple[Field, ...]] = {
         Field(N_("Amount"), "value", "money"),
         Field(N_("Deals (n)"), "n"),
         Field(N_("Without amount"), "without_amount"),
+    ),
+    "forecast_calls": (
+        interval(N_("Off by"), "ratio"),
+        Field(N_("Too high (+) or low (−)"), "bias", "ratio"),
+        Field(N_("Calls (n)"), "n"),
+        Field(N_("Above what came"), "too_high"),
+        Field(N_("Forecast"), "called", "money"),
+        Field(N_("Won"), "came", "money"),
     ),
     "coverage": (
         Field(N_("Coverage"), "value", "decimal"),

@@ -374,7 +374,7 @@ class Gap(ABC):
         if stage and not (table["stage"] == stage).any():
             raise UsageError(f"No deal ended in stage {stage!r}. Stages: {', '.join(table['stage'].unique())}.")
         table = table[table["stage"] == stage] if stage else table
-        lowest = table.loc[table["value"].idxmin()].to_dict()
+        lowest = table.iloc[int(table["value"].to_numpy(dtype=float).argmin())].to_dict()
         rows = stopped_deals(self.book, lowest["pipeline"], lowest["stage"], self.period)
         shown = rows.head(most).assign(lost_on=rows["ended_on"].where(rows["fate"] == "lost"))
         shown["deal"] = shown["name"].fillna(shown["deal_id"]) if "name" in shown else shown["deal_id"]

@@ -5,17 +5,38 @@ from __future__ import annotations
 import pandas as pd
 
 from salescoach.book import Book
+from salescoach.coaching.habits import habits_of_others
 from salescoach.metrics.peers import peer_table
+from salescoach.metrics.registry import as_period
 from salescoach.metrics.typical_path import path_of_others
 from salescoach.models import gap_peers
+from salescoach.models.forecast import forecast_peers, period_ahead
 from salescoach.process import Period
 
 
 def tables_of_others(book: Book, period: str | Period | None = None) -> dict[str, pd.DataFrame]:
     """The tables about everybody that each rep of a run may see, by name: the same ones for all of them.
 
-    peers   usual figures (`peer_table`)
-    path    the typical path of won deals (`path_of_others`)
-    gap     what a gap in won amounts is held against (`gap_peers`)
+    peers     usual figures (`peer_table`)
+    path      the typical path of won deals (`path_of_others`)
+    gap       what a gap in won amounts is held against (`gap_peers`)
+    habits    how often the process is kept to (`habits_of_others`)
+    forecast  what a forecast is made of besides one's own deals (`forecast_peers`), of the period `forecast_span` gives
     """
-    return {"peers": peer_table(book, period), "path": path_of_others(book, period), "gap": gap_peers(book, period)}
+    return {
+        "peers": peer_table(book, period),
+        "path": path_of_others(book, period),
+        "gap": gap_peers(book, period),
+        "habits": habits_of_others(book, period),
+        "forecast": forecast_peers(book, forecast_span(book, period)),
+    }
+
+
+def forecast_span(book: Book, period: str | Period | None = None) -> Period:
+    """What a page on this period forecasts: the period itself where it is not over, else the quarter to come.
+
+    The figures of the others and the page that is made of them ask here, so that both speak of the same days.
+    """
+    asked = as_period(book, period)
+    ahead = asked.start_on is not None and asked.end_on > book.as_of_on.date()
+    return asked if ahead else period_ahead(book, None)

@@ -11,13 +11,13 @@ import numpy as np
 import pandas as pd
 
 from salescoach.book import Book
+from salescoach.coaching.lapses import waiting_leads
 from salescoach.errors import Unavailable
 from salescoach.metrics import Measure, currency_of, measure
-from salescoach.metrics.contacts import folded
 from salescoach.metrics.flow import open_deals
 from salescoach.metrics.groups import NONE, UNASSIGNED, name_reps, parse_by
 from salescoach.metrics.lapses import asked_passages, customer_contacts, next_steps
-from salescoach.metrics.leads import answered_leads, response_limit
+from salescoach.metrics.leads import response_limit
 from salescoach.metrics.since import CHANGES, change_counts, changes_since, untold_changes
 from salescoach.metrics.support import NOBODY_TO_HELP, NOBODY_TO_PRAISE, help_list, praise_list
 from salescoach.metrics.visits import deals_of
@@ -94,20 +94,6 @@ _LEADS = (
     Field(N_("Lead source"), "lead_source", "text"),
     Field(N_("Created on"), "created_on", "date"),
     Field(N_("Waiting for"), "hours", "hours"),
-)
-# leads that nobody is meant to answer any more
-PUT_ASIDE = (
-    "disqualified",
-    "unqualified",
-    "rejected",
-    "invalid",
-    "closed",
-    "spam",
-    "duplicate",
-    "无效",
-    "已关闭",
-    "不合格",
-    "作废",
 )
 
 
@@ -417,16 +403,11 @@ class People(Rates):
         """Leads past the limit that nobody has answered, the newest ones, by person."""
         say, caption = self.say, self.say("Unanswered leads")
         try:
-            if self.book.tables.get("leads", pd.DataFrame()).empty:
-                raise Unavailable("the book has no table `{table}`", table="leads")
-            leads = answered_leads(self.book, self.period)
+            waiting, aside = waiting_leads(self.book, self.period)
         except Unavailable as reason:
             return self._unavailable(caption, reason)
-        rows = leads[~leads["ended"] & leads["due"] & leads["converted_on"].isna()]
-        aside = folded(rows["status"]).isin(PUT_ASIDE) if "status" in rows else pd.Series(False, rows.index)
-        waiting = rows[~aside]
         limit = response_limit(self.book)
-        notes = [say("{n} more were put aside without an answer.", n=say.number(aside.sum()))] if aside.any() else []
+        notes = [say("{n} more were put aside without an answer.", n=say.number(aside))] if aside else []
         if waiting.empty:
             text = say("Nobody has a lead of the period that waits for its first answer.")
             return render("empty", caption, " ".join([text, *notes]))

@@ -12,6 +12,7 @@ import pandas as pd
 import salescoach
 from salescoach.book import TABLES, Book, open_book
 from salescoach.charts import Drawing
+from salescoach.coaching.agreed import Agreed, read_agreed
 from salescoach.errors import UsageError, listed
 from salescoach.metrics import METRICS, Measure, currency_of, find_metric, measure
 from salescoach.metrics.groups import NONE
@@ -24,8 +25,10 @@ from salescoach.reports.blocks import Block, cell, render, row_currencies, table
 from salescoach.reports.conformance import Conformance
 from salescoach.reports.drivers import Drivers
 from salescoach.reports.fields import CHECKS, DEVIATION_WORDS, TEXT_GROUPS, Field, fields_of
-from salescoach.reports.gap import Gap
+from salescoach.reports.forecast import Forecasts
 from salescoach.reports.hints import in_language
+from salescoach.reports.impact import Impact
+from salescoach.reports.one_to_one import OneToOne
 from salescoach.reports.others import tables_of_others
 from salescoach.reports.people import LISTED, People
 from salescoach.reports.pictures import Painter
@@ -33,7 +36,6 @@ from salescoach.reports.rates import Rates
 from salescoach.reports.reasons import Reasons
 from salescoach.reports.selling import Selling
 from salescoach.reports.times import Times
-from salescoach.reports.twins import Twins
 from salescoach.reports.upstairs import Upstairs
 from salescoach.sources import sample_book
 from salescoach.wording import NOTHING, Words, is_known, words
@@ -63,11 +65,14 @@ def find_book(book: str | Path | Book) -> Book:
     """
     if isinstance(book, Book):
         return book
-    if str(book) == DEMO:
-        return sample_book()
+    return sample_book() if str(book) == DEMO else open_book(folder_of(book))
+
+
+def folder_of(book: str | Path) -> Path:
+    """The folder of a saved book, here or one folder up."""
     here = Path(book).absolute()
     above = Path.cwd().parent / book
-    return open_book(above if above.is_dir() and not here.exists() else here)
+    return above if above.is_dir() and not here.exists() else here
 
 
 def open_report(
@@ -87,6 +92,7 @@ def open_report(
     Raises UsageError for a rep, team, period or language that does not exist.
     """
     whole = find_book(book)
+    agreed = Agreed() if isinstance(book, Book) or not rep else read_agreed(folder_of(book))
     if rep and team:
         raise UsageError("Give a rep or a team, not both.")
     say = words(language)
@@ -95,10 +101,12 @@ def open_report(
         whole = replace(whole.for_rep(rep), peers=whole.peers or tables_of_others(whole, span))
     elif team:
         whole = replace(whole.for_team(team), peers=whole.peers or {"gap": gap_peers(whole, span)})
-    return Report(whole, say, span, rep=whole.people["rep"].iloc[0] if rep else rep, team=team)
+    report = Report(whole, say, span, rep=whole.people["rep"].iloc[0] if rep else rep, team=team)
+    report.agreed = agreed
+    return report
 
 
-class Report(Conformance, Drivers, Gap, People, Rates, Reasons, Selling, Times, Twins, Upstairs):
+class Report(Conformance, Drivers, OneToOne, Impact, People, Rates, Reasons, Selling, Times, Upstairs, Forecasts):
     """The pieces of a page. Every method returns one block or drawing and changes nothing."""
 
     def __init__(self, book: Book, say: Words, period: Period, rep: str | None, team: str | None) -> None:

@@ -1,4 +1,4 @@
-"""Writes a sample to a folder: one CSV per table, its dictionary, and the truth."""
+"""Writes a sample to a folder: one CSV per table, the log of coaching, its dictionary, and the truth."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ def write_demo(
     sample = simulate(seed=seed) if sample is None else sample
     tables, dirt = plant_dirt(sample, seed, rates)
     record = {**sample.truth, "dirt": dirt}
+    tables = {**tables, "coaching": coaching_log(sample.truth)}
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
     for name, table in tables.items():
@@ -43,6 +44,13 @@ def csv_bytes(table: TextTable) -> bytes:
     writer.writerow(table.header)
     writer.writerows(table.rows)
     return lines.getvalue().encode("utf-8-sig" if table.byte_order_mark else "utf-8")
+
+
+def coaching_log(truth: dict[str, Any]) -> TextTable:
+    """The sessions as the managers know them: whom, when and on which stage, without what came of them."""
+    header = ["rep_id", "on", "stage"]
+    rows = [[session[column] for column in header] for session in truth["coaching"]]
+    return TextTable(header, sorted(rows, key=lambda row: (row[1], row[0])))
 
 
 def dictionary_table(tables: dict[str, TextTable]) -> TextTable:

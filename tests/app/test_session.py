@@ -19,13 +19,12 @@ from salescoach.app import Session, session
 from salescoach.app.commitments import CommitmentsPanel
 from salescoach.app.deals import DealsPanel
 from salescoach.app.quarantine import QuarantinePanel
-from salescoach.app.target import target_of
 from salescoach.app.what_if import WhatIfPanel
 from salescoach.book import Book
 from salescoach.coaching.ledger import open_ledger
 from salescoach.metrics import win_rate
 from salescoach.models import factors_of, what_if, what_if_together
-from salescoach.models.forecast import chance_to_reach, fit_forecast
+from salescoach.models.forecast import chance_to_reach, fit_forecast, targets_of
 from salescoach.reports import open_report
 from salescoach.wording import words
 
@@ -176,8 +175,8 @@ def book_of_deals(tmp_path: Path) -> Book:
 def test_the_chance_to_reach_the_target_follows(demo: Book) -> None:
     then = demo.at("2026-08-15")
     forecast = fit_forecast(then, "2026Q3", leads=(30,), origins=8)
-    target = target_of(then, forecast, "", "Harbour")
-    assert target is not None and target.period == "2026Q3"
+    target = targets_of(then, forecast, "team")["Harbour"]
+    assert target.period == "2026Q3"
     row = forecast.of("team", "Harbour").iloc[0]
     assert target.chance() == pytest.approx(chance_to_reach(row, target.amount))
     assert target.chance(-1e9) <= target.chance() <= target.chance(5e6) and target.chance(1e9) > 0.99
@@ -186,7 +185,7 @@ def test_the_chance_to_reach_the_target_follows(demo: Book) -> None:
     assert "chance" not in text_of(panel.answer)
     panel.conversions["qualified"].value += 10
     assert re.search(r"target of 2026Q3 would go from \d+% to \d+%", text_of(panel.answer))
-    assert target_of(then, fit_forecast(then, "2026Q4", leads=(30,), origins=8), "", "Harbour") is None
+    assert targets_of(then, fit_forecast(then, "2026Q4", leads=(30,), origins=8), "team") == {}
 
 
 # --- rows set aside --------------------------------------------------------------------------------
@@ -216,7 +215,7 @@ def test_a_commitment_lands_in_the_ledger_and_is_found_again(saved: Path, tmp_pa
     assert "the rep: quotes in two days" in text_of(panel.open) and panel.what.value == ""
     row = open_ledger(place).promises_table().iloc[0]
     assert (row["measure"], row["due_on"], row["status"]) == ("win_rate", "2026-12-01", "open")
-    assert row["before"] == pytest.approx(win_rate(panel.report.book, "", panel.report.period)["value"][0])
+    assert row["before"] == pytest.approx(win_rate(panel.report.book, "", "last 90 days")["value"][0])
     again = CommitmentsPanel(open_report(saved, rep="R06", language="zh"), "R06", place, own=False)
     assert "销售代表：quotes in two days" in text_of(again.open)
     again.close(row["promise_id"], "kept", "every one")

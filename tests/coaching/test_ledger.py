@@ -176,7 +176,7 @@ def test_a_newer_ledger_is_refused(tmp_path: Path) -> None:
     open_ledger(file)
     with sqlite3.connect(file) as connection:
         connection.execute("UPDATE ledger SET version = 99")
-    with pytest.raises(StorageError, match="newer salescoach .version 99."):
+    with pytest.raises(StorageError, match=r"newer salescoach .version 99."):
         open_ledger(file)
 
 
@@ -230,6 +230,7 @@ def test_what_was_acknowledged_survives_a_kill(where: str, ledger: Ledger, kills
         os.kill(process.pid, signal.SIGKILL)
         told = [line.strip() for line in process.stdout.read().splitlines()]
         acknowledged += [entry for entry in told if len(entry) == 32]
+        process.stdout.close()
         process.wait()
         entries = open_ledger(where).entries()
         assert set(acknowledged) <= set(entries["entry_id"]), f"lost after kill {number + 1}"

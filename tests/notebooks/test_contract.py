@@ -13,8 +13,9 @@ from salescoach.kit import kit_path
 from salescoach.reports import stories
 from salescoach.wording import words
 
-NOTEBOOKS = sorted(kit_path("notebooks").glob("*.ipynb"))
-SHARED = {"book", "rep", "team", "period", "language"}
+INTERACTIVE = "coaching_session"  # widgets: nothing of them can be stored
+NOTEBOOKS = [f for f in sorted(kit_path("notebooks").glob("*.ipynb")) if f.stem != INTERACTIVE]
+SHARED = {"book", "rep", "team", "period", "language", "sessions"}
 IMAGE = {"image/png"}
 
 
@@ -29,7 +30,7 @@ def code_cells(notebook):
 
 def test_the_notebooks_are_there():
     reports = {"funnel", "new_customers", "quota", "team_roster", "team_review"}
-    assert {p.stem for p in NOTEBOOKS} >= {"start_here", "rep_review", "process_review", *reports}
+    assert {p.stem for p in NOTEBOOKS} >= {"start_here", "rep_review", "process_review", "coaching_impact", *reports}
 
 
 def test_the_title_is_a_question(notebook):
@@ -104,3 +105,12 @@ def test_a_story_is_told_in_chinese_too():
 
 def test_the_wheel_and_the_checkout_find_the_same_notebooks():
     assert kit_path("notebooks") == Path(__file__).resolve().parents[2] / "notebooks"
+
+
+def test_the_interactive_one_is_a_question_its_parameters_and_one_call():
+    notebook = nbformat.read(kit_path("notebooks") / f"{INTERACTIVE}.ipynb", as_version=4)
+    assert notebook.cells[0].source.splitlines()[0].endswith("?")
+    parameters, call = code_cells(notebook)
+    assert parameters.metadata["tags"] == ["parameters"] and call.metadata["tags"] == ["nbval-ignore-output"]
+    names = [line.split(":")[0] for line in parameters.source.splitlines()]
+    assert set(names) > SHARED and all(f"{name}" in call.source for name in names)

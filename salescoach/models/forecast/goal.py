@@ -1,4 +1,4 @@
-"""The chance to reach the target of the running quarter, now and with what a change would bring."""
+"""The chance to reach a target, now and with what a change would bring."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ from typing import Any
 from salescoach.book import Book
 from salescoach.errors import Unavailable
 from salescoach.metrics import measure
-from salescoach.models.forecast import Forecast, chance_to_reach
-from salescoach.wording import N_, Words
+from salescoach.models.forecast.result import Forecast, amount_at, chance_to_reach
 
 QUARTER_DAYS = 365.25 / 4
-CHANCE = N_("The chance to reach the target of {period} would go from {now} to {then}.")
 
 
 @dataclass(frozen=True)
@@ -36,25 +34,31 @@ class Target:
         row["value"] = float(row["won"]) + more
         return chance_to_reach(row, self.amount)
 
-    def words(self, gain: float, say: Words) -> str:
-        now, then = (say.percent(self.chance(more)) for more in (0.0, gain))
-        return say(CHANCE, period=self.period, now=now, then=then)
+    @property
+    def missing(self) -> float:
+        """How much more must be expected until the target is as likely reached as not; 0 where it is."""
+        return max(self.amount - amount_at(self.row, 0.5), 0.0)
 
 
-def target_of(book: Book, forecast: Forecast, rep_id: str, team: str) -> Target | None:
-    """The target of a rep, a team or everybody in the period of the forecast; nothing where there is none."""
-    level, name = ("rep", rep_id) if rep_id else ("team", team) if team else ("company", None)
-    rows = forecast.of(level, name)
-    if rows.empty or forecast.period is None:
-        return None
+def targets_of(book: Book, forecast: Forecast, level: str) -> dict[str, Target]:
+    """The targets in the period of a forecast, by rep_id or team ("" of the company); those without one are missing.
+
+    level   "company", "team" or "rep"
+    """
+    if forecast.period is None:
+        return {}
+    key = {"rep": "rep_id", "team": "team"}.get(level, "")
     try:
         asked = measure(book, "quota_attainment", "" if level == "company" else level, forecast.period).table
     except Unavailable:
-        return None
+        return {}
     if asked is None:
-        return None
-    mine = asked if name is None else asked[asked["rep_id" if level == "rep" else "team"] == name]
-    if len(mine) != 1 or mine["target"].isna().iloc[0]:
-        return None
+        return {}
+    rows = {str(row[key]) if key else "": row for row in forecast.of(level).to_dict("records")}
     share = min(forecast.lead / QUARTER_DAYS, 1.0)
-    return Target(rows.iloc[0].to_dict(), float(mine["target"].iloc[0]), share, forecast.period.label)
+    amounts = {str(row[key]) if key else "": row["target"] for row in asked.to_dict("records")}
+    return {
+        name: Target(rows[name], float(amount), share, forecast.period.label)
+        for name, amount in amounts.items()
+        if name in rows and amount == amount
+    }
