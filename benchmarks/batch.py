@@ -29,18 +29,15 @@ from salescoach.wording import words
 
 PERIOD = "last 365 days"
 NOTEBOOK = "rep_review"
-PLAIN = (
-    """import sys, json, papermill, nbformat
+PLAIN = """import sys, json, papermill, nbformat
 from nbconvert import HTMLExporter
 exporter = HTMLExporter(exclude_input=True)
 for rep, target in json.loads(sys.argv[2]):
-    papermill.execute_notebook(sys.argv[1], target + ".ipynb", parameters={"rep": rep, "period": %r}, progress_bar=False)
+    given = {"rep": rep, "period": PERIOD}
+    papermill.execute_notebook(sys.argv[1], target + ".ipynb", parameters=given, progress_bar=False)
     open(target + ".html", "w").write(exporter.from_notebook_node(nbformat.read(target + ".ipynb", 4))[0])
-"""
-    % PERIOD
-)
-FLOOR = (
-    """import sys, json, nbformat
+""".replace("PERIOD", repr(PERIOD))
+FLOOR = """import sys, json, nbformat
 cells = [c.source for c in nbformat.read(sys.argv[1], 4).cells if c.cell_type == "code"]
 for rep, target in json.loads(sys.argv[2]):
     names = {"__name__": "__main__"}
@@ -56,10 +53,8 @@ for rep, target in json.loads(sys.argv[2]):
                 hasattr(shown, kind) and getattr(shown, kind)()
         else:
             exec(compile(ast.Module([last], []), "cell", "exec"), names)
-        number or names.update(book=target, rep=rep, period=%r)
-"""
-    % PERIOD
-)
+        number or names.update(book=target, rep=rep, period=PERIOD)
+""".replace("PERIOD", repr(PERIOD))
 
 
 @dataclass(frozen=True)

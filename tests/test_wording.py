@@ -21,7 +21,7 @@ from salescoach.wording import CATALOGUES, LANGUAGES, catalogue, words
 
 EN, ZH = words("en"), words("zh")
 NAMES_OF_METHODS = re.compile(
-    r"salescoach|Wilson|Kaplan-Meier|Aalen-Johansen|Brookmeyer-Crowley|Excel|CNY|EUR|quarantine\.csv|true|false|n\b|h\b"
+    r"salescoach|Wilson|Kaplan-Meier|Aalen-Johansen|Brookmeyer-Crowley|Excel|PDF|HTML|CNY|EUR|quarantine\.csv|true|false|n\b|h\b"
 )
 
 

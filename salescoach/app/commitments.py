@@ -20,7 +20,7 @@ from salescoach.wording import N_
 
 WHO = N_("Choose a person first: commitments are between the two of you.")
 NONE_OPEN = N_("Nothing is open between the two of you.")
-NOWHERE = N_("There is no ledger to write to. Start the session with --ledger FILE.")
+NOWHERE = N_("There is no ledger to write to. Start the session with `--ledger FILE`.")
 SAVED = N_("Noted.")
 SIDES = {REP: N_("the rep"), MANAGER: N_("the manager")}
 STATUS_WORDS = {"kept": N_("kept"), "not kept": N_("not kept"), "dropped": N_("dropped")}

@@ -25,7 +25,7 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome", "msedge")
 DEADLINE = 300
 MAKING = N_("Making the page …")
 WHO = N_("Choose a person first: the page is about one person.")
-NO_BROWSER = N_("For a PDF no Chromium or Chrome was found here: print the page and choose “Save as PDF”.")
+NO_BROWSER = N_("For a PDF neither `chromium` nor `chrome` was found here: print the page and choose “Save as PDF”.")
 SAVED = N_("The page of {who} is ready:")
 MIME = {"html": "text/html", "pdf": "application/pdf"}
 

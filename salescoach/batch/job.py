@@ -16,6 +16,9 @@ from salescoach.reports.stories import read_story
 from salescoach.wording import words
 
 CELL_DEADLINE = 300
+REPORT_DEADLINE = 900.0
+MEMORY = 4_000
+ENGINE = "salescoach"
 OWN = "from salescoach.metrics import load_own\n\nload_own({!r});"
 
 
@@ -23,7 +26,9 @@ OWN = "from salescoach.metrics import load_own\n\nload_own({!r});"
 class Task:
     """What a worker needs for one report: nothing but its slice of the book, the notebook, and where the page goes.
 
-    own   the Python file with metrics of the company's own, where there is one
+    own        the Python file with metrics of the company's own, where there is one
+    deadline   seconds after which the report is ended
+    megabytes  memory that the report may take
     """
 
     file: str
@@ -34,6 +39,8 @@ class Task:
     parameters: dict[str, Any]
     target: str
     own: str = ""
+    deadline: float = REPORT_DEADLINE
+    megabytes: int = MEMORY
 
 
 @dataclass(frozen=True)
@@ -55,11 +62,14 @@ class NotFinished(SalescoachError):
     """The notebook stopped before its last cell."""
 
 
-def run_task(task: Task) -> Outcome:
-    """Make one report. Whatever goes wrong in it comes back as a failed outcome."""
+def run_task(task: Task, mode: str = "kernel") -> Outcome:
+    """Make one report: its cells in a kernel of their own, or with mode "" in this process, which then is used up.
+
+    Whatever goes wrong in it comes back as a failed outcome.
+    """
     started = time.monotonic()
     try:
-        notebook = execute(task)
+        notebook = execute(task, mode)
         html = page_html(notebook, task.title, task.language)
         content = html.encode("utf-8")
         write_atomically(Path(task.target), content)
@@ -70,11 +80,9 @@ def run_task(task: Task) -> Outcome:
     )
 
 
-def execute(task: Task) -> Any:
-    """Run the notebook through papermill in a private folder; its kernel sees only the slice."""
+def execute(task: Task, mode: str = "kernel") -> Any:
+    """Run the notebook through papermill in a private folder; it sees only the slice."""
     import papermill
-
-    from salescoach.batch.kernel import PrivateKernelManager
 
     story = read_story(Path(task.notebook))
     parameters = {**task.parameters, "book": task.book}
@@ -82,7 +90,7 @@ def execute(task: Task) -> Any:
     with tempfile.TemporaryDirectory(prefix="salescoach-") as folder:
         notebook = papermill.execute_notebook(
             story.read(words(task.language), first=OWN.format(task.own) if task.own else ""),
-            str(Path(folder) / "out.ipynb"),
+            str(Path(folder) / "out.ipynb") if mode == "kernel" else None,
             parameters=parameters,
             kernel_name="python3",
             language="python",
@@ -90,16 +98,29 @@ def execute(task: Task) -> Any:
             progress_bar=False,
             request_save_on_cell_execute=False,
             execution_timeout=CELL_DEADLINE,
-            kernel_manager_class=PrivateKernelManager,
-            shutdown_kernel="immediate",
+            **engine_options(mode),
         )
     _check_finished(notebook)
     return notebook
 
 
+def engine_options(mode: str) -> dict[str, Any]:
+    """What papermill needs to know to run the cells in this process, or in a real kernel."""
+    if mode == "kernel":
+        from salescoach.batch.kernel import PrivateKernelManager
+
+        return {"kernel_manager_class": PrivateKernelManager, "shutdown_kernel": "immediate"}
+    from papermill.engines import papermill_engines
+
+    from salescoach.batch.engine import InProcessEngine
+
+    papermill_engines.register(ENGINE, InProcessEngine)  # an installation of before has no entry point for it
+    return {"engine_name": ENGINE}
+
+
 def _check_finished(notebook: Any) -> None:
     """A cell that never ran means that the page is half a page, whatever the kernel said of itself."""
-    code = [c for c in notebook.cells if c.cell_type == "code"]
+    code = [c for c in notebook.cells if c.cell_type == "code" and c.source.strip()]
     for number, cell in enumerate(code, start=1):
         if cell.execution_count is None or any(o.output_type == "error" for o in cell.outputs):
             raise NotFinished(f"The notebook stopped at code cell {number} of {len(code)}.")

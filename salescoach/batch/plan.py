@@ -21,6 +21,8 @@ from salescoach.wording import N_, words
 
 Per = Literal["rep", "team", "company"]
 FOLDERS = {"rep": "reps", "team": "teams", "company": "company"}
+FOR_MANAGERS = ("manager_sheet",)  # about a rep, and not for the rep: never in the folder of their own
+MANAGERS = "managers"
 NOBODY = {
     "rep": N_("No reports per rep: the book names no rep."),
     "team": N_("No reports per team: the book names no team."),
@@ -67,7 +69,9 @@ class Job:
 
     @property
     def folder(self) -> str:
-        return FOLDERS[self.per] if self.per == "company" else f"{FOLDERS[self.per]}/{self.slug}"
+        if self.per == "company":
+            return FOLDERS[self.per]
+        return f"{MANAGERS if self.notebook in FOR_MANAGERS else FOLDERS[self.per]}/{self.slug}"
 
     @property
     def file(self) -> str:

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import multiprocessing
-import os
 import shutil
-import signal
 import tempfile
-from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 from urllib.parse import quote
 
 import salescoach
-from salescoach.batch.job import Outcome, Task, run_task, write_atomically
-from salescoach.batch.kernel import end_kernels
+from salescoach.batch.job import Outcome, Task, write_atomically
 from salescoach.batch.plan import Job, PlanFile, gaps, make_jobs, one_report
+from salescoach.batch.runners import outcomes as made
 from salescoach.book import Book, write_folder
+from salescoach.coaching.agreed import write_agreed
+from salescoach.coaching.ledger import open_ledger
 from salescoach.errors import StorageError
 from salescoach.process import parse_period
 from salescoach.reports import overview_html
@@ -63,14 +62,18 @@ def run_batch(
     progress: Progress | None = None,
     executor: Executor | None = None,
     own: str | Path | None = None,
+    ledger: str | Path | None = None,
+    dask: str = "",
 ) -> Run:
     """Make every report of a plan and publish them as OUT/current.
 
     book       the whole book; each worker gets a slice of it and the run's peer figures, and no path to the rest
     workers    processes at a time (default: one per core)
     progress   called after each report: (outcome, finished, all)
-    executor   any concurrent.futures.Executor instead of local processes
+    executor   any concurrent.futures.Executor instead of threads of this process
     own        a Python file with metrics of one's own, which every notebook loads first
+    ledger     where commitments are kept: what was agreed with a rep goes into that rep's slice, notes never
+    dask       address of a Dask scheduler whose workers make the reports
 
     One report that fails does not stop the others. A run that is stopped (Ctrl-C) ends its workers and leaves
     nothing behind: OUT/current and OUT/runs are what they were. Raises UsageError, before anything runs, where the
@@ -87,8 +90,8 @@ def run_batch(
         _write_json(folder / "plan.json", {"plan": plan.model_dump(), "jobs": [j.to_dict() for j in jobs]})
         _write_peers(folder, peers)
         with tempfile.TemporaryDirectory(prefix="salescoach-slices-") as private:
-            tasks = [_task(job, _slice(book, job, peers, Path(private)), folder, own) for job in jobs]
-            outcomes = _execute(tasks, workers, progress, executor)
+            tasks = [_task(job, _slice(book, job, peers, Path(private), ledger), folder, own) for job in jobs]
+            outcomes = _execute(tasks, workers, progress, executor, dask)
         missing = gaps(jobs, plan)
         _write_json(folder / MANIFEST, {**manifest(book, jobs, outcomes), "gaps": missing})
         index = index_page(book, jobs, outcomes, missing, words(plan.language))
@@ -105,39 +108,44 @@ def run_report(
     period: str | None = None,
     language: str = "en",
     own: str | Path | None = None,
+    ledger: str | Path | None = None,
 ) -> tuple[Path, Outcome]:
-    """Make one report as a file in `out`, with metrics of one's own from the file `own`. Returns its path and how it
-    went.
+    """Make one report as a file in `out`, with metrics of one's own from the file `own` and what was agreed from the
+    `ledger`. Returns its path and how it went.
     """
     job = one_report(book, notebook, rep, team, period, language)
     out = _writable(Path(out))
     peers = {job.period: tables_of_others(book, parse_period(job.period, book.process, book.as_of_on.date()))}
     with tempfile.TemporaryDirectory(prefix="salescoach-slices-") as private:
         name = job.notebook if job.per == "company" else f"{job.slug}-{job.notebook}"
-        task = _task(job, _slice(book, job, peers, Path(private)), out, own)
-        task = replace(task, target=str(out / f"{name}.html"))
-        [outcome] = _execute([task], workers=1, progress=None, executor=None)
+        task = _task(job, _slice(book, job, peers, Path(private), ledger), out, own)
+        task = replace(task, target=str((out / f"{name}.html").resolve()))
+        [outcome] = _execute([task], workers=1, progress=None)
     return Path(task.target), outcome
 
 
 # --- slices ----------------------------------------------------------------------------------------
 
 
-def _slice(book: Book, job: Job, peers: dict[str, Any], private: Path) -> Path:
-    """The only data a report gets: what its subject owns, and the aggregated figures of the others."""
-    place = private / job.folder / job.notebook
-    place.mkdir(parents=True)
+def _slice(book: Book, job: Job, peers: dict[str, Any], private: Path, ledger: str | Path | None) -> Path:
+    """The only data a report gets: what its subject owns, what was agreed with them, and the figures of the others."""
+    place = Path(tempfile.mkdtemp(prefix="slice-", dir=private)) / "book"  # nobody can guess a neighbour's
+    place.mkdir()
     part = book.for_rep(job.subject) if job.per == "rep" else book.for_team(job.subject) if job.per == "team" else book
     if job.per != "company":
         part = replace(part, peers=peers[job.period])
     write_folder(part, place)
+    if job.per == "rep" and ledger is not None:
+        write_agreed(open_ledger(ledger).agreed_with(job.subject), place)
     return place
 
 
 def _task(job: Job, book: Path, folder: Path, own: str | Path | None) -> Task:
     title = " · ".join(t for t in (job.name, words(job.language)(job.question), job.period) if t)
     file = "" if own is None else str(Path(own).resolve())
-    return Task(job.file, job.path, title, job.language, str(book), job.parameters, str(folder / job.file), file)
+    return Task(
+        job.file, job.path, title, job.language, str(book), job.parameters, str((folder / job.file).resolve()), file
+    )
 
 
 def _write_peers(folder: Path, peers: dict[str, Any]) -> None:
@@ -151,71 +159,20 @@ def _write_peers(folder: Path, peers: dict[str, Any]) -> None:
 
 
 def _execute(
-    tasks: Sequence[Task], workers: int | None, progress: Progress | None, executor: Executor | None
+    tasks: Sequence[Task],
+    workers: int | None,
+    progress: Progress | None,
+    executor: Executor | None = None,
+    dask: str = "",
 ) -> list[Outcome]:
     """Outcomes in the order of the tasks; each is announced to `progress` as it comes."""
-    count = max(1, min(workers or os.cpu_count() or 1, len(tasks)))
-    coming = _in_processes(tasks, count) if executor is None else _collect(executor, tasks)
     by_file = {}
-    with closing(coming):
+    with closing(made(tasks, workers, executor, dask)) as coming:
         for number, outcome in enumerate(coming, start=1):
             if progress is not None:
                 progress(outcome, number, len(tasks))
             by_file[outcome.file] = outcome
     return [by_file[t.file] for t in tasks]
-
-
-def _in_processes(tasks: Sequence[Task], count: int) -> Generator[Outcome]:
-    """In local worker processes. One that dies breaks its pool: what it left is made in a process of its own, each."""
-    left: list[Task] = []
-    with tempfile.TemporaryDirectory(prefix="salescoach-work-") as scratch:
-        with _pool(count, scratch) as pool:
-            yield from _collect(pool, tasks, left)
-        for task in left:
-            with _pool(1, scratch) as pool:
-                yield from _collect(pool, [task])
-
-
-@contextmanager
-def _pool(count: int, scratch: str) -> Iterator[Executor]:
-    """Worker processes that keep their temporary files in `scratch`. Where the run is stopped, so are they."""
-    others = multiprocessing.active_children()
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(count, spawn, initializer=_start_worker, initargs=(scratch,)) as pool:
-        try:
-            yield pool
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for worker in multiprocessing.active_children():
-                if worker not in others:
-                    worker.terminate()
-            raise
-
-
-def _start_worker(scratch: str) -> None:
-    """Ctrl-C is for the process that started this one, which then sends SIGTERM."""
-    tempfile.tempdir = scratch
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, _leave)
-
-
-def _leave(number: int, _: object) -> NoReturn:
-    """End at once: to unwind a report whose kernel is just starting could wait forever."""
-    end_kernels()
-    os._exit(128 + number)
-
-
-def _collect(executor: Executor, tasks: Sequence[Task], left: list[Task] | None = None) -> Generator[Outcome]:
-    """Outcomes of one executor. Tasks of a broken pool go to `left`; where there is no such list, they failed."""
-    waiting = {executor.submit(run_task, task): task for task in tasks}
-    for future in as_completed(waiting):
-        error = future.exception()
-        if error is None:
-            yield future.result()
-        elif left is not None and isinstance(error, BrokenExecutor):
-            left.append(waiting[future])
-        else:
-            yield Outcome(waiting[future].file, "failed", 0.0, error=f"the worker died: {error}")
 
 
 # --- publishing ------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from salescoach.cli.command import Command, open_any
-from salescoach.cli.options import book_option, language_option
+from salescoach.cli.options import book_option, language_option, ledger_option
 from salescoach.errors import UsageError
 
 PERIOD = "last 365 days"
@@ -22,13 +22,7 @@ PERIOD = "last 365 days"
 @click.option("--team", default="", metavar="T", help="Begin with this team.")
 @click.option("--period", default=PERIOD, show_default=True, metavar="P", help="Begin with this period.")
 @language_option
-@click.option(
-    "--ledger",
-    default="",
-    metavar="FILE",
-    envvar="SALESCOACH_LEDGER",
-    help="Where commitments are kept: a file, a URL, or env:NAME (default: beside the book).",
-)
+@ledger_option
 @click.option("--port", type=click.IntRange(1, 65535), default=None, help="Port on this machine (default: a free one).")
 @click.option("--front", type=click.Choice(["voila", "lab"]), default=None, help="Voilà, or JupyterLab without it.")
 @click.option("--browser/--no-browser", default=True, help="Open the page in the browser.")

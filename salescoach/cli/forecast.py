@@ -88,6 +88,7 @@ def as_dict(
 ) -> dict[str, Any]:
     """What --json prints: rows of `Forecast`, those of one team or rep alone where that was asked for."""
     from salescoach.cli.tables import records_of
+    from salescoach.models.forecast.share import headline_of
 
     span = found.period
     content: dict[str, Any] = {
@@ -96,7 +97,7 @@ def as_dict(
         "period": None if span is None else {"label": span.label, "start_on": span.start_on, "end_on": span.end_on},
         "lead": found.lead,
         "origins": found.origins,
-        "headline": _said(found.headline, say),
+        "headline": _said(headline_of(found, level), say),
         "warnings": [_said(w, say) for w in found.warnings],
         "table": records_of(_with_targets(book, _rows(found.table, level, name), found)),
         "deals": records_of(_rows(found.deals, level, name)),
@@ -139,9 +140,10 @@ def _name(row: dict[Any, Any]) -> str:
 
 def _print(book: Book, found: Forecast, level: str, name: str | None, changes: Changes | None, say: Words) -> None:
     from salescoach.models.forecast import METHODS
+    from salescoach.models.forecast.share import headline_of
 
     click.echo(_sentence(found.of(level, name).iloc[0], found, say))
-    for line in (found.headline, *found.warnings):
+    for line in (headline_of(found, level), *found.warnings):
         if line is not None:
             click.echo(_said(line, say))
     below = {"company": "team", "team": "rep"}.get(level)
@@ -182,18 +184,13 @@ def _block(title: str, table: pd.DataFrame) -> None:
 
 
 def _sentence(row: pd.Series, found: Forecast, say: Words) -> str:
-    who = row[row["level"]] if row["level"] != "company" else say("All teams")
+    from salescoach.reports.forecast import SENTENCE
+
     if found.period is None:
         raise Unavailable("nothing is forecast without a period")
+    who = say("All teams") if row["level"] == "company" else row[row["level"]]
     amounts = {c: say.money(row[c], found.currency) for c in ("value", "low", "high", "won", "open", "new")}
-    return say(
-        "{who}, {period}: about {value} will be won (80 % range {low} – {high}): {won} is won already, {open} is expected "
-        "from {n} open deals, {new} from deals that are not there yet.",
-        who=who,
-        period=found.period.label,
-        n=say.number(row["n"]),
-        **amounts,
-    )
+    return say(SENTENCE, who=who, period=found.period.label, n=say.number(row["n"]), **amounts)
 
 
 def _said(advice: Advice | None, say: Words) -> str | None:

@@ -16,7 +16,14 @@ from salescoach.cli.figures import metrics
 from salescoach.cli.forecast import forecast
 from salescoach.cli.intake import check, load, snapshot
 from salescoach.cli.log import log
-from salescoach.cli.options import book_option, language_option, own_option, period_option
+from salescoach.cli.options import (
+    book_option,
+    known_ledger,
+    language_option,
+    ledger_option,
+    own_option,
+    period_option,
+)
 from salescoach.cli.start import init
 from salescoach.cli.trust import reconcile, trust
 from salescoach.errors import SalescoachError, Unavailable, UsageError
@@ -110,7 +117,15 @@ def demo(out: str, book_only: bool, language: str, workers: int | None) -> None:
     make_reports(book, plan, out, workers)
 
 
-def make_reports(book: Book, plan: PlanFile, out: str, workers: int | None, own: Path | None = None) -> None:
+def make_reports(
+    book: Book,
+    plan: PlanFile,
+    out: str,
+    workers: int | None,
+    own: Path | None = None,
+    ledger: str | None = None,
+    dask: str = "",
+) -> None:
     """Run a batch with a progress bar, or one line per report where the output is no terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -129,7 +144,7 @@ def make_reports(book: Book, plan: PlanFile, out: str, workers: int | None, own:
                 click.echo(f"[{finished}/{total}] {outcome.file} ({words})", err=True)
 
         try:
-            run = run_batch(book, plan, out, workers=workers, progress=show, own=own)
+            run = run_batch(book, plan, out, workers=workers, progress=show, own=own, ledger=ledger, dask=dask)
         except KeyboardInterrupt:
             click.echo("Nothing is published of a run that is stopped; its reports are removed.", err=True)
             raise
@@ -160,6 +175,7 @@ def finish(run: Run) -> None:
 @period_option
 @language_option
 @own_option
+@ledger_option
 @click.option("--out", default=".", metavar="DIR", show_default=True, help="Folder of the page.")
 def report(
     notebook: str,
@@ -169,12 +185,14 @@ def report(
     period: str | None,
     language: str,
     own: Path | None,
+    ledger: str,
     out: str,
 ) -> None:
     """Make one report."""
     from salescoach.batch import run_report
 
-    path, outcome = run_report(fit_to_publish(open_any(book)), notebook, out, rep, team, period, language, own)
+    whole, kept = fit_to_publish(open_any(book)), known_ledger(ledger, book)
+    path, outcome = run_report(whole, notebook, out, rep, team, period, language, own, kept)
     if outcome.status != "done":
         raise ReportFailed(f"{notebook} failed: {outcome.error}")
     click.echo(f"Open {path}")
@@ -210,7 +228,9 @@ def _order(notebook: str | None, per: str | None) -> Order:
     "--language", type=click.Choice(["en", "zh"]), default=None, help="Language of the pages; default: the plan's."
 )
 @own_option
+@ledger_option
 @click.option("--workers", type=click.IntRange(1), default=None, help="Reports at a time (default: one per core).")
+@click.option("--dask", default="", metavar="ADDRESS", help="Let the workers of a Dask scheduler make the reports.")
 def batch(
     book: str,
     plan: str | None,
@@ -220,7 +240,9 @@ def batch(
     period: str | None,
     language: str | None,
     own: Path | None,
+    ledger: str,
     workers: int | None,
+    dask: str,
 ) -> None:
     """Make many reports: a plan, or one notebook per rep or team."""
     from salescoach.batch import PlanFile, read_plan
@@ -229,4 +251,5 @@ def batch(
         raise UsageError("Give --plan P, or --notebook N with --per rep, team or company.")
     wanted = read_plan(plan) if plan is not None else PlanFile(reports=(_order(notebook, per),))
     changes = {k: v for k, v in (("language", language), ("period", period)) if v is not None}
-    make_reports(fit_to_publish(open_any(book)), wanted.model_copy(update=changes), out, workers, own)
+    kept = known_ledger(ledger, book)
+    make_reports(fit_to_publish(open_any(book)), wanted.model_copy(update=changes), out, workers, own, kept, dask)

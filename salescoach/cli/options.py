@@ -84,6 +84,13 @@ language_option = click.option(
 period_option = click.option(
     "--period", metavar="P", default=None, help="2026Q3, 2026-09, 2026-01..2026-06, last 90 days, FY2026Q3."
 )
+ledger_option = click.option(
+    "--ledger",
+    default="",
+    metavar="FILE",
+    envvar="SALESCOACH_LEDGER",
+    help="Where commitments are kept: a file, a URL, or env:NAME (default: beside the book).",
+)
 own_option = click.option(
     "--own",
     type=click.Path(path_type=Path),
@@ -106,3 +113,11 @@ LOAD_OPTIONS = (
         help="A quarantine.csv in which you repaired values: its rows take the place of those in the files.",
     ),
 )
+
+
+def known_ledger(ledger: str, book: str) -> str | None:
+    """The ledger asked for, or the one beside the book; nothing where there is none yet."""
+    from salescoach.coaching.ledger import ledger_of
+
+    beside = ledger_of(book)
+    return ledger or (str(beside) if beside.is_file() else None)

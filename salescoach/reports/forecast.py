@@ -13,9 +13,12 @@ from salescoach.book import Book
 from salescoach.charts import Drawing
 from salescoach.errors import Unavailable
 from salescoach.models.forecast import METHODS, Forecast, Target, fit_forecast, forecast_of_rep, targets_of
+from salescoach.models.forecast.bridge import LINES, Changes
+from salescoach.models.forecast.bridge import forecast_changes as changes_since
 from salescoach.process import Period
 from salescoach.reports.blocks import Block, render, table_block, unavailable
 from salescoach.reports.fields import Field
+from salescoach.reports.others import forecast_span
 from salescoach.wording import N_, NOTHING, Words, is_known
 
 TITLE = N_("What will be won?")
@@ -24,6 +27,9 @@ SCORES = N_("How far off was each method on past days?")
 CHANCES = N_("Did the chances come true?")
 DEALS = N_("Which deals carry the forecast?")
 CALLS = N_("How right were our own calls?")
+CHANGED = N_("What changed the forecast in the last four weeks?")
+DIFFERENCE = N_("{then} at the end of {day}, {now} now; the lines are the whole difference.")
+SINCE_DAYS = 28
 CATEGORIES = N_("Commit, best case, pipeline")
 SENTENCE = N_(
     "{who} will win about {value} in {period} (80 % range {low} – {high}): {won} is won already, {open} is expected "
@@ -40,7 +46,7 @@ METHOD = N_(
     "A deal's chance: how often deals at this stage and about this age were won within as many days. The total adds "
     "these up, adds deals that are not there yet, and is corrected by how such forecasts came out before."
 )
-OWN_PAGE = N_("The back-test is that of all reps together and stands on the manager's page.")
+OWN_PAGE = N_("the back-test is that of all reps together and stands on the manager's page")
 _PARTS = (
     Field(N_("Forecast"), "value", "money", "low", "high"),
     Field(N_("Won already"), "won", "money"),
@@ -72,6 +78,10 @@ _CALLS = (
     Field(N_("Calls (n)"), "n"),
     Field(N_("Off by"), "wape", "ratio"),
     Field(N_("Too high (+) or low (−)"), "bias", "ratio"),
+)
+_CHANGES = (
+    Field(N_("Adds"), "value", "money"),
+    Field(N_("Deals (n)"), "n"),
 )
 _CATEGORIES = (
     Field(N_("Open deals (n)"), "n"),
@@ -109,16 +119,21 @@ class Forecasts(ABC):
     @cached_property
     def _ahead(self) -> Forecast:
         """Raises Unavailable."""
+        span = forecast_span(self.book, self.period)
         if not self.rep:
-            asked = self.period if self.period.start_on and self.period.end_on > self.book.as_of_on.date() else None
-            return fit_forecast(self.book, asked)
+            return fit_forecast(self.book, span)
         if "forecast" not in self.book.peers:
             raise Unavailable("the figures of all reps are not at hand. Make this page with `salescoach batch`")
-        return forecast_of_rep(self.book, self.book.peers["forecast"])
+        return forecast_of_rep(self.book, self.book.peers["forecast"], span)
 
     def _own_row(self) -> pd.Series:
         level = "rep" if self.rep else "company"
         return self._ahead.of(level).iloc[0]
+
+    @property
+    def ahead(self) -> str:
+        """The period that is forecast, as one writes it."""
+        return forecast_span(self.book, self.period).label
 
     # --- in words -----------------------------------------------------------------------------
 
@@ -268,6 +283,53 @@ class Forecasts(ABC):
             return say(ALIKE_HIDDEN)
         won, n = say.number(row["similar_won"]), say.number(row["similar_n"])
         return say(ALIKE, won=won, n=n, days=say.number(self._ahead.lead))
+
+    # --- what changed -------------------------------------------------------------------------
+
+    def forecast_changes(self) -> Block:
+        """Why the forecast is no longer what it was four weeks ago, in lines that add up to the whole change."""
+        say, caption = self.say, self.say(CHANGED)
+        try:
+            found = self._changes
+        except Unavailable as reason:
+            return unavailable(say, caption, reason)
+        table = found.table[(found.table["n"] > 0) | (found.table["value_minor"] != 0)]
+        table = table.assign(change=[say(LINES[line]) for line in table["line"]])
+        then, now = (say.money(amount, found.currency) for amount in (found.then, found.now))
+        day = NOTHING if found.since is None else say.date(found.since)
+        note = say(DIFFERENCE, then=then, day=day, now=now)
+        return table_block(say, self.book, caption, table, ["change"], _CHANGES, [note])
+
+    def changes_chart(self) -> Drawing | Block:
+        """The same as a waterfall."""
+        say, caption = self.say, self.say(CHANGED)
+        try:
+            found = self._changes
+        except Unavailable as reason:
+            return unavailable(say, caption, reason)
+        lines = found.table[found.table["value_minor"] != 0]
+        ends = found.then + lines["value"].cumsum()
+        rows = pd.DataFrame(
+            {
+                "name": [say("Then"), *(say(LINES[line]) for line in lines["line"]), say("Now")],
+                "from": [0.0, *(ends - lines["value"]), 0.0],
+                "to": [found.then, *ends, found.now],
+                "direction": [0, *np.where(lines["value"] > 0, 1, -1), 0],
+                "text": [f"{self._short_amount(v)}  " for v in (found.then, *lines["value"], found.now)],
+            }
+        )
+        words = (say("stands"), say("comes in"), say("goes out"))
+        with charts.style():
+            axes = charts.plot_bridge(rows, "name", caption, say("forecast"), words, self._short_amount)
+            told = "; ".join(f"{name}: {text.strip()}" for name, text in zip(rows["name"], rows["text"], strict=True))
+            return charts.to_drawing(axes, f"{caption} {told}")
+
+    @cached_property
+    def _changes(self) -> Changes:
+        """Raises Unavailable."""
+        self._not_own()
+        since = (self.book.as_of_on - pd.Timedelta(days=SINCE_DAYS)).date()
+        return changes_since(self.book, since, now=self._ahead)
 
     # --- pictures -----------------------------------------------------------------------------
 

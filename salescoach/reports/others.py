@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from salescoach.book import Book
 from salescoach.coaching.habits import habits_of_others
+from salescoach.errors import Unavailable
 from salescoach.metrics.peers import peer_table
 from salescoach.metrics.registry import as_period
 from salescoach.metrics.typical_path import path_of_others
 from salescoach.models import gap_peers
-from salescoach.models.forecast import forecast_peers, period_ahead
+from salescoach.models.forecast import fit_forecast, forecast_peers, period_ahead
+from salescoach.models.forecast.share import no_team_tables, team_tables
 from salescoach.process import Period
 
 
@@ -30,6 +34,20 @@ def tables_of_others(book: Book, period: str | Period | None = None) -> dict[str
         "habits": habits_of_others(book, period),
         "forecast": forecast_peers(book, forecast_span(book, period)),
     }
+
+
+def tables_of_teams(
+    book: Book, teams: Sequence[str], period: str | Period | None = None
+) -> dict[str, dict[str, pd.DataFrame]]:
+    """For each team its part of the company's forecast (`team_tables`), which only that team's manager may see.
+
+    The forecast is made once. Where there is none, the tables say why.
+    """
+    try:
+        found = fit_forecast(book, forecast_span(book, period))
+    except Unavailable as reason:
+        return {team: no_team_tables(reason) for team in teams}
+    return {team: team_tables(found, team) for team in teams}
 
 
 def forecast_span(book: Book, period: str | Period | None = None) -> Period:

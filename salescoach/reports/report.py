@@ -163,7 +163,7 @@ class Report(Conformance, Drivers, OneToOne, Impact, People, Rates, Reasons, Sel
                 "instead.",
                 who=self.who,
             )
-        if self.rep == "":
+        if self.rep == "" and self.team is None:  # a page about a team or everybody names nobody
             return say(
                 "No rep is chosen, so the page counts everybody. Set `rep` to an id or a name: {reps}.",
                 reps=listed(self.book.people["rep"]),

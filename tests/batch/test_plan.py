@@ -50,7 +50,16 @@ def test_the_same_report_twice_is_refused(demo_book):
 def test_the_weekly_plan_that_travels_with_us_is_valid(demo_book):
     jobs = make_jobs(demo_book, read_plan("weekly"))
     company = {"funnel", "quota", "new_customers"}
-    assert {j.notebook for j in jobs} == {"rep_review", "team_roster", "team_review", *company}
+    people = {"rep_review", "manager_sheet", "team_roster", "team_review", "forecast"}
+    assert {j.notebook for j in jobs} == {*people, *company}
+
+
+def test_what_is_about_a_rep_but_not_for_them_is_not_in_their_folder(demo_book):
+    jobs = make_jobs(demo_book, read_plan("weekly"))
+    sheets = [j for j in jobs if j.notebook == "manager_sheet"]
+    own = {j.folder for j in jobs if j.notebook == "rep_review"}
+    assert len(sheets) == 24 and all(j.folder.startswith("managers/") for j in sheets)
+    assert not own & {j.folder for j in sheets}
 
 
 def test_the_quarterly_plan_looks_back_for_each_team_and_rep(demo_book):

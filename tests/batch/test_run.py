@@ -18,7 +18,7 @@ import pandas as pd
 import psutil
 import pytest
 
-from salescoach.batch import Order, PlanFile, run_batch
+from salescoach.batch import Order, PlanFile, run_batch, run_report
 from salescoach.errors import StorageError
 
 PROBE = """import os, pathlib
@@ -267,3 +267,17 @@ def test_readers_whom_the_book_does_not_name_are_named_in_run_manifest_and_index
     assert run.gaps == ("No reports per team: the book names no team.",)
     assert json.loads((run.folder / "manifest.json").read_text(encoding="utf-8"))["gaps"] == list(run.gaps)
     assert "没有按团队的报告：数据中没有团队。" in run.index.read_text(encoding="utf-8")
+
+
+def test_what_was_agreed_stands_on_the_reps_own_page_and_notes_do_not(demo_book, tmp_path):
+    from salescoach.coaching.ledger import open_ledger
+
+    ledger = open_ledger(tmp_path / "l.sqlite")
+    ledger.add_promise("R06", "rep", "send quotes within two days", "2026-09-01")
+    ledger.add_note("R06", "thinks of leaving", "2026-09-01")
+    ledger.add_promise("R01", "rep", "something of hers", "2026-09-01")
+    path, outcome = run_report(demo_book, "rep_review", tmp_path, rep="R06", ledger=tmp_path / "l.sqlite")
+    assert outcome.status == "done", outcome.error
+    page = path.read_text(encoding="utf-8")
+    assert "send quotes within two days" in page
+    assert "leaving" not in page and "something of hers" not in page

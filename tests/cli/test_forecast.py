@@ -43,11 +43,12 @@ def test_a_teams_and_a_reps_part_is_that_of_the_company(salescoach: Run) -> None
     assert [r["rep_id"] for r in rep["table"]] == ["R02"] and {d["rep_id"] for d in rep["deals"]} == {"R02"}
     within = next(r for r in team["table"] if r["rep_id"] == "R02")
     assert rep["table"][0] == within
+    assert " for a team" in team["headline"] and " for a rep" in rep["headline"]
 
 
 def test_it_is_printed_for_people(salescoach: Run) -> None:
     said = salescoach("forecast", "--book", "demo", "--since", "2026-09-23").out
-    assert said.startswith("All teams, 2026Q4: about ¥") and "(80 % range ¥" in said.splitlines()[0]
+    assert said.startswith("All teams will win about ¥") and "(80 % range ¥" in said.splitlines()[0]
     for words in ("92 days ahead, on past days (company)", "Run-rate", "CRM stage weights", "(all)", "Harbour"):
         assert words in said
     assert "Open deals, 10 of 356" in said and "Since 23 Sept 2026 the forecast went from ¥" in said
