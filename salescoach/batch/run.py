@@ -24,11 +24,12 @@ from salescoach.coaching.ledger import open_ledger
 from salescoach.errors import StorageError
 from salescoach.process import parse_period
 from salescoach.reports import overview_html
-from salescoach.reports.others import tables_of_others
+from salescoach.reports.others import tables_of_others, tables_of_teams
 from salescoach.wording import N_, Words, words
 
 Progress = Callable[[Outcome, int, int], None]
 MANIFEST = "manifest.json"
+FORECASTING = ("forecast", "team_review")
 
 
 @dataclass(frozen=True)
@@ -86,11 +87,12 @@ def run_batch(
         period: tables_of_others(book, parse_period(period, book.process, book.as_of_on.date()))
         for period in {j.period for j in jobs}
     }
+    teams = {period: _of_teams(book, jobs, period) for period in peers}
     with _new_run(out) as folder:
         _write_json(folder / "plan.json", {"plan": plan.model_dump(), "jobs": [j.to_dict() for j in jobs]})
         _write_peers(folder, peers)
         with tempfile.TemporaryDirectory(prefix="salescoach-slices-") as private:
-            tasks = [_task(job, _slice(book, job, peers, Path(private), ledger), folder, own) for job in jobs]
+            tasks = [_task(job, _slice(book, job, peers, teams, Path(private), ledger), folder, own) for job in jobs]
             outcomes = _execute(tasks, workers, progress, executor, dask)
         missing = gaps(jobs, plan)
         _write_json(folder / MANIFEST, {**manifest(book, jobs, outcomes), "gaps": missing})
@@ -118,7 +120,8 @@ def run_report(
     peers = {job.period: tables_of_others(book, parse_period(job.period, book.process, book.as_of_on.date()))}
     with tempfile.TemporaryDirectory(prefix="salescoach-slices-") as private:
         name = job.notebook if job.per == "company" else f"{job.slug}-{job.notebook}"
-        task = _task(job, _slice(book, job, peers, Path(private), ledger), out, own)
+        teams = {job.period: _of_teams(book, [job], job.period)}
+        task = _task(job, _slice(book, job, peers, teams, Path(private), ledger), out, own)
         task = replace(task, target=str((out / f"{name}.html").resolve()))
         [outcome] = _execute([task], workers=1, progress=None)
     return Path(task.target), outcome
@@ -127,13 +130,29 @@ def run_report(
 # --- slices ----------------------------------------------------------------------------------------
 
 
-def _slice(book: Book, job: Job, peers: dict[str, Any], private: Path, ledger: str | Path | None) -> Path:
+def _of_teams(book: Book, jobs: Sequence[Job], period: str) -> dict[str, dict[str, Any]]:
+    """Each team's part of the company's forecast; it goes into that team's slice and nowhere else."""
+    asked = [j.subject for j in jobs if j.per == "team" and j.period == period and j.notebook in FORECASTING]
+    if not asked:
+        return {}
+    return tables_of_teams(book, list(dict.fromkeys(asked)), parse_period(period, book.process, book.as_of_on.date()))
+
+
+def _slice(
+    book: Book,
+    job: Job,
+    peers: dict[str, Any],
+    teams: dict[str, dict[str, dict[str, Any]]],
+    private: Path,
+    ledger: str | Path | None,
+) -> Path:
     """The only data a report gets: what its subject owns, what was agreed with them, and the figures of the others."""
     place = Path(tempfile.mkdtemp(prefix="slice-", dir=private)) / "book"  # nobody can guess a neighbour's
     place.mkdir()
     part = book.for_rep(job.subject) if job.per == "rep" else book.for_team(job.subject) if job.per == "team" else book
     if job.per != "company":
-        part = replace(part, peers=peers[job.period])
+        own = teams[job.period].get(job.subject, {}) if job.per == "team" else {}
+        part = replace(part, peers={**peers[job.period], **own})
     write_folder(part, place)
     if job.per == "rep" and ledger is not None:
         write_agreed(open_ledger(ledger).agreed_with(job.subject), place)

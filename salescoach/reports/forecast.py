@@ -15,6 +15,7 @@ from salescoach.errors import Unavailable
 from salescoach.models.forecast import METHODS, Forecast, Target, fit_forecast, forecast_of_rep, targets_of
 from salescoach.models.forecast.bridge import LINES, Changes
 from salescoach.models.forecast.bridge import forecast_changes as changes_since
+from salescoach.models.forecast.share import forecast_of_team
 from salescoach.process import Period
 from salescoach.reports.blocks import Block, render, table_block, unavailable
 from salescoach.reports.fields import Field
@@ -120,15 +121,20 @@ class Forecasts(ABC):
     def _ahead(self) -> Forecast:
         """Raises Unavailable."""
         span = forecast_span(self.book, self.period)
+        if self.team:
+            return forecast_of_team(self.book.peers)
         if not self.rep:
             return fit_forecast(self.book, span)
         if "forecast" not in self.book.peers:
             raise Unavailable("the figures of all reps are not at hand. Make this page with `salescoach batch`")
         return forecast_of_rep(self.book, self.book.peers["forecast"], span)
 
+    @property
+    def _forecast_level(self) -> str:
+        return "rep" if self.rep else "team" if self.team else "company"
+
     def _own_row(self) -> pd.Series:
-        level = "rep" if self.rep else "company"
-        return self._ahead.of(level).iloc[0]
+        return self._ahead.of(self._forecast_level).iloc[0]
 
     @property
     def ahead(self) -> str:
@@ -172,7 +178,7 @@ class Forecasts(ABC):
 
     def _aim(self) -> Target | None:
         """Raises Unavailable."""
-        return next(iter(targets_of(self.book, self._ahead, "rep" if self.rep else "company").values()), None)
+        return next(iter(targets_of(self.book, self._ahead, self._forecast_level).values()), None)
 
     # --- tables -------------------------------------------------------------------------------
 
@@ -206,7 +212,7 @@ class Forecasts(ABC):
             self._not_own()
         except Unavailable as reason:
             return unavailable(say, caption, reason)
-        table = fit.scoreboard[(fit.scoreboard["lead"] == fit.lead) & (fit.scoreboard["level"] == "company")]
+        table = fit.scoreboard[(fit.scoreboard["lead"] == fit.lead) & (fit.scoreboard["level"] == self._forecast_level)]
         if table.empty:
             return unavailable(say, caption, Unavailable("the past is too short to try a forecast on it"))
         marks = [say("yes") if chosen else say("as good") if good else "" for chosen, good in self._marks(table)]
@@ -328,6 +334,8 @@ class Forecasts(ABC):
     def _changes(self) -> Changes:
         """Raises Unavailable."""
         self._not_own()
+        if self.team:
+            raise Unavailable("what changed is told of the company as a whole")
         since = (self.book.as_of_on - pd.Timedelta(days=SINCE_DAYS)).date()
         return changes_since(self.book, since, now=self._ahead)
 
@@ -342,7 +350,7 @@ class Forecasts(ABC):
         except Unavailable as reason:
             return unavailable(say, title, reason)
         past = fit.past
-        here = (past["lead"] == fit.lead) & (past["level"] == "company") & (past["method"] == "combined")
+        here = (past["lead"] == fit.lead) & (past["level"] == self._forecast_level) & (past["method"] == "combined")
         past = past[here].sort_values("last_day", kind="stable")
         if len(past) < 2:
             return unavailable(say, title, Unavailable("the past is too short to try a forecast on it"))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 
 import pandas as pd
 
@@ -14,11 +15,34 @@ from salescoach.metrics.registry import as_period
 from salescoach.metrics.typical_path import path_of_others
 from salescoach.models import gap_peers
 from salescoach.models.forecast import fit_forecast, forecast_peers, period_ahead
-from salescoach.models.forecast.share import no_team_tables, team_tables
+from salescoach.models.forecast.share import FACTS, PREFIX, TABLES, no_team_tables, team_tables
 from salescoach.process import Period
 
+TEAM_TABLES = (FACTS, *(f"{PREFIX}{name}" for name in TABLES))
 
-def tables_of_others(book: Book, period: str | Period | None = None) -> dict[str, pd.DataFrame]:
+
+class Tables(Mapping[str, pd.DataFrame]):
+    """Tables by name, each made when it is first asked for: a page that does not forecast need not wait for it."""
+
+    def __init__(self, makers: Mapping[str, Callable[[], pd.DataFrame]]) -> None:
+        self._makers, self._made = makers, dict[str, pd.DataFrame]()
+
+    def __getitem__(self, name: str) -> pd.DataFrame:
+        if name not in self._made:
+            self._made[name] = self._makers[name]()
+        return self._made[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._makers
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._makers)
+
+    def __len__(self) -> int:
+        return len(self._makers)
+
+
+def tables_of_others(book: Book, period: str | Period | None = None) -> Tables:
     """The tables about everybody that each rep of a run may see, by name: the same ones for all of them.
 
     peers     usual figures (`peer_table`)
@@ -27,13 +51,28 @@ def tables_of_others(book: Book, period: str | Period | None = None) -> dict[str
     habits    how often the process is kept to (`habits_of_others`)
     forecast  what a forecast is made of besides one's own deals (`forecast_peers`), of the period `forecast_span` gives
     """
-    return {
-        "peers": peer_table(book, period),
-        "path": path_of_others(book, period),
-        "gap": gap_peers(book, period),
-        "habits": habits_of_others(book, period),
-        "forecast": forecast_peers(book, forecast_span(book, period)),
-    }
+    return Tables(
+        {
+            "peers": lambda: peer_table(book, period),
+            "path": lambda: path_of_others(book, period),
+            "gap": lambda: gap_peers(book, period),
+            "habits": lambda: habits_of_others(book, period),
+            "forecast": lambda: forecast_peers(book, forecast_span(book, period)),
+        }
+    )
+
+
+def tables_of_a_team(book: Book, team: str, period: str | Period | None = None) -> Tables:
+    """What a page about one team is made of besides the team's own deals."""
+    made: dict[str, pd.DataFrame] = {}
+
+    def part(name: str) -> pd.DataFrame:
+        if not made:
+            made.update(tables_of_teams(book, [team], period)[team])
+        return made.get(name, pd.DataFrame())
+
+    parts = {name: partial(part, name) for name in TEAM_TABLES}
+    return Tables({"gap": lambda: gap_peers(book, period), **parts})
 
 
 def tables_of_teams(

@@ -19,7 +19,6 @@ from salescoach.metrics.groups import NONE
 from salescoach.metrics.outcomes import only_wins
 from salescoach.metrics.peers import OTHERS
 from salescoach.metrics.support import coach_hint
-from salescoach.models import gap_peers
 from salescoach.process import Period, parse_period, period_of
 from salescoach.reports.blocks import Block, cell, render, row_currencies, table_block, text_table, written
 from salescoach.reports.conformance import Conformance
@@ -29,7 +28,7 @@ from salescoach.reports.forecast import Forecasts
 from salescoach.reports.hints import in_language
 from salescoach.reports.impact import Impact
 from salescoach.reports.one_to_one import OneToOne
-from salescoach.reports.others import tables_of_others
+from salescoach.reports.others import tables_of_a_team, tables_of_others
 from salescoach.reports.people import LISTED, People
 from salescoach.reports.pictures import Painter
 from salescoach.reports.rates import Rates
@@ -100,7 +99,8 @@ def open_report(
     if rep:
         whole = replace(whole.for_rep(rep), peers=whole.peers or tables_of_others(whole, span))
     elif team:
-        whole = replace(whole.for_team(team), peers=whole.peers or {"gap": gap_peers(whole, span)})
+        found = whole.peers or tables_of_a_team(whole, str(whole.find_team(team)), span)
+        whole = replace(whole.for_team(team), peers=found)
     report = Report(whole, say, span, rep=whole.people["rep"].iloc[0] if rep else rep, team=team)
     report.agreed = agreed
     return report
