@@ -268,3 +268,19 @@ def test_ctrl_c_leaves_no_process_and_no_folder(saved: Path, tmp_path: Path) -> 
         time.sleep(0.1)
     assert not [p for p in started if p.is_running()]
     assert not [f for f in folders if f.name.startswith("salescoach-app-") and f.exists()]
+
+
+def test_the_one_page_is_saved_as_html_and_pdf(page: Any, voila: Running, tmp_path: Path) -> None:
+    enter(page, voila)
+    choose(page, "Daniel Novak")
+    for button, ending, begins in (("Save as HTML", ".html", b"<!DOCTYPE html>"), ("Save as PDF", ".pdf", b"%PDF-")):
+        page.get_by_role("button", name=button).click()
+        link = page.locator(f"a[download$='{ending}']")
+        link.wait_for(timeout=WAIT)
+        with page.expect_download() as waiting:
+            link.click()
+        file = tmp_path / f"page{ending}"
+        waiting.value.save_as(file)
+        assert file.read_bytes().lower().startswith(begins.lower())
+    assert "Daniel Novak" in (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert page.errors == []
