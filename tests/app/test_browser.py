@@ -183,6 +183,7 @@ def test_a_commitment_is_written_and_found_again_after_a_reload(page: Any, voila
     assert page.errors == []
 
 
+@pytest.mark.nightly
 def test_every_control_can_be_reached_by_the_keyboard(page: Any, voila: Running) -> None:
     enter(page, voila)
     choose(page, "Chen Jie 陈洁")
@@ -270,6 +271,7 @@ def test_ctrl_c_leaves_no_process_and_no_folder(saved: Path, tmp_path: Path) -> 
     assert not [f for f in folders if f.name.startswith("salescoach-app-") and f.exists()]
 
 
+@pytest.mark.nightly
 def test_the_one_page_is_saved_as_html_and_pdf(page: Any, voila: Running, tmp_path: Path) -> None:
     enter(page, voila)
     choose(page, "Daniel Novak")

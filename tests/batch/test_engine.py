@@ -127,6 +127,7 @@ def test_every_notebook_of_ours_shows_the_same(name, tmp_path):
     assert sum(len(outputs) for _, outputs in cold) >= 1
 
 
+@pytest.mark.nightly
 def test_our_one_to_one_page_shows_the_same(tmp_path):
     test_every_notebook_of_ours_shows_the_same("rep_review", tmp_path)
 

@@ -205,7 +205,11 @@ def stopped(child: subprocess.Popen[str], private: Path) -> tuple[int, str]:
 @pytest.mark.skipif(sys.platform == "win32", reason="no process groups")
 @pytest.mark.parametrize(
     ("number", "send", "code"),
-    [(signal.SIGINT, os.killpg, 130), (signal.SIGTERM, os.kill, 143), (signal.SIGTERM, os.killpg, 143)],
+    [
+        (signal.SIGINT, os.killpg, 130),
+        (signal.SIGTERM, os.kill, 143),
+        pytest.param(signal.SIGTERM, os.killpg, 143, marks=pytest.mark.nightly),
+    ],
     ids=["Ctrl-C", "SIGTERM", "SIGTERM to all"],
 )
 def test_a_stopped_run_ends_soon_publishes_nothing_and_leaves_nothing(tmp_path, number, send, code):
