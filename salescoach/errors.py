@@ -13,6 +13,7 @@
     ├── Unavailable                -    a metric cannot be computed from these tables
     ├── LawBroken                  70   rows or money do not add up: a fault of ours
     └── StorageError               74   a book or report cannot be read or written
+        └── Locked                 11   another run works in this folder
 
 Each message says what was wrong and where, and what to do next.
 """

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import tempfile
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from salescoach.batch.durable import write_file
 from salescoach.errors import SalescoachError
 from salescoach.reports import page_html
 from salescoach.reports.stories import read_story
@@ -72,7 +72,7 @@ def run_task(task: Task, mode: str = "kernel") -> Outcome:
         notebook = execute(task, mode)
         html = page_html(notebook, task.title, task.language)
         content = html.encode("utf-8")
-        write_atomically(Path(task.target), content)
+        write_file(Path(task.target), content)
     except Exception as error:
         return Outcome(task.file, "failed", round(time.monotonic() - started, 2), error=explain(error))
     return Outcome(
@@ -131,18 +131,3 @@ def explain(error: Exception) -> str:
     name, value = getattr(error, "ename", type(error).__name__), getattr(error, "evalue", str(error))
     text = " ".join(f"{name}: {value}".split())
     return text if len(text) <= 500 else text[:499] + "…"
-
-
-def write_atomically(target: Path, content: bytes) -> None:
-    """The old file or the new one, never half of one."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}-", dir=target.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

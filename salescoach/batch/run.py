@@ -3,43 +3,64 @@
 from __future__ import annotations
 
 import datetime as dt
+import errno
+import io
 import json
-import shutil
+import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import salescoach
-from salescoach.batch.job import Outcome, Task, write_atomically
+from salescoach.batch.durable import (
+    locked,
+    make_folder,
+    point_to,
+    publish,
+    remove_folder,
+    remove_halves,
+    take_over,
+    write_file,
+)
+from salescoach.batch.inputs import file_hash, hash_of, keys_of
+from salescoach.batch.job import Outcome, Task
+from salescoach.batch.journal import JOURNAL, Journal
 from salescoach.batch.plan import Job, PlanFile, gaps, make_jobs, one_report
+from salescoach.batch.published import CURRENT, INDEX, MANIFEST, RUNS, read_manifest, verify
 from salescoach.batch.runners import outcomes as made
 from salescoach.book import Book, write_folder
 from salescoach.coaching.agreed import write_agreed
 from salescoach.coaching.ledger import open_ledger
-from salescoach.errors import StorageError
+from salescoach.errors import InputError, StorageError
 from salescoach.process import parse_period
 from salescoach.reports import overview_html
 from salescoach.reports.others import tables_of_others, tables_of_teams
 from salescoach.wording import N_, Words, words
 
 Progress = Callable[[Outcome, int, int], None]
-MANIFEST = "manifest.json"
+SEARCHED_FROM = 12  # subjects on one index
 FORECASTING = ("forecast", "team_review")
 
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run: its folder, what was to be made, how each report went, and whom the book has none of."""
+    """A finished run: its folder, what was to be made, how each report went, and whom the book has none of.
+
+    made    how many reports were made or tried now; the others stood there from the same inputs
+    stale   files of failed reports whose page of an earlier run was kept
+    """
 
     folder: Path
     jobs: tuple[Job, ...]
     outcomes: tuple[Outcome, ...]
     gaps: tuple[str, ...]
+    made: int = 0
+    stale: tuple[str, ...] = ()
 
     @property
     def index(self) -> Path:
@@ -65,6 +86,8 @@ def run_batch(
     own: str | Path | None = None,
     ledger: str | Path | None = None,
     dask: str = "",
+    force: bool = False,
+    keep: int | None = None,
 ) -> Run:
     """Make every report of a plan and publish them as OUT/current.
 
@@ -75,30 +98,97 @@ def run_batch(
     own        a Python file with metrics of one's own, which every notebook loads first
     ledger     where commitments are kept: what was agreed with a rep goes into that rep's slice, notes never
     dask       address of a Dask scheduler whose workers make the reports
+    force      make everything again, also what stands there from the same inputs
+    keep       so many runs stay below OUT/runs; older ones are removed (default: all stay)
 
-    One report that fails does not stop the others. A run that is stopped (Ctrl-C) ends its workers and leaves
-    nothing behind: OUT/current and OUT/runs are what they were. Raises UsageError, before anything runs, where the
-    plan names what is not there, and StorageError where OUT cannot be used.
+    One report that fails does not stop the others; its page of the run before stays, marked stale. From the same
+    inputs nothing is written at all. A run that is stopped or killed publishes nothing; the next one from the same
+    inputs goes on where it stopped. Raises UsageError, before anything runs, where the plan names what is not there,
+    StorageError where OUT cannot be used, Locked where another run works there, and InputError where a notebook
+    changed while the run was going on.
     """
     jobs = make_jobs(book, plan)
     out = Path(out)
-    _refuse_in_the_way(out / "current")
+    _refuse_in_the_way(out / CURRENT)
+    _writable(out / RUNS)
+    with locked(out):
+        _end_publishing(out)
+        keys = keys_of(book, jobs, own, ledger)
+        before = read_manifest(out)
+        if not force and _stands(out, before, keys, plan):
+            return _as_published(out, before, jobs, plan)
+        run = _make(book, plan, jobs, keys, out, before, force, own, ledger, (workers, progress, executor, dask))
+        if keys_of(book, jobs, own, ledger) != keys:
+            raise InputError("A notebook, or what was agreed, changed while the run was going on. Run it again.")
+        finished = _free_name(out / RUNS, run.folder.name)
+        publish(run.folder, finished, out / CURRENT)
+        _remove_old(out, keep)
+    return replace(run, folder=out / CURRENT)
+
+
+def _make(
+    book: Book,
+    plan: PlanFile,
+    jobs: Sequence[Job],
+    keys: Sequence[str],
+    out: Path,
+    before: dict[str, Any] | None,
+    force: bool,
+    own: str | Path | None,
+    ledger: str | Path | None,
+    how: tuple[Any, ...],
+) -> Run:
+    """The run, complete in a hidden folder that is named by its inputs."""
+    folder = _unfinished(out, keys, force)
+    journal = Journal(folder / JOURNAL)
+    ready = _ready(folder, jobs, keys, journal, out, {} if force else _by_key(before))
+    write_json(folder / "plan.json", {"plan": plan.model_dump(), "jobs": [j.to_dict() for j in jobs]})
+    todo = [(job, key) for job, key in zip(jobs, keys, strict=True) if job.file not in ready]
+    if todo:
+        ready |= _made(book, todo, folder, journal, len(jobs) - len(todo), own, ledger, *how)
+    outcomes = tuple(ready[job.file] for job in jobs)
+    stale = _keep_the_old(folder, out, before, outcomes)
+    missing = gaps(jobs, plan)
+    write_json(folder / MANIFEST, {**manifest(book, jobs, outcomes, keys, stale), "gaps": missing})
+    index = index_page(book, jobs, outcomes, missing, words(plan.language), stale)
+    write_file(folder / INDEX, index.encode("utf-8"))
+    remove_halves(folder)
+    reports = {o.file for o in outcomes}
+    journal.add({"sealed": {name: hashed for name, hashed in _hashes(folder).items() if name not in reports}})
+    return Run(folder, tuple(jobs), outcomes, missing, made=len(todo), stale=tuple(stale))
+
+
+def _made(
+    book: Book,
+    todo: Sequence[tuple[Job, str]],
+    folder: Path,
+    journal: Journal,
+    already: int,
+    own: str | Path | None,
+    ledger: str | Path | None,
+    workers: int | None,
+    progress: Progress | None,
+    executor: Executor | None,
+    dask: str,
+) -> dict[str, Outcome]:
+    """Outcomes of what is still to be made; each is in the journal as soon as it is there."""
+    jobs, key_of = [job for job, _ in todo], {job.file: key for job, key in todo}
     peers = {
         period: tables_of_others(book, parse_period(period, book.process, book.as_of_on.date()))
         for period in {j.period for j in jobs}
     }
     teams = {period: _of_teams(book, jobs, period) for period in peers}
-    with _new_run(out) as folder:
-        _write_json(folder / "plan.json", {"plan": plan.model_dump(), "jobs": [j.to_dict() for j in jobs]})
-        _write_peers(folder, peers)
-        with tempfile.TemporaryDirectory(prefix="salescoach-slices-") as private:
-            tasks = [_task(job, _slice(book, job, peers, teams, Path(private), ledger), folder, own) for job in jobs]
-            outcomes = _execute(tasks, workers, progress, executor, dask)
-        missing = gaps(jobs, plan)
-        _write_json(folder / MANIFEST, {**manifest(book, jobs, outcomes), "gaps": missing})
-        index = index_page(book, jobs, outcomes, missing, words(plan.language))
-        write_atomically(folder / "index.html", index.encode("utf-8"))
-    return Run(out / "current", tuple(jobs), tuple(outcomes), missing)
+    _write_peers(folder, peers)
+
+    def note(outcome: Outcome, number: int, total: int) -> None:
+        if outcome.status == "done":
+            journal.add({"key": key_of[outcome.file], **outcome.to_dict()})
+        if progress is not None:
+            progress(outcome, already + number, already + total)
+
+    with tempfile.TemporaryDirectory(prefix="salescoach-slices-") as private:
+        tasks = [_task(job, _slice(book, job, peers, teams, Path(private), ledger), folder, own) for job in jobs]
+        return {o.file: o for o in _execute(tasks, workers, note, executor, dask)}
 
 
 def run_report(
@@ -168,10 +258,11 @@ def _task(job: Job, book: Path, folder: Path, own: str | Path | None) -> Task:
 
 
 def _write_peers(folder: Path, peers: dict[str, Any]) -> None:
-    (folder / "peers").mkdir()
     for number, (period, tables) in enumerate(sorted(peers.items())):
         for name, table in tables.items():
-            table.assign(period=period).to_parquet(folder / "peers" / f"{name}-{number}.parquet", index=False)
+            content = io.BytesIO()
+            table.assign(period=period).to_parquet(content, index=False)
+            write_file(folder / "peers" / f"{name}-{number}.parquet", content.getvalue())
 
 
 # --- workers ---------------------------------------------------------------------------------------
@@ -197,10 +288,26 @@ def _execute(
 # --- publishing ------------------------------------------------------------------------------------
 
 
-def manifest(book: Book, jobs: Sequence[Job], outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    """What ran on which data."""
+def manifest(
+    book: Book,
+    jobs: Sequence[Job],
+    outcomes: Sequence[Outcome],
+    keys: Sequence[str],
+    stale: dict[str, dict[str, Any]],
+) -> dict[str, Any]:
+    """What ran on which data. A stale report says from which data its page is: `stale` {as_of, key}."""
+    reports = [
+        {**job.to_dict(), **outcome.to_dict(), "key": key, "stale": None}
+        for job, outcome, key in zip(jobs, outcomes, keys, strict=True)
+    ]
+    for report in reports:
+        if report["file"] in stale:
+            old = stale[report["file"]]
+            report |= {n: old[n] for n in ("sha256", "bytes")}
+            report["stale"] = {n: old[n] for n in ("as_of", "key")}
     return {
         "salescoach": salescoach.__version__,
+        "made_at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         "book": {
             "content_hash": book.content_hash,
             "as_of": book.as_of.isoformat(),
@@ -208,9 +315,10 @@ def manifest(book: Book, jobs: Sequence[Job], outcomes: Sequence[Outcome]) -> di
             "rows": {n: len(t) for n, t in book.tables.items()},
             "quarantined": len(book.quarantine),
         },
-        "reports": [{**j.to_dict(), **o.to_dict()} for j, o in zip(jobs, outcomes, strict=True)],
+        "reports": reports,
         "done": sum(o.status == "done" for o in outcomes),
         "failed": sum(o.status != "done" for o in outcomes),
+        "stale": len(stale),
     }
 
 
@@ -221,11 +329,18 @@ SECTIONS = (
 )
 
 
-def index_page(book: Book, jobs: Sequence[Job], outcomes: Sequence[Outcome], missing: Sequence[str], say: Words) -> str:
-    """The page to open first: what was made, for whom, what failed, and whom the book has none of."""
+def index_page(
+    book: Book,
+    jobs: Sequence[Job],
+    outcomes: Sequence[Outcome],
+    missing: Sequence[str],
+    say: Words,
+    stale: dict[str, dict[str, Any]],
+) -> str:
+    """The page to open first: what was made, for whom, what failed or is stale, and whom the book has none of."""
     sections = []
     for per, title, note, who in SECTIONS:
-        rows = _index_rows([(j, o) for j, o in zip(jobs, outcomes, strict=True) if j.per == per], say)
+        rows = _index_rows([(j, o) for j, o in zip(jobs, outcomes, strict=True) if j.per == per], say, stale)
         if rows:
             sections.append(
                 {"title": say(title), "note": say(note), "who": say(who), "report": say("Open"), "rows": rows}
@@ -239,20 +354,140 @@ def index_page(book: Book, jobs: Sequence[Job], outcomes: Sequence[Outcome], mis
         say("Numbers are prompts for a conversation, not a verdict: n and range stand beside each of them."),
         say("salescoach {version} · data {hash}", version=salescoach.__version__, hash=book.content_hash[:12]),
     ]
-    return overview_html(say("Coaching reports"), say.language, facts, sections, purpose)
+    search = say("Search for a name") if len({job.subject for job in jobs}) > SEARCHED_FROM else ""
+    return overview_html(say("Coaching reports"), say.language, facts, sections, purpose, search)
 
 
-def _index_rows(pairs: Sequence[tuple[Job, Outcome]], say: Words) -> list[dict[str, Any]]:
+def _index_rows(
+    pairs: Sequence[tuple[Job, Outcome]], say: Words, stale: dict[str, dict[str, Any]]
+) -> list[dict[str, Any]]:
     rows: dict[str, dict[str, Any]] = {}
     for job, outcome in pairs:
-        row = rows.setdefault(job.subject, {"name": job.name or say("All teams"), "links": []})
+        links = rows.setdefault(job.subject, {"name": job.name or say("All teams"), "links": []})["links"]
+        question, href = say(job.question), quote(job.file)
         if outcome.status == "done":
-            row["links"].append({"text": say(job.question), "href": quote(job.file)})
-        else:
-            row["links"].append(
-                {"text": say("{report}: failed ({error})", report=say(job.question), error=outcome.error), "href": ""}
-            )
+            links.append({"text": question, "href": href})
+            continue
+        if job.file in stale:
+            day = say.date(dt.date.fromisoformat(stale[job.file]["as_of"][:10]))
+            links.append({"text": say("{report}: stale, as of {day}", report=question, day=day), "href": href})
+        links.append({"text": say("{report}: failed ({error})", report=question, error=outcome.error), "href": ""})
     return list(rows.values())
+
+
+# --- what stands there already -----------------------------------------------------------------------
+
+
+def _by_key(before: dict[str, Any] | None) -> dict[str, dict[str, Any]]:
+    """The good reports of the run before, by the key of their inputs."""
+    return {r["key"]: r for r in (before or {}).get("reports", []) if r["status"] == "done" and "key" in r}
+
+
+def _end_publishing(out: Path) -> None:
+    """A run that was killed after its last page, just before it became current, becomes current now."""
+    remove_halves(out, CURRENT)
+    here = (out / CURRENT).resolve().name if (out / CURRENT).is_symlink() else ""
+    newest = max((r.name for r in (out / RUNS).glob("[0-9]*") if r.name > here), default="")
+    if newest:
+        point_to(out / CURRENT, out / RUNS / newest)
+
+
+def _stands(out: Path, before: dict[str, Any] | None, keys: Sequence[str], plan: PlanFile) -> bool:
+    """Whether exactly these reports stand published, whole and unchanged."""
+    if before is None or [r.get("key") for r in before["reports"]] != list(keys) or before["failed"]:
+        return False
+    asked = json.loads((out / CURRENT / "plan.json").read_text(encoding="utf-8"))["plan"]
+    return bool(asked == json.loads(json.dumps(plan.model_dump())) and not verify(out))
+
+
+def _as_published(out: Path, before: dict[str, Any] | None, jobs: Sequence[Job], plan: PlanFile) -> Run:
+    outcomes = tuple(Outcome(**{n: r[n] for n in Outcome.__dataclass_fields__}) for r in (before or {})["reports"])
+    return Run(out / CURRENT, tuple(jobs), outcomes, gaps(jobs, plan), made=0)
+
+
+def _unfinished(out: Path, keys: Sequence[str], force: bool) -> Path:
+    """The hidden folder of a run from these inputs: one that was killed goes on; those from others are removed."""
+    folder = out / RUNS / f".{hash_of(list(keys))[:16]}"
+    for other in (out / RUNS).glob(".*"):
+        if other != folder or force:
+            remove_folder(other)
+    make_folder(folder)
+    remove_halves(folder)
+    return folder
+
+
+def _ready(
+    folder: Path,
+    jobs: Sequence[Job],
+    keys: Sequence[str],
+    journal: Journal,
+    out: Path,
+    before: dict[str, dict[str, Any]],
+) -> dict[str, Outcome]:
+    """Reports that need not be made: those of this run before it was killed, and those of the last run that would
+    come out the same. A page that is not what the journal says is made again.
+    """
+    mine, ready = journal.made(), {}
+    for job, key in zip(jobs, keys, strict=True):
+        known = mine.get(key) or before.get(key)
+        if known is None:
+            continue
+        place = folder if key in mine else out / CURRENT
+        file = place / known["file"]
+        if not file.is_file() or file_hash(file) != known["sha256"]:
+            continue
+        outcome = Outcome(**{n: known[n] for n in Outcome.__dataclass_fields__})
+        if key not in mine:
+            take_over(file, folder / job.file)
+            journal.add({"key": key, **outcome.to_dict()})
+        ready[job.file] = outcome
+    return ready
+
+
+def _keep_the_old(
+    folder: Path, out: Path, before: dict[str, Any] | None, outcomes: Sequence[Outcome]
+) -> dict[str, dict[str, Any]]:
+    """For each report that failed, the page of the run before, if it has a good one.
+
+    Returns {file: {as_of, key, sha256, bytes}}.
+    """
+    stale = {}
+    old = {r["file"]: r for r in (before or {}).get("reports", []) if r.get("sha256") and "key" in r}
+    for outcome in outcomes:
+        report = old.get(outcome.file)
+        if outcome.status == "done" or report is None or before is None:
+            continue
+        source = out / CURRENT / report["file"]
+        if not source.is_file() or file_hash(source) != report["sha256"]:
+            continue
+        take_over(source, folder / outcome.file)
+        since = report["stale"] or {"as_of": before["book"]["as_of"], "key": report["key"]}
+        stale[outcome.file] = {**since, "sha256": report["sha256"], "bytes": report["bytes"]}
+    return stale
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    files = (f for f in sorted(folder.rglob("*")) if f.is_file() and f.name != JOURNAL)
+    return {f.relative_to(folder).as_posix(): file_hash(f) for f in files}
+
+
+def _remove_old(out: Path, keep: int | None) -> None:
+    """The oldest runs, beyond so many; never the one that is current."""
+    if keep is None:
+        return
+    current = (out / CURRENT).resolve()
+    runs = sorted(r for r in (out / RUNS).iterdir() if not r.name.startswith(".") and r.resolve() != current)
+    for run in runs[: max(0, len(runs) - keep + 1)]:
+        remove_folder(run)
+
+
+def _free_name(runs: Path, key: str) -> Path:
+    """By the time, so that the newest comes last."""
+    while True:
+        stamp = dt.datetime.now(dt.UTC).strftime("%Y%m%dT%H%M%S.%f")
+        place = runs / f"{stamp}-{key.removeprefix('.')[:8]}"
+        if not place.exists():
+            return place
 
 
 def _refuse_in_the_way(current: Path) -> None:
@@ -265,31 +500,13 @@ def _refuse_in_the_way(current: Path) -> None:
 def _writable(folder: Path) -> Path:
     """The folder, made if need be. Raises StorageError where nothing can be written."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder).close()
+        make_folder(folder)
+        if not os.access(folder, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
         raise StorageError(f"Cannot write to {folder}: {error.strerror}. Choose another folder with --out.") from error
     return folder
 
 
-@contextmanager
-def _new_run(out: Path) -> Iterator[Path]:
-    """A hidden folder to make the reports in; at the end it stands below OUT/runs and is OUT/current.
-
-    A run that does not come to its end leaves nothing.
-    """
-    runs = _writable(out / "runs")
-    stamp = dt.datetime.now(dt.UTC).strftime("%Y%m%dT%H%M%S")
-    unfinished = Path(tempfile.mkdtemp(prefix=f".{stamp}-", dir=runs))
-    try:
-        yield unfinished
-        finished = unfinished.rename(runs / unfinished.name.removeprefix("."))
-        fresh = out / f".current-{finished.name}"
-        fresh.symlink_to(Path("runs") / finished.name, target_is_directory=True)
-        fresh.replace(out / "current")
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
-
-
-def _write_json(file: Path, content: dict[str, Any]) -> None:
-    write_atomically(file, (json.dumps(content, ensure_ascii=False, indent=1, default=str) + "\n").encode("utf-8"))
+def write_json(file: Path, content: dict[str, Any]) -> None:
+    write_file(file, (json.dumps(content, ensure_ascii=False, indent=1, default=str) + "\n").encode("utf-8"))

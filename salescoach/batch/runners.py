@@ -77,9 +77,11 @@ def outcomes(
 
 def _local(tasks: Sequence[Task], count: int, mode: Mode) -> Generator[Outcome]:
     pool = ThreadPoolExecutor(count, thread_name_prefix="salescoach-report")
+    stopped = threading.Event()
     try:
-        yield from _collect(pool, tasks, mode)
+        yield from _collect(pool, tasks, mode, stopped)
     finally:
+        stopped.set()
         pool.shutdown(wait=False, cancel_futures=True)
         end_all()
         pool.shutdown(wait=True)
@@ -104,9 +106,12 @@ def _cluster(address: str) -> Iterator[Executor]:
             executor.shutdown(wait=False)
 
 
-def _collect(executor: Executor, tasks: Sequence[Task], mode: Mode) -> Generator[Outcome]:
+def _collect(
+    executor: Executor, tasks: Sequence[Task], mode: Mode, stopped: threading.Event | None = None
+) -> Generator[Outcome]:
     """Outcomes of one executor. Each future is dropped at once: a cluster would make its report again."""
-    waiting: dict[Future[Outcome], Task] = {executor.submit(make, task, mode): task for task in tasks}
+    known = () if stopped is None else (stopped,)  # an event does not travel to a cluster
+    waiting: dict[Future[Outcome], Task] = {executor.submit(make, task, mode, *known): task for task in tasks}
     try:
         for future in as_completed(list(waiting)):
             task = waiting.pop(future)
@@ -124,14 +129,19 @@ def _result(future: Future[Outcome], task: Task) -> Outcome:
     return Outcome(task.file, "failed", 0.0, error=f"the worker died: {error or type(error).__name__}")
 
 
-def make(task: Task, mode: Mode = "") -> Outcome:
-    """Make one report by this process's template; a report whose template died gets one of its own, once."""
+def make(task: Task, mode: Mode = "", stopped: threading.Event | None = None) -> Outcome:
+    """Make one report by this process's template; a report whose template died gets one of its own, once.
+
+    stopped   set when the run is being ended: nothing new is started then
+    """
+    if stopped is not None and stopped.is_set():
+        raise TemplateDied("The run was stopped.")
     if mode == "spawn" or not forking_is_safe():
         return _make_apart(task, "kernel" if mode == "kernel" else "")
     try:
         return _template_of_this_process().make(task, mode)
     except TemplateDied:
-        if _ending.is_set():
+        if stopped is not None and stopped.is_set():
             raise
     alone = Template()
     try:
@@ -253,7 +263,6 @@ def allowed_environment(given: Mapping[str, str], scratch: str) -> dict[str, str
 _templates: set[Template] = set()
 _own: list[Template] = []
 _guard = threading.Lock()
-_ending = threading.Event()
 
 
 def _template_of_this_process() -> Template:
@@ -266,12 +275,10 @@ def _template_of_this_process() -> Template:
 
 def end_all() -> None:
     """End the templates of this process with their reports."""
-    _ending.set()
     for template in list(_templates):
         template.close()
     with _guard:
         _own.clear()
-    _ending.clear()
 
 
 atexit.register(end_all)

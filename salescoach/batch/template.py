@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from salescoach.batch.durable import remove_halves
 from salescoach.batch.job import Outcome, Task, engine_options
 
 NOT_FOR_REPORTS = ("app", "cli", "_kit", "sources", "locale")
@@ -225,7 +226,7 @@ class Server:
         shutil.rmtree(child.scratch, ignore_errors=True)
         outcome = _outcome(child.task, os.waitstatus_to_exitcode(status), text, seconds)
         if outcome.status != "done":
-            _remove_halves(Path(child.task.target))
+            remove_halves(Path(child.task.target).parent, Path(child.task.target).name)
         self.control.send(("ended", child.number, outcome))
 
     def _end_strays(self) -> None:
@@ -253,12 +254,6 @@ def _kill_group(pid: int) -> None:
         os.killpg(pid, signal.SIGKILL)
     with suppress(OSError):
         os.kill(pid, signal.SIGKILL)
-
-
-def _remove_halves(target: Path) -> None:
-    """What a killed child was just writing."""
-    for half in target.parent.glob(f".{target.name}-*"):
-        half.unlink(missing_ok=True)
 
 
 def _outcome(task: Task, code: int, text: bytes, seconds: float) -> Outcome:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import sys
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -24,6 +26,7 @@ from salescoach.cli.options import (
     own_option,
     period_option,
 )
+from salescoach.cli.runs import verify, why
 from salescoach.cli.start import init
 from salescoach.cli.trust import reconcile, trust
 from salescoach.errors import SalescoachError, Unavailable, UsageError
@@ -43,7 +46,7 @@ def cli() -> None:
     """From a CRM export to one honest page per one-to-one."""
 
 
-for command in (init, check, load, snapshot, metrics, forecast, trust, reconcile, app, log):
+for command in (init, check, load, snapshot, metrics, forecast, trust, reconcile, verify, why, app, log):
     cli.add_command(command)
 
 
@@ -122,44 +125,95 @@ def make_reports(
     plan: PlanFile,
     out: str,
     workers: int | None,
-    own: Path | None = None,
-    ledger: str | None = None,
-    dask: str = "",
+    as_json: bool = False,
+    copy_to: str = "",
+    **options: Any,
 ) -> None:
     """Run a batch with a progress bar, or one line per report where the output is no terminal."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     from salescoach.batch import run_batch
 
     console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[pace]}"))
+    pace = Pace()
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task("Reports", total=None)
+        task = bar.add_task("Reports", total=None, pace="")
 
         def show(outcome: Outcome, finished: int, total: int) -> None:
-            bar.update(task, completed=finished, total=total)
+            told = pace.after(outcome.status == "done", total - finished)
+            bar.update(task, completed=finished, total=total, pace=told)
             if not console.is_terminal or outcome.status != "done":
                 words = f"{outcome.seconds:.0f} s" if outcome.status == "done" else f"failed: {outcome.error}"
-                click.echo(f"[{finished}/{total}] {outcome.file} ({words})", err=True)
+                click.echo(f"[{finished}/{total}] {outcome.file} ({words}) {told}", err=True)
 
         try:
-            run = run_batch(book, plan, out, workers=workers, progress=show, own=own, ledger=ledger, dask=dask)
+            run = run_batch(book, plan, out, workers=workers, progress=show, **options)
         except KeyboardInterrupt:
-            click.echo("Nothing is published of a run that is stopped; its reports are removed.", err=True)
+            click.echo(
+                f"Nothing is published of a run that is stopped. {pace.done} reports are kept: "
+                "the same command goes on from there.",
+                err=True,
+            )
             raise
-    finish(run)
+    copied = ""
+    if copy_to:
+        from salescoach.batch.copies import copy_run
+
+        copied = copy_run(out, copy_to)
+    finish(run, pace, as_json, copied)
 
 
-def finish(run: Run) -> None:
+class Pace:
+    """How fast it goes: reports per minute, time left, and how many failed."""
+
+    def __init__(self) -> None:
+        self.started, self.done, self.failed = time.monotonic(), 0, 0
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self.started
+
+    def after(self, done: bool, left: int) -> str:
+        """Count one more report. Returns the words for the bar."""
+        self.done, self.failed = self.done + done, self.failed + (not done)
+        per_second = (self.done + self.failed) / max(self.seconds, 1e-3)
+        failed = f" · {self.failed} failed" if self.failed else ""
+        return f"{per_second * 60:.0f} per minute · {_span(left / per_second)} left{failed}"
+
+
+def _span(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+
+
+def finish(run: Run, pace: Pace, as_json: bool = False, copied: str = "") -> None:
     """Say what was made and what to open; exit 3 if a report is missing."""
     done = len(run.outcomes) - len(run.failed)
-    click.echo(f"{done} of {len(run.outcomes)} reports made.")
+    if as_json:
+        said = {
+            "reports": len(run.outcomes),
+            "done": done,
+            "made_now": run.made,
+            "failed": {o.file: o.error for o in run.failed},
+            "stale": list(run.stale),
+            "gaps": list(run.gaps),
+            "index": str(run.index),
+            "copied_to": copied or None,
+            "seconds": round(pace.seconds, 1),
+        }
+        click.echo(json.dumps(said, ensure_ascii=False))
+        sys.exit(run.exit_code)
+    as_before = "" if run.made or not run.outcomes else ", all as they stood: the inputs are the same"
+    click.echo(f"{done} of {len(run.outcomes)} reports made{as_before}.")
     for gap in run.gaps:
         click.echo(f"  {gap}")
     for outcome in run.failed:
-        click.echo(f"  failed: {outcome.file}: {outcome.error}", err=True)
+        kept = "; its last page stays, marked stale" if outcome.file in run.stale else ""
+        click.echo(f"  failed: {outcome.file}: {outcome.error}{kept}", err=True)
     click.echo(f"Open {run.index}")
+    if copied:
+        click.echo(f"Copied to {copied}")
     if run.exit_code:
         sys.exit(run.exit_code)
 
@@ -231,6 +285,12 @@ def _order(notebook: str | None, per: str | None) -> Order:
 @ledger_option
 @click.option("--workers", type=click.IntRange(1), default=None, help="Reports at a time (default: one per core).")
 @click.option("--dask", default="", metavar="ADDRESS", help="Let the workers of a Dask scheduler make the reports.")
+@click.option("--force", is_flag=True, help="Make everything again, also what stands there from the same inputs.")
+@click.option(
+    "--keep", type=click.IntRange(1), default=None, metavar="N", help="Keep the newest N runs, remove older ones."
+)
+@click.option("--copy-to", default="", metavar="URL", help="Copy the run there too: file://…, s3://… (extra: cloud).")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object at the end instead of sentences.")
 def batch(
     book: str,
     plan: str | None,
@@ -243,6 +303,10 @@ def batch(
     ledger: str,
     workers: int | None,
     dask: str,
+    force: bool,
+    keep: int | None,
+    copy_to: str,
+    as_json: bool,
 ) -> None:
     """Make many reports: a plan, or one notebook per rep or team."""
     from salescoach.batch import PlanFile, read_plan
@@ -252,4 +316,16 @@ def batch(
     wanted = read_plan(plan) if plan is not None else PlanFile(reports=(_order(notebook, per),))
     changes = {k: v for k, v in (("language", language), ("period", period)) if v is not None}
     kept = known_ledger(ledger, book)
-    make_reports(fit_to_publish(open_any(book)), wanted.model_copy(update=changes), out, workers, own, kept, dask)
+    make_reports(
+        fit_to_publish(open_any(book)),
+        wanted.model_copy(update=changes),
+        out,
+        workers,
+        as_json,
+        copy_to,
+        own=own,
+        ledger=kept,
+        dask=dask,
+        force=force,
+        keep=keep,
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from copy import copy
 from functools import cache
@@ -42,15 +44,42 @@ def _exporter() -> Any:
     return HTMLExporter(template_name="report", extra_template_basedirs=[str(kit_path("templates"))])
 
 
+SEARCH = """const field = document.querySelector("input");
+field.addEventListener("input", () => {
+  const asked = field.value.trim().toLowerCase();
+  for (const row of document.querySelectorAll("tbody tr"))
+    row.hidden = !row.textContent.toLowerCase().includes(asked);
+});"""
+
+
 def overview_html(
-    title: str, language: str, facts: Sequence[str], sections: Sequence[Mapping[str, Any]], purpose: Sequence[str]
+    title: str,
+    language: str,
+    facts: Sequence[str],
+    sections: Sequence[Mapping[str, Any]],
+    purpose: Sequence[str],
+    search: str = "",
 ) -> str:
     """The index page.
 
     A section: title, note, who, report, rows of {name, links of {text, href}}; a link without href is a failure.
+    With words for `search` it has a field that narrows the rows; its few lines of script are the only ones that the
+    page allows, by their hash.
     """
+    script = SEARCH if search else ""
+    allowed = b64encode(hashlib.sha256(script.encode()).digest()).decode() if script else ""
     return (
         environment()
         .get_template("overview.html.j2")
-        .render(title=title, language=language, css=stylesheet(), facts=facts, sections=sections, purpose=purpose)
+        .render(
+            title=title,
+            language=language,
+            css=stylesheet(),
+            facts=facts,
+            sections=sections,
+            purpose=purpose,
+            search=search,
+            script=script,
+            allowed=allowed,
+        )
     )

@@ -318,7 +318,7 @@ def test_upstairs_has_the_five_reports_with_teams_alone() -> None:
     for number in range(1, 6):
         assert f"## {number}. " in text
     assert '"rep"' not in text
-    assert "nothing here is weighted or promised" in text
+    assert "report.forecast_in_words()" in text and "report.forecast_chart()" in text
 
 
 def test_the_running_quarter_is_the_one_in_which_the_data_end(demo: Book) -> None:
