@@ -290,3 +290,28 @@ def test_what_was_agreed_stands_on_the_reps_own_page_and_notes_do_not(demo_book,
     page = path.read_text(encoding="utf-8")
     assert "send quotes within two days" in page
     assert "leaving" not in page and "something of hers" not in page
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no process groups")
+def test_ctrl_c_twice_ends_at_once_and_the_next_run_goes_on(tmp_path):
+    """The first of two reports is ready when somebody presses Ctrl-C, impatiently; it is not made again."""
+    first = "import os, pathlib, time\npathlib.Path(r'{mark}').touch()\ntime.sleep(0 if rep == 'R01' else 999)"
+    notebook = write_notebook(tmp_path / "slow.ipynb", first.format(mark=tmp_path / "running"))
+    plan = tmp_path / "plan.toml"
+    plan.write_text(f'[[reports]]\nnotebook = "{notebook}"\nper = "rep"\nonly = ["R01", "R02"]\n')
+    command = ("batch", "--book", "demo", "--plan", plan, "--workers", 1, "--out", "out")
+    private = tmp_path / "private"
+    child = start_and_wait(tmp_path, *command)
+    until = time.monotonic() + 60
+    while time.monotonic() < until and not list((tmp_path / "out" / "runs").glob(".*/journal.jsonl")):
+        time.sleep(0.1)
+    for _ in range(2):
+        os.killpg(child.pid, signal.SIGINT)
+        time.sleep(0.2)
+    child.communicate(timeout=20)
+    assert child.returncode in (130, -signal.SIGINT)
+    assert still_running(group=child.pid) == [] and kernels_in(private) == []
+    patient = write_notebook(tmp_path / "other.ipynb", "rep")
+    assert patient.is_file() and not (tmp_path / "out" / "current").exists()
+    [journal] = (tmp_path / "out" / "runs").glob(".*/journal.jsonl")
+    assert len(journal.read_text().splitlines()) == 1
