@@ -1,0 +1,104 @@
+"""The recipes of docs/scheduling.md, run as their schedulers run them."""
+
+from __future__ import annotations
+
+import configparser
+import os
+import re
+import shlex
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+DOC = Path(__file__).parents[2] / "docs" / "scheduling.md"
+pytestmark = [
+    pytest.mark.skipif(sys.platform == "win32", reason="the recipes are for other systems"),
+    pytest.mark.skipif(not DOC.is_file(), reason="no checkout"),
+]
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", DOC.read_text(encoding="utf-8"), re.S)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """The recipes' folder: an export, a program by the path they name, and a plan of two small reports."""
+    deals = "deal_id,rep_id,stage,created_at,closed_at,amount\n" + "".join(
+        f"D{n},R{n % 2},{'Won' if n % 3 else 'Lost'},2026-0{1 + n % 6}-03,2026-0{2 + n % 6}-20,{100 + n}\n"
+        for n in range(40)
+    )
+    (tmp_path / "exports").mkdir()
+    (tmp_path / "exports" / "deals.csv").write_text(deals, encoding="utf-8")
+    (tmp_path / "venv" / "bin").mkdir(parents=True)
+    program = tmp_path / "venv" / "bin" / "salescoach"
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -c "from salescoach.cli import main; main()" "$@"\n')
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    (tmp_path / "weekly").write_text('[[reports]]\nnotebook = "start_here"\nper = "company"\n', encoding="utf-8")
+    return tmp_path
+
+
+def check(place: Path, done: subprocess.CompletedProcess[str]) -> None:
+    assert done.returncode == 0, done.stderr
+    assert (place / "reports" / "current" / "index.html").is_file()
+
+
+def test_cron(place: Path) -> None:
+    [table], script = blocks("cron"), next(b for b in blocks("sh") if b.startswith("#!"))
+    [job] = [line for line in table.splitlines() if line.startswith("15")]
+    assert job.split(None, 5)[5] == "cd /srv/salescoach && ./run-weekly"
+    file = place / "run-weekly"
+    file.write_text(script.replace("/srv/salescoach", str(place)), encoding="utf-8")
+    file.chmod(0o700)
+    bare = {"HOME": str(place), "LOGNAME": "ops", "SHELL": "/bin/sh", "PATH": "/usr/bin:/bin"}
+    command = job.split(None, 5)[5].replace("/srv/salescoach", str(place))
+    check(place, subprocess.run(["/bin/sh", "-c", command], env=bare, capture_output=True, text=True))
+
+
+@pytest.mark.nightly
+def test_systemd(place: Path) -> None:
+    service, timer = blocks("ini")
+    starts = re.findall(r"ExecStart=(.*)", service)
+    assert len(starts) == 2 and "OnCalendar=Mon" in timer
+    units = configparser.ConfigParser(strict=False)
+    units.read_string(service)
+    units.read_string(timer)
+    bare = {"HOME": str(place), "LANG": "C.UTF-8", "PATH": "/usr/bin:/bin"}
+    for start in starts:
+        words = shlex.split(start.replace("/srv/salescoach", str(place)))
+        done = subprocess.run(words, cwd=place, env=bare, capture_output=True, text=True)
+    check(place, done)
+
+
+@pytest.mark.nightly
+def test_github_actions(place: Path) -> None:
+    [text] = blocks("yaml")
+    steps = yaml.safe_load(text)["jobs"]["weekly"]["steps"]
+    commands = [step["run"] for step in steps if "run" in step]
+    assert commands[0].startswith("pip install -c constraints.txt -e .")
+    path = f"{place / 'venv' / 'bin'}:{os.environ['PATH']}"
+    for command in commands[1:]:
+        done = subprocess.run(
+            ["bash", "-e", "-c", command], cwd=place, env={**os.environ, "PATH": path}, capture_output=True, text=True
+        )
+    check(place, done)
+
+
+def test_the_engine_that_airflow_s_operator_names(tmp_path: Path) -> None:
+    """PapermillOperator hands `engine_name` to papermill; papermill finds it by the entry point."""
+    import papermill
+
+    source = next(block for block in blocks("python") if "PapermillOperator(" in block)
+    assert 'engine_name="salescoach"' in source
+    made = papermill.execute_notebook(
+        str(DOC.parents[1] / "notebooks" / "quota.ipynb"),
+        str(tmp_path / "quota.ipynb"),
+        parameters={"book": "demo", "period": "last 90 days"},
+        engine_name="salescoach",
+        progress_bar=False,
+    )
+    assert all(cell.execution_count for cell in made.cells if cell.cell_type == "code" and cell.source.strip())
