@@ -16,6 +16,7 @@ LAYERS = [
     "errors",
     "kit",
     "wording",
+    "secrecy",
     "process",
     "book",
     "sources",

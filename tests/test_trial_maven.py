@@ -17,6 +17,7 @@ def run(trial, tmp_path_factory):
     return book, run_batch(book, plan, tmp_path_factory.mktemp("maven"))
 
 
+@pytest.mark.nightly
 def test_one_readable_page_for_each_of_35_people(run):
     _, result = run
     assert [o.error for o in result.failed] == []

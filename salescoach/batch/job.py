@@ -13,6 +13,7 @@ from salescoach.batch.durable import write_file
 from salescoach.errors import SalescoachError
 from salescoach.reports import page_html
 from salescoach.reports.stories import read_story
+from salescoach.secrecy import blackened
 from salescoach.wording import words
 
 CELL_DEADLINE = 300
@@ -129,5 +130,5 @@ def _check_finished(notebook: Any) -> None:
 def explain(error: Exception) -> str:
     """One line for the index: what the notebook raised, without the traceback."""
     name, value = getattr(error, "ename", type(error).__name__), getattr(error, "evalue", str(error))
-    text = " ".join(f"{name}: {value}".split())
+    text = blackened(" ".join(f"{name}: {value}".split()))
     return text if len(text) <= 500 else text[:499] + "…"

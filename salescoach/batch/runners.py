@@ -25,6 +25,7 @@ from typing import Any, Literal
 
 from salescoach.batch.job import Outcome, Task
 from salescoach.errors import InputError, UsageError
+from salescoach.secrecy import blackened
 
 Mode = Literal["", "kernel", "spawn"]
 START, CONNECT = 120, 20
@@ -126,7 +127,7 @@ def _result(future: Future[Outcome], task: Task) -> Outcome:
     error = future.exception()
     if error is None:
         return future.result()
-    return Outcome(task.file, "failed", 0.0, error=f"the worker died: {error or type(error).__name__}")
+    return Outcome(task.file, "failed", 0.0, error=blackened(f"the worker died: {error or type(error).__name__}"))
 
 
 def make(task: Task, mode: Mode = "", stopped: threading.Event | None = None) -> Outcome:

@@ -29,6 +29,7 @@ from pathlib import Path
 
 from salescoach.batch.durable import remove_halves
 from salescoach.batch.job import Outcome, Task, engine_options
+from salescoach.secrecy import blackened
 
 NOT_FOR_REPORTS = ("app", "cli", "_kit", "sources", "locale")
 LIBRARIES = (
@@ -320,7 +321,7 @@ def _made(task: Task, mode: str) -> Outcome:
     try:
         return run_task(task, mode)
     except BaseException as error:
-        text = f"{type(error).__name__}: {error}"[:500]
+        text = blackened(f"{type(error).__name__}: {error}")[:500]
         return Outcome(task.file, "failed", round(time.monotonic() - started, 2), error=text)
 
 

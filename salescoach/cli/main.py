@@ -30,6 +30,7 @@ from salescoach.cli.runs import verify, why
 from salescoach.cli.start import init
 from salescoach.cli.trust import reconcile, trust
 from salescoach.errors import SalescoachError, Unavailable, UsageError
+from salescoach.secrecy import blackened
 
 if TYPE_CHECKING:
     from salescoach.batch import Order, Outcome, PlanFile, Run
@@ -80,7 +81,7 @@ def main() -> None:
 
 
 def _end(message: str, code: int) -> NoReturn:
-    click.echo(f"salescoach: {message}", err=True)
+    click.echo(f"salescoach: {blackened(message)}", err=True)
     sys.exit(code)
 
 

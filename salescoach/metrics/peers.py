@@ -13,7 +13,8 @@ from salescoach.process import Period
 OTHERS = 5  # whoever reads the table, at least this many others stand behind a figure
 LARGEST_SHARE = 0.5  # no figure is mostly one person's
 RATE_STEP = 0.05
-DIGITS = 2
+DIGITS = 2  # of what makes up a gap
+TIME_STEPS = (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10)  # a finer figure of two weeks would give away a newcomer
 SHARES = ("win_rate", "lead_conversion")
 TIMES = ("sales_cycle", "response_time")
 COLUMNS = ["metric", "stage", "value", "reps", "hidden"]
@@ -23,7 +24,7 @@ def peer_table(book: Book, period: str | Period | None = None) -> pd.DataFrame:
     """Company-wide figures that every rep of a run may see: one table for all, so that tables cannot be compared.
 
     Behind each figure stand at least six reps (five others for each reader), none of whom holds more than half of it.
-    Shares are rounded to 5 points, times to two significant digits; counts are left out.
+    Shares are rounded to 5 points, times to steps of 1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8; counts are left out.
 
     Returns metric, stage (null except for stage_flow), value (null where hidden), reps (at least so many; 0 where
     hidden), hidden (true where too few).
@@ -64,4 +65,7 @@ def shown_figure(name: str, stage: str | None, value: float, n: pd.Series, share
 def _rounded(value: float, share: bool) -> float:
     if share:
         return round(round(value / RATE_STEP) * RATE_STEP, 2)
-    return 0.0 if value == 0 else float(f"{value:.{DIGITS}g}")
+    if value <= 0:
+        return 0.0
+    power = 10.0 ** np.floor(np.log10(value))
+    return float(f"{min(TIME_STEPS, key=lambda step: abs(np.log(value / power / step))) * power:.2g}")

@@ -52,7 +52,7 @@ def path_of_others(book: Book, period: str | Period | None = None) -> pd.DataFra
     """The typical path of won deals as every rep of a run may see it: the same for all readers.
 
     Behind each figure stand at least six reps, none of whom holds more than half of the deals; shares are rounded to 5
-    points, days and contacts to two digits, counts are left out (`peer_table`).
+    points, days and contacts to the steps of times, counts are left out (`peer_table`).
 
     Returns metric (path_days: median days; path_contacts: contacts per deal; path_several, path_quoted: shares),
     pipeline, stage, value (null where hidden or unknown), reps, hidden. Without rows where there is nothing to tell.

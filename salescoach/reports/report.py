@@ -389,8 +389,8 @@ class Report(Conformance, Drivers, OneToOne, Impact, People, Rates, Reasons, Sel
         """What stands behind the figures of the others."""
         say = self.say
         text = say(
-            "“Others” are at least {n} other reps taken together; shares are rounded to 5 points, times to two digits. "
-            "Where fewer stand behind a figure it is not shown.",
+            "“Others” are at least {n} other reps taken together; shares are rounded to 5 points, times by up to a "
+            "tenth. Where fewer stand behind a figure it is not shown.",
             n=OTHERS,
         )
         return render("empty", text, text)

@@ -9,6 +9,7 @@ from typing import Any
 
 from salescoach.errors import InputError, UsageError, suggestion
 from salescoach.kit import kit_path
+from salescoach.secrecy import looks_secret
 from salescoach.wording import Words
 
 PARAMETERS = "parameters"
@@ -24,8 +25,15 @@ class Story:
     parameters: dict[str, Any]
 
     def check_parameters(self, given: dict[str, Any]) -> None:
-        """Raise UsageError for a parameter the notebook does not have: papermill would only log it."""
-        for name in given:
+        """Raise UsageError for a parameter that the notebook does not have, papermill would only log it, and for one
+        that looks like a secret: it would stand in clear text in the notebook.
+        """
+        for name, value in given.items():
+            if looks_secret(name, value):
+                raise UsageError(
+                    f"The parameter {name!r} of {self.name} looks like a secret, and would stand in the report. "
+                    'Name the secret in a source file, as { env = "NAME" }, and load a book with it.'
+                )
             if name not in self.parameters:
                 raise UsageError(
                     f"The notebook {self.name} has no parameter {name!r}.{suggestion(name, self.parameters)} "

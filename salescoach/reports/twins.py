@@ -390,7 +390,7 @@ class Twins(ABC):
             notes.append(
                 say(
                     "Others: won deals of at least {n} other reps taken together; shares rounded to 5 points, days and "
-                    "contacts to two digits.",
+                    "contacts by up to a tenth.",
                     n=OTHERS,
                 )
             )

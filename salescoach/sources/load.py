@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -169,8 +170,12 @@ def load_book(
     return book
 
 
+@cache
 def sample_book() -> Book:
-    """The book of the bundled demo data: about 4,000 deals of 24 reps in 4 teams over 24 months, with known truth."""
+    """The book of the bundled demo data: about 4,000 deals of 24 reps in 4 teams over 24 months, with known truth.
+
+    It is read once in a process.
+    """
     return load_book(kit_path("data/demo"))
 
 

@@ -139,6 +139,7 @@ def test_a_manager_picks_a_person_and_asks_what_if(page: Any, voila: Running, de
     assert page.foreign == [] and page.errors == []
 
 
+@pytest.mark.nightly
 def test_chinese_at_a_click(page: Any, voila: Running) -> None:
     enter(page, voila)
     page.get_by_role("button", name="中文").click()

@@ -88,17 +88,26 @@ def test_github_actions(place: Path) -> None:
     check(place, done)
 
 
-def test_the_engine_that_airflow_s_operator_names(tmp_path: Path) -> None:
-    """PapermillOperator hands `engine_name` to papermill; papermill finds it by the entry point."""
+@pytest.mark.parametrize("name", [None, pytest.param("salescoach", marks=pytest.mark.nightly)])
+def test_the_engine_as_airflow_s_operator_and_as_papermill_find_it(tmp_path: Path, name: str | None) -> None:
+    """The operator names no engine, and takes the one that stands under None."""
     import papermill
+    from papermill.engines import papermill_engines
 
-    source = next(block for block in blocks("python") if "PapermillOperator(" in block)
-    assert 'engine_name="salescoach"' in source
-    made = papermill.execute_notebook(
-        str(DOC.parents[1] / "notebooks" / "quota.ipynb"),
-        str(tmp_path / "quota.ipynb"),
-        parameters={"book": "demo", "period": "last 90 days"},
-        engine_name="salescoach",
-        progress_bar=False,
-    )
+    from salescoach.batch.engine import InProcessEngine
+
+    source = next(block for block in blocks("python") if "(PapermillOperator)" in block)
+    assert "papermill_engines.register(None, InProcessEngine)" in source
+    before = papermill_engines.get_engine(None)
+    papermill_engines.register(None, InProcessEngine)
+    try:
+        made = papermill.execute_notebook(
+            str(DOC.parents[1] / "notebooks" / "quota.ipynb"),
+            str(tmp_path / "quota.ipynb"),
+            parameters={"book": "demo", "period": "last 90 days"},
+            engine_name=name,
+            progress_bar=False,
+        )
+    finally:
+        papermill_engines.register(None, before)
     assert all(cell.execution_count for cell in made.cells if cell.cell_type == "code" and cell.source.strip())

@@ -190,6 +190,7 @@ def own_notebook(folder: Path) -> Path:
     return file
 
 
+@pytest.mark.nightly
 def test_a_report_shows_a_metric_of_ones_own(salescoach: Run, mine: Path, tmp_path: Path) -> None:
     notebook = own_notebook(tmp_path)
     done = salescoach("report", notebook, "--own", mine, "--book", "demo", "--team", "Harbour", "--period", "2026Q2")

@@ -216,7 +216,7 @@ def test_writers_at_once_lose_nothing(where: str, ledger: Ledger) -> None:
     assert ledger.verify() == []
 
 
-KILLS = pytest.mark.parametrize("kills", [6, pytest.param(200, marks=pytest.mark.nightly)])
+KILLS = pytest.mark.parametrize("kills", [3, pytest.param(200, marks=pytest.mark.nightly)])
 
 
 @KILLS

@@ -297,7 +297,7 @@ def test_targets_equal_those_added_up_day_by_day(seed: int, generated: Build) ->
             assert {k: v for k, v in sums.items() if v > 0} == pytest.approx(day_by_day(book, by, first, last))
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", [0, 1, *(pytest.param(n, marks=pytest.mark.nightly) for n in range(2, 6))])
 def test_the_targets_of_the_months_add_up_to_those_of_the_whole(seed: int, generated: Build) -> None:
     book = awkward(generated(seed), seed)
     for by in ("rep", "team", ""):

@@ -179,7 +179,7 @@ def variants(seed: int, generated: Callable[..., Book]) -> dict[str, Book]:
 
 
 @pytest.mark.parametrize("kind", ["plain", "awkward", "New York", "by the day", "nobody"])
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.nightly)])
 def test_every_table_equals_the_one_of_the_book_in_memory(
     opened: Opened, generated: Callable[..., Book], seed: int, kind: str
 ) -> None:

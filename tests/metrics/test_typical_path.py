@@ -76,7 +76,7 @@ def test_the_others_path_is_hidden_among_few_or_where_one_holds_most_of_it(book_
     assert path_of_others(crowd(book_of, 5))["hidden"].all()
     assert path_of_others(crowd(book_of, 6, most=6))["hidden"].all()
     shown = path_of_others(crowd(book_of, 6, most=5)).set_index("metric")
-    assert not shown.loc["path_days", "hidden"] and shown.loc["path_days", "value"] == 7
+    assert not shown.loc["path_days", "hidden"] and shown.loc["path_days", "value"] == 8  # the step next to 7
     assert np.isnan(shown.loc["path_contacts", "value"])
     assert set(shown) == {"pipeline", "stage", "value", "reps", "hidden"} and (shown["reps"] == 6).all()
 
@@ -88,7 +88,7 @@ def test_the_others_shares_are_rounded_and_a_book_without_history_has_no_path(de
     assert path_of_others(book_of([{"deal_id": "A"}])).empty
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(n, marks=pytest.mark.nightly) for n in (1, 2))])
 def test_contacts_in_stages_against_loops(busy: Build, plain: Plain, seed: int) -> None:
     """From the first entry to the day before the first deeper one; to the close with its day."""
     book = busy(seed, 150)

@@ -198,7 +198,11 @@ def load(sqlite_crm: Crm, tmp_path: Path) -> Callable[..., Book]:
 # --- the same book ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("reps", "rounds"), [((), 50), (("Ann", "Bob"), 15)], ids=["everybody", "two reps"])
+@pytest.mark.parametrize(
+    ("reps", "rounds"),
+    [(("Ann", "Bob"), 15), pytest.param((), 50, marks=pytest.mark.nightly)],
+    ids=["two reps", "everybody"],
+)
 def test_fifty_loads_from_the_cache_are_the_books_of_full_reads(
     sqlite_crm: Crm, load: Callable[..., Book], reps: tuple[str, ...], rounds: int
 ) -> None:
