@@ -12,17 +12,21 @@ import itertools
 import json
 import os
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import nbformat
+import numpy as np
 import pytest
 
 from salescoach.batch import Order, PlanFile, durable, run, run_batch, verify
 from salescoach.batch.job import Outcome, Task
 from salescoach.batch.journal import Journal
-from salescoach.errors import StorageError
+from salescoach.errors import InputError, StorageError
 
 STEPS = ("open", "write", "fsync", "replace", "rename", "link", "symlink", "mkdir", "ftruncate")
 KINDS = ("kill", "torn", "full", "broken")
@@ -193,6 +197,69 @@ def test_a_fault_at_any_step(ground: Any, books: Any, monkeypatch: pytest.Monkey
         out = fresh()
         interrupt(books, out, monkeypatch, at, kind, (old, new))
         shutil.rmtree(out)
+
+
+@pytest.mark.parametrize("count", [40, pytest.param(19_000, marks=pytest.mark.nightly)])
+def test_a_second_fault_while_it_goes_on(ground: Any, books: Any, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    """The run that resumes is interrupted too, at any of its own steps."""
+    old, new, steps, fresh = ground
+    rng = np.random.default_rng(21)
+    for _ in range(count):
+        out = fresh()
+        for at in (int(rng.integers(steps)), int(rng.integers(steps))):
+            with suppress(Killed, OSError, StorageError):
+                make(books[1], out, monkeypatch, Disk(at, str(rng.choice(KINDS))), "new")
+            check_readers_see_one_whole_run(out, old, new)
+        assert make(books[1], out, monkeypatch, Disk(), "new").exit_code == 0
+        assert pages(out / "current") == new and verify(out) == []
+        shutil.rmtree(out)
+
+
+def test_a_notebook_that_changes_meanwhile_publishes_nothing(
+    demo_book: Any, quick: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pages from two versions of a notebook never stand in one run."""
+    notebook = tmp_path / "mine.ipynb"
+    story = nbformat.v4.new_code_cell('book = ""\nrep = ""\nperiod = ""\nlanguage = ""')
+    story.metadata["tags"] = ["parameters"]
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# Which?"), story]), notebook)
+
+    def editing(tasks: list[Task], *rest: Any) -> Iterator[Outcome]:
+        yield from stub("new")(tasks, *rest)
+        notebook.write_text(notebook.read_text(encoding="utf-8").replace("Which", "What"), encoding="utf-8")
+
+    monkeypatch.setattr(run, "made", editing)
+    plan = PlanFile(reports=(Order(notebook=str(notebook), per="rep", only=("R01", "R02")),))
+    with pytest.raises(InputError, match="changed while the run was going on"):
+        run_batch(demo_book, plan, tmp_path / "out")
+    assert not (tmp_path / "out" / "current").exists()
+    monkeypatch.setattr(run, "made", stub("new"))
+    assert run_batch(demo_book, plan, tmp_path / "out").made == 2
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root may make a small disk")
+def test_a_disk_that_is_really_full(books: Any, quick: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Last week's run stays whole on a disk of 400 kB; when there is room, the same command ends the run."""
+    place = tmp_path / "small"
+    place.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", place], capture_output=True).returncode:
+        pytest.skip("no small disk can be mounted here")
+    try:
+        make(books[0], place, monkeypatch, os, "old")
+        old = pages(place / "current")
+        (place / "ballast").write_bytes(b"x" * (shutil.disk_usage(place).free - 40_000))
+        try:
+            second = make(books[1], place, monkeypatch, os, "new")
+        except OSError as error:
+            assert error.errno == errno.ENOSPC
+        else:
+            assert second.exit_code == 3
+        assert verify(place) == []
+        assert pages(place / "current").keys() == old.keys()
+        (place / "ballast").unlink()
+        assert make(books[1], place, monkeypatch, os, "new").exit_code == 0 and verify(place) == []
+    finally:
+        subprocess.run(["umount", place], check=True)
 
 
 def test_a_run_killed_again_and_again_comes_to_its_end(

@@ -47,6 +47,7 @@ def check(place: Path, done: subprocess.CompletedProcess[str]) -> None:
     assert (place / "reports" / "current" / "index.html").is_file()
 
 
+@pytest.mark.nightly
 def test_cron(place: Path) -> None:
     [table], script = blocks("cron"), next(b for b in blocks("sh") if b.startswith("#!"))
     [job] = [line for line in table.splitlines() if line.startswith("15")]

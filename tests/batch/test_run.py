@@ -206,8 +206,8 @@ def stopped(child: subprocess.Popen[str], private: Path) -> tuple[int, str]:
 @pytest.mark.parametrize(
     ("number", "send", "code"),
     [
-        (signal.SIGINT, os.killpg, 130),
-        pytest.param(signal.SIGTERM, os.kill, 143, marks=pytest.mark.nightly),
+        pytest.param(signal.SIGINT, os.killpg, 130, marks=pytest.mark.nightly),
+        (signal.SIGTERM, os.kill, 143),
         pytest.param(signal.SIGTERM, os.killpg, 143, marks=pytest.mark.nightly),
     ],
     ids=["Ctrl-C", "SIGTERM", "SIGTERM to all"],
@@ -253,6 +253,7 @@ def test_a_folder_in_the_way_is_named_before_anything_runs(demo_book, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["current"]
 
 
+@pytest.mark.nightly
 def test_a_run_that_breaks_off_leaves_the_last_one_as_it_was(demo_book, tmp_path):
     plan = PlanFile(reports=(Order(notebook="start_here", per="company"),))
     last = run_batch(demo_book, plan, tmp_path).folder.resolve()

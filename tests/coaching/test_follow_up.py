@@ -183,6 +183,7 @@ def test_a_plain_recount(seed: int) -> None:
         assert found.now.value == pytest.approx(sum(d["outcome"] == "won" for d in since) / len(since))
 
 
+@pytest.mark.nightly
 def test_every_figure_can_be_followed_or_says_why_not(demo_book: Book) -> None:
     """Never a number without its range, never an error: each metric and habit, on the demo data."""
     slice_ = demo_book.for_rep("R02")

@@ -207,6 +207,7 @@ def writer(where: str, rep: str, times: int) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
+@pytest.mark.nightly
 def test_writers_at_once_lose_nothing(where: str, ledger: Ledger) -> None:
     writers = [writer(where, f"R{i}", 15) for i in range(4)]
     acknowledged = [line.strip() for process in writers for line in process.communicate(timeout=120)[0].splitlines()]

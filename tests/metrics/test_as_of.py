@@ -214,6 +214,7 @@ def cut_leads(source: Path, last: str, used: set[str]) -> tuple[list[str], list[
 
 
 @pytest.mark.parametrize("day", [pytest.param("2025-07-15", marks=pytest.mark.nightly), "2026-03-31"])
+@pytest.mark.nightly
 def test_the_replayed_demo_gives_what_its_files_cut_by_hand_give(day: str, tidy: Path, tmp_path: Path) -> None:
     whole = load_book(tidy)
     cut_files(day, tmp_path, tidy, whole)
