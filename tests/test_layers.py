@@ -27,6 +27,7 @@ LAYERS = [
     "charts",
     "reports",
     "batch",
+    "papermill_engine",
     "app",
     "cli",
 ]

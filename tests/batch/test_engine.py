@@ -161,3 +161,20 @@ def test_a_slow_cell_fails():
 
 def test_nobody_answers_a_question():
     assert "Error" in here("input('name?')")
+
+
+@pytest.mark.parametrize("first", ["papermill", "salescoach.batch.engine"])
+def test_whichever_is_imported_first_and_papermill_alone_stays_light(first: str) -> None:
+    code = (
+        f"import {first}, sys\n"
+        "loaded = 'salescoach.batch' in sys.modules\n"
+        "import papermill, salescoach.batch.engine\n"
+        "from papermill.engines import papermill_engines\n"
+        "found = papermill_engines.get_engine('salescoach')\n"
+        "assert found.execute_managed_notebook.__func__ is "
+        "salescoach.batch.engine.InProcessEngine.execute_managed_notebook.__func__\n"
+        "print(loaded)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == str(first != "papermill")
