@@ -10,6 +10,8 @@ from salescoach.errors import StorageError, UsageError
 
 LANGUAGES = ("en", "zh")
 OWN_SYMBOLS = {"CNY": "¥"}  # CLDR writes CN¥ in English, too long for a column of amounts
+# what a terminal or a spreadsheet would not show, or take for a command, spelt out; tabs and line breaks stay
+VISIBLE = {i: f"\\u{i:04x}" for i in (*range(9), *range(11, 32), *range(127, 160))}
 CATALOGUES = Path(__file__).resolve().parent / "locale"
 
 

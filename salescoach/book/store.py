@@ -27,8 +27,8 @@ PEOPLE = "people.parquet"
 ROWS_PER_GROUP = 20_000
 OF_DEALS = ("stage_history", "changes", "quotes", "splits")
 OF_ACCOUNTS = ("accounts", "revenue")
-FROM_OUTSIDE = ("file", "column", "value", "rep_id")
-FORMULA = r"[=+\-@'\t]"
+FROM_OUTSIDE = ("file", "column", "value", "rep_id", "correction")
+FORMULA = r"['\t\n]|[\s\u200b\u2060\ufeff]*[=+\-@＝＋－＠]"
 
 
 def save_book(book: Book, folder: str | Path) -> Path:
@@ -56,7 +56,7 @@ def write_folder(book: Book, folder: Path) -> None:
         stored = _with_owner(book, name, frame)
         stored.to_parquet(folder / f"{name}.parquet", index=False, row_group_size=ROWS_PER_GROUP)
     book.people.to_parquet(folder / PEOPLE, index=False)
-    _write_quarantine(book.quarantine, folder / "quarantine.csv")
+    quarantine_as_saved(book.quarantine).to_csv(folder / "quarantine.csv", index=False, lineterminator="\n")
     _write_json(folder / "quality.json", dict(book.quality))
     if book.peers:
         (folder / "peers").mkdir()
@@ -219,13 +219,13 @@ def _read_table(file: Path, filters: Filters | None = None) -> pd.DataFrame:
     return pd.read_parquet(file, columns=columns, filters=filters)
 
 
-def _write_quarantine(quarantine: pd.DataFrame, file: Path) -> None:
-    """As CSV for people: a value that a spreadsheet would run as a formula gets an apostrophe in front."""
+def quarantine_as_saved(quarantine: pd.DataFrame) -> pd.DataFrame:
+    """For a CSV that people open: a value that a spreadsheet would run as a formula gets an apostrophe in front."""
     shown = quarantine.copy()
     for column in (c for c in FROM_OUTSIDE if c in shown):
         risky = shown[column].str.match(FORMULA).fillna(False).astype(bool)
         shown[column] = shown[column].mask(risky, "'" + shown[column])
-    shown.to_csv(file, index=False, lineterminator="\n")
+    return shown
 
 
 def _read_quarantine(file: Path) -> pd.DataFrame:
@@ -238,7 +238,7 @@ def quarantine_as_loaded(frame: pd.DataFrame) -> pd.DataFrame:
     """The text of a quarantine.csv as it was in the book: numbers, and no apostrophes before values."""
     frame = frame.copy()
     for column in (c for c in FROM_OUTSIDE if c in frame):
-        frame[column] = frame[column].str.replace(r"^'(?=[=+\-@'\t])", "", regex=True)
+        frame[column] = frame[column].str.replace(rf"^'(?={FORMULA})", "", regex=True)
     for column in (c for c in ("record", "line") if c in frame):
         frame[column] = pd.to_numeric(frame[column], errors="coerce").astype("Int64")
     return frame

@@ -15,8 +15,10 @@ from typing import Any
 
 from matplotlib import font_manager, rc_context
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 # Okabe & Ito: told apart with any colour vision, and by their lightness in black and white
 BLUE, ORANGE, GREEN, GREY, INK = "#0072B2", "#E69F00", "#009E73", "#9aa5b1", "#1f2933"
@@ -25,6 +27,8 @@ DPI = 144
 ROW = 0.34
 FEWEST_ROWS = 2
 EDGE = 0.012
+HAIR_SPACE = "\u200a"
+LONGEST_TEXT = 48  # beside a row: more would leave no room to draw
 LETTER = 0.078  # inches that a letter of a label takes, generously
 CJK_FAMILIES = (
     "Noto Sans CJK SC",
@@ -116,8 +120,20 @@ def display_width(text: str) -> int:
     return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text if not unicodedata.combining(c))
 
 
+def printable(text: str) -> str:
+    """The text on one line: a blank for each line break and control character, nothing for what turns its direction."""
+    kinds = {c: unicodedata.category(c) for c in set(text)}
+    return text.translate({ord(c): "" if k == "Cf" else " " for c, k in kinds.items() if k in ("Cc", "Cf", "Zl", "Zp")})
+
+
+def in_legend(text: str) -> str:
+    """The text as the label of a legend's entry: matplotlib leaves out those that begin with an underscore."""
+    return f"{HAIR_SPACE}{text}" if text.startswith("_") else text
+
+
 def shortened(text: str, most: int) -> str:
-    """The text, cut with an ellipsis where it is wider than `most` Latin letters."""
+    """The text as it can be drawn, cut with an ellipsis where it is wider than `most` Latin letters."""
+    text = printable(text)
     if display_width(text) <= most:
         return text
     kept = ""
@@ -134,6 +150,15 @@ def to_drawing(axes: Axes, alt: str) -> Drawing:
         raise ValueError("a chart needs an alternative text")
     figure = axes.get_figure(root=True)
     assert figure is not None
+    _clean(axes)
     buffer = BytesIO()
     figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
     return Drawing(buffer.getvalue(), alt, round(WIDTH * 96))
+
+
+def _clean(axes: Axes) -> None:
+    """Every text on the sheet as it can be drawn; the names at ticks, written anew by each drawing, come clean."""
+    for part in axes.get_children():
+        if not isinstance(part, Axis):
+            for text in part.findobj(Text):
+                text.set_text(printable(text.get_text()))

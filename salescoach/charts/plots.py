@@ -12,7 +12,18 @@ from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from salescoach.charts.drawing import BLUE, GREEN, GREY, INK, ORANGE, display_width, new_axes, shortened
+from salescoach.charts.drawing import (
+    BLUE,
+    GREEN,
+    GREY,
+    INK,
+    LONGEST_TEXT,
+    ORANGE,
+    display_width,
+    in_legend,
+    new_axes,
+    shortened,
+)
 
 LONGEST_LABEL = 32  # the table beside the picture has the whole name
 BAR = 0.66
@@ -199,7 +210,7 @@ def plot_curve(
         colour, marker, dashes = look
         x = rows[at].map(places).to_numpy(float) + 0.09 * (i - (len(names) - 1) / 2)
         ax.vlines(x, rows["low"], rows["high"], color=colour, lw=2.2, alpha=0.55)
-        words = f"{shortened(str(name), IN_A_LEGEND)} (n={rows['n'].max():,})"
+        words = in_legend(f"{shortened(str(name), IN_A_LEGEND)} (n={rows['n'].max():,})")
         ax.plot(x, rows["value"].to_numpy(float), color=colour, marker=marker, ls=dashes, lw=1.2, ms=6, label=words)
     ax.set_xticks(list(places.values()), [f"{days:,}" for days in places])
     ax.set_xlim(-0.4, len(places) - 0.6)
@@ -223,6 +234,7 @@ def _sheet(names: pd.Series, texts: Sequence[str], legend: bool) -> Axes:
 
 def _rows(ax: Axes | None, names: pd.Series, texts: Sequence[str], title: str, axis: str, legend: bool) -> Axes:
     """One row per name from top to bottom, its text right of the drawing area."""
+    texts = [shortened(text, LONGEST_TEXT) for text in texts]
     ax = ax if ax is not None else _sheet(names, texts, legend)
     y = np.arange(len(names))
     ax.set_yticks(y, [shortened(str(n), LONGEST_LABEL) for n in names])

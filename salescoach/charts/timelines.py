@@ -12,7 +12,17 @@ from matplotlib.colors import to_rgb
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from salescoach.charts.drawing import BLUE, GREEN, INK, ORANGE, display_width, new_axes, shortened
+from salescoach.charts.drawing import (
+    BLUE,
+    GREEN,
+    INK,
+    LONGEST_TEXT,
+    ORANGE,
+    display_width,
+    in_legend,
+    new_axes,
+    shortened,
+)
 
 LONGEST_NAME = 30
 LANE_ROWS = 5  # rows of paper for two lanes
@@ -54,7 +64,7 @@ def plot_timelines(
     split    the day on which the deals part, named by split_label
     """
     used = [what for what in words if (marks["what"] == what).any()]
-    handles = len(stages) + len(used)
+    handles, texts = len(stages) + len(used), [shortened(text, LONGEST_TEXT) for text in texts]
     if ax is None:
         left, right = (max(map(display_width, part), default=0) for part in (names, texts))
         rows = LANE_ROWS if len(names) > 1 else LANE_ROWS - 2
@@ -64,7 +74,9 @@ def plot_timelines(
     for stay in stays.to_dict("records"):
         width = max(stay["to_day"] - stay["from_day"], end / 200)  # a stay of some hours can still be seen
         ax.barh(stay["lane"], width, BAR, stay["from_day"], color=shades[stay["place"]], edgecolor="white", lw=1)
-    drawn: list[Any] = [Patch(facecolor=shade, label=name) for shade, name in zip(shades, stages, strict=True)]
+    drawn: list[Any] = [
+        Patch(facecolor=shade, label=in_legend(name)) for shade, name in zip(shades, stages, strict=True)
+    ]
     for what in used:
         here = marks[marks["what"] == what]
         lift = TICKS_AT if what == "contact" else MARKS_AT

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from salescoach.cli.command import Command, open_any
+from salescoach.cli.command import Command, open_any, tell
 from salescoach.cli.options import book_option, language_option, ledger_option
 from salescoach.errors import UsageError
 
@@ -54,8 +54,8 @@ def app(
     with tempfile.TemporaryDirectory(prefix="salescoach-session-") as private:
         parameters = _parameters(book, rep, team, period, language, ledger, Path(private))
         with served(parameters, port or 0, front) as running:
-            click.echo(f"Open {running.url}")
-            click.echo("Ctrl-C ends the session.")
+            tell(f"Open {running.url}")
+            tell("Ctrl-C ends the session.")
             if browser:
                 webbrowser.open(running.url)
             code = wait_for_end(running)

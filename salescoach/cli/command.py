@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from salescoach.errors import UsageError
+from salescoach.wording import VISIBLE
 
 if TYPE_CHECKING:
     from salescoach.book import Book
@@ -28,6 +29,10 @@ EXAMPLES = {
     "reconcile": "salescoach reconcile win_rate --book my-book --period 2026Q3 --figure 0.42\n"
     "  salescoach reconcile win_rate --book my-book --period 2026Q3 --report theirs.csv",
     "report": "salescoach report rep_review --book my-book --rep R01 --period 2026Q3",
+    "app": "salescoach app --book my-book --rep R01",
+    "verify": "salescoach verify reports",
+    "why": "salescoach why reports R01",
+    "log add": 'salescoach log add --book my-book --rep R01 --by rep --what "quotes within two days" --due 2026-12-01',
     "batch": "salescoach batch --book my-book --plan weekly --out reports",
 }
 
@@ -36,7 +41,8 @@ class Command(click.Command):
     """A subcommand whose help ends with an example, and with the presets where it takes one."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        formatter.write(f"\nExample:\n  {EXAMPLES[str(self.name)]}\n")
+        if example := EXAMPLES.get(ctx.command_path.partition(" ")[2]):
+            formatter.write(f"\nExample:\n  {example}\n")
         if any(option.name == "source" for option in self.params):
             from salescoach.sources import presets
 
@@ -44,8 +50,13 @@ class Command(click.Command):
             formatter.write_text(f"Presets: {', '.join(presets())}.")
 
 
+def tell(text: object = "", err: bool = False) -> None:
+    """Print a line; what a terminal would take for a command is shown as text."""
+    click.echo(str(text).translate(VISIBLE), err=err)
+
+
 def print_json(content: object) -> None:
-    click.echo(json.dumps(content, ensure_ascii=False, default=str))
+    tell(json.dumps(content, ensure_ascii=False, default=str))
 
 
 def summary(book: Book) -> str:

@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from salescoach.errors import UsageError
+from salescoach.wording import VISIBLE
 
 SHEET_NAME = 31
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\x00")
+# at the start of a cell, or where a reader that divides cells elsewhere would see one start; blanks may stand before it
+FORMULA = re.compile(r"^(?=[\t\n])|(?:^|(?<=[;\t\n]))(?=(?:[^\S\n]|[\u200b\u2060\ufeff])*[=+\-@＝＋－＠])")
 
 
 def as_text(value: object) -> object:
-    """A text that starts like a formula gets a quotation mark in front; numbers stay numbers."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_STARTS) else value
+    """A text that a spreadsheet would take for a formula gets an apostrophe in front; numbers stay numbers.
+
+    Control characters are spelt out: a spreadsheet cannot hold them, and drops them before it reads what follows.
+    """
+    if not isinstance(value, str):
+        return value
+    return FORMULA.sub("'", value.replace("\r\n", "\n").translate(VISIBLE))
 
 
 def plain(table: pd.DataFrame) -> pd.DataFrame:
     """The table without a text that is a formula."""
     result = table.rename(columns=as_text)
     for column in result:
-        if result[column].dtype == "str" or result[column].dtype == object:
-            result[column] = result[column].map(as_text)
+        dtype = result[column].dtype
+        if dtype in ("str", "object") or isinstance(dtype, pd.CategoricalDtype):
+            result[column] = result[column].astype(object).map(as_text)
     return result
 
 
@@ -53,7 +63,16 @@ def write_xlsx(tables: dict[str, pd.DataFrame], file: Path) -> list[Path]:
     with pd.ExcelWriter(file, engine="openpyxl") as book:
         for name, table in zip(_sheet_names(list(tables)), tables.values(), strict=True):
             plain(table).to_excel(book, sheet_name=name, index=False)
+            _force_text(book.sheets[name])
     return [file]
+
+
+def _force_text(sheet: Any) -> None:
+    """A text is text, whatever it looks like: #N/A is a name."""
+    for row in sheet.iter_rows():
+        for cell in row:
+            if isinstance(cell.value, str):
+                cell.data_type = "s"
 
 
 def _sheet_names(names: list[str]) -> list[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from salescoach.cli.command import Command, open_any, print_json, scoped
+from salescoach.cli.command import Command, open_any, print_json, scoped, tell
 from salescoach.cli.options import a_day, as_of_option, book_option, file_option, json_option, own_option, period_option
 from salescoach.errors import UsageError
 
@@ -145,7 +145,7 @@ def explain_metrics(scope: Book, names: Sequence[str], options: Options, say: Wo
     if as_json:
         print_json(told)
         return
-    click.echo("\n\n".join("\n".join(lines(find_metric(n), content, say)) for n, content in told.items()))
+    tell("\n\n".join("\n".join(lines(find_metric(n), content, say)) for n, content in told.items()))
 
 
 # --- figures ---------------------------------------------------------------------------------------
@@ -181,15 +181,15 @@ def print_figures(
         write_tables({n: m.table for n, m in found.items() if m.table is not None}, csv_file, xlsx_file)
         for name, m in found.items():
             if not m.available:
-                click.echo(f"Left out {name}: {availability(m, say)}", err=True)
+                tell(f"Left out {name}: {availability(m, say)}", err=True)
     else:
         for name, m in found.items():
             basis, interval = say(m.metric.basis), say(m.metric.interval)
-            click.echo(f"{name}: {say(m.metric.definition)}\n  by {basis}; {interval}")
+            tell(f"{name}: {say(m.metric.definition)}\n  by {basis}; {interval}")
             if m.options:
-                click.echo("  " + ", ".join(f"{option}={value}" for option, value in m.options.items()))
+                tell("  " + ", ".join(f"{option}={value}" for option, value in m.options.items()))
             if not names or m.table is None:
-                click.echo(f"  {availability(m, say)}")
+                tell(f"  {availability(m, say)}")
             else:
                 total = measure(scope, name, by=(), period=period, **options.get(name, {})).table
                 print_table(m.table if total is None else under_total(m.table, total, m.by))
@@ -230,7 +230,7 @@ def print_reported(
     name = _the_one(names, "--reported compares one metric: give one NAME.")
     found = as_reported(scope, name, period, then, by, **options[name])
     if not (as_json or csv_file or xlsx_file) and found.table.empty:
-        click.echo(f"{name} is what it was.")
+        tell(f"{name} is what it was.")
         return
     show({name: found.table, "causes": found.causes}, as_json, csv_file, xlsx_file)
 
@@ -256,14 +256,12 @@ def show(tables: dict[str, pd.DataFrame], as_json: bool, csv_file: Path | None, 
     else:
         for number, table in enumerate(tables.values()):
             if number:
-                click.echo()
+                tell()
             print_table(written_out(table))
 
 
 def print_table(table: pd.DataFrame) -> None:
-    click.echo(
-        table.to_string(index=False, na_rep="–", float_format=lambda v: f"{v:,.4g}" if abs(v) < 1000 else f"{v:,.0f}")
-    )
+    tell(table.to_string(index=False, na_rep="–", float_format=lambda v: f"{v:,.4g}" if abs(v) < 1000 else f"{v:,.0f}"))
 
 
 def write_tables(tables: dict[str, pd.DataFrame], csv_file: Path | None, xlsx_file: Path | None) -> None:
@@ -277,4 +275,4 @@ def write_tables(tables: dict[str, pd.DataFrame], csv_file: Path | None, xlsx_fi
     for place, write in ((csv_file, write_csv), (xlsx_file, write_xlsx)):
         if place is not None:
             for file in write(tables, place):
-                click.echo(f"Wrote {file}")
+                tell(f"Wrote {file}")

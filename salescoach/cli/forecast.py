@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from salescoach.cli.command import Command, open_any, print_json, scoped
+from salescoach.cli.command import Command, open_any, print_json, scoped, tell
 from salescoach.cli.figures import print_table
 from salescoach.cli.options import as_of_option, book_option, json_option, period_option
 from salescoach.errors import Unavailable, UsageError
@@ -142,10 +142,10 @@ def _print(book: Book, found: Forecast, level: str, name: str | None, changes: C
     from salescoach.models.forecast import METHODS
     from salescoach.models.forecast.share import headline_of
 
-    click.echo(_sentence(found.of(level, name).iloc[0], found, say))
+    tell(_sentence(found.of(level, name).iloc[0], found, say))
     for line in (headline_of(found, level), *found.warnings):
         if line is not None:
-            click.echo(_said(line, say))
+            tell(_said(line, say))
     below = {"company": "team", "team": "rep"}.get(level)
     rows = _rows(found.table, level, name)
     rows = _with_targets(book, rows[rows["level"].isin([level, below])], found)
@@ -179,7 +179,7 @@ def _print_changes(changes: Changes, found: Forecast, say: Words) -> None:
 
 
 def _block(title: str, table: pd.DataFrame) -> None:
-    click.echo(f"\n{title}")
+    tell(f"\n{title}")
     print_table(table)
 
 

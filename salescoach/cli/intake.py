@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Unpack
 
 import click
 
-from salescoach.cli.command import Command, fit_to_publish, print_json, summary
+from salescoach.cli.command import Command, fit_to_publish, print_json, summary, tell
 from salescoach.cli.options import LoadSettings, json_option, load_options, reps_option
 from salescoach.errors import ColumnError, QuarantineError, SalescoachError, SourceError, StageError
 
@@ -72,11 +72,11 @@ def load(
         keep_good_book(folder, before, book)
         book = since(before, book)
     if not as_json:
-        click.echo(summary(book))
+        tell(summary(book))
         echo(quarantine_lines(book))
         echo(note_lines(book))
         if before is not None:
-            click.echo(what_changed(before, book) if not unchanged else nothing_changed(before, folder))
+            tell(what_changed(before, book) if not unchanged else nothing_changed(before, folder))
     if not unchanged:
         save_book(book, folder)
     if as_json:
@@ -90,7 +90,7 @@ def load(
             }
         )
     else:
-        click.echo(f"Book: {folder}. Next: salescoach metrics --book {folder}")
+        tell(f"Book: {folder}. Next: salescoach metrics --book {folder}")
     listed = Path(folder) / "quarantine.csv"
     check_tolerance(book, f"The book was written all the same, and {listed} lists each with its line and reason.")
 
@@ -118,9 +118,9 @@ def snapshot(files: tuple[str, ...], store: str, as_json: bool, **settings: Unpa
         )
         return
     done = "Wrote" if file.name not in there else "Already there, with the same deals:"
-    click.echo(f"{done} {file}: {len(book.deals):,} deals of {book.as_of_on.date()}.")
+    tell(f"{done} {file}: {len(book.deals):,} deals of {book.as_of_on.date()}.")
     span = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
-    click.echo(f"{store} holds {len(days):,} {'day' if len(days) == 1 else 'days'}, {span}. Next: {follow}")
+    tell(f"{store} holds {len(days):,} {'day' if len(days) == 1 else 'days'}, {span}. Next: {follow}")
 
 
 # --- reading ---------------------------------------------------------------------------------------
@@ -247,8 +247,6 @@ def keep_good_book(folder: str, before: Book, fresh: Book) -> None:
 
 
 def echo(lines: Iterator[str]) -> None:
-    """Lines of a screen; what a terminal would take for a command is shown as text."""
-    from salescoach.sources.quarantine import VISIBLE
-
+    """Lines of a screen."""
     for line in lines:
-        click.echo(line.translate(VISIBLE))
+        tell(line)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from salescoach.cli.command import Command
+from salescoach.cli.command import Command, tell
 from salescoach.errors import InputError, Unavailable, UsageError, suggestion
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def add(
     before = _value_now(book, rep_id, measure, stage) if book else None
     entry = opened.add_promise(rep_id, by, what, on or _today(), _me(), measure, stage, deals, due, before)
     told = "" if before is None else f", {measure} now {before:.4g}"
-    click.echo(f"Noted as {entry[:SHORT]}{told}.")
+    tell(f"Noted as {entry[:SHORT]}{told}.")
 
 
 @log.command(cls=Command)
@@ -105,7 +105,7 @@ def session(
     """
     opened, rep_id = _opened(book, ledger), _rep_id(book, rep)
     entry = opened.add_session(rep_id, on or _today(), _me(), stage, minutes, win, discuss, blocker)
-    click.echo(f"Noted as {entry[:SHORT]}.")
+    tell(f"Noted as {entry[:SHORT]}.")
 
 
 @log.command(cls=Command)
@@ -123,7 +123,7 @@ def close(book: str | None, ledger: str | None, on: str | None, status: str, sai
       salescoach log close 3f2a91bc --book my-book --status "not kept" --said "two quotes were late"
     """
     _opened(book, ledger).review(entry, status, on or _today(), said, _me())
-    click.echo(f"{entry}: {status}.")
+    tell(f"{entry}: {status}.")
 
 
 @log.command(cls=Command)
@@ -140,7 +140,7 @@ def note(book: str | None, ledger: str | None, rep: str, on: str | None, said: s
       salescoach log note --book my-book --rep R06 "wants to lead a team"
     """
     entry = _opened(book, ledger).add_note(_rep_id(book, rep), said, on or _today(), _me())
-    click.echo(f"Noted as {entry[:SHORT]}.")
+    tell(f"Noted as {entry[:SHORT]}.")
 
 
 @log.command(cls=Command)
@@ -159,7 +159,7 @@ def dispute(book: str | None, ledger: str | None, rep: str, on: str | None, valu
       salescoach log dispute --book my-book --rep R06 "win rate 2026Q3" "two of the deals are not mine"
     """
     entry = _opened(book, ledger).dispute(_rep_id(book, rep), number, said, on or _today(), value, _me())
-    click.echo(f"Noted as {entry[:SHORT]}.")
+    tell(f"Noted as {entry[:SHORT]}.")
 
 
 @log.command(cls=Command)
@@ -176,7 +176,7 @@ def answer(book: str | None, ledger: str | None, on: str | None, entry: str, sai
       salescoach log answer 3f2a91bc "they were moved to Bo: now 34 %" --book my-book
     """
     _opened(book, ledger).answer(entry, said, on or _today(), _me())
-    click.echo(f"{entry}: answered.")
+    tell(f"{entry}: answered.")
 
 
 @log.command("list", cls=Command)
@@ -201,18 +201,16 @@ def list_(book: str | None, ledger: str | None, rep: str | None, everything: boo
         promises, disputes = promises[promises["status"] == "open"], disputes[disputes["answer"].isna()]
     if as_json:
         found = {"commitments": promises.to_dict("records"), "disputes": disputes.to_dict("records")}
-        click.echo(json.dumps(found, ensure_ascii=False, indent=1, default=str))
+        tell(json.dumps(found, ensure_ascii=False, indent=1, default=str))
         return
     if promises.empty and disputes.empty:
-        click.echo("Nothing is open." if not everything else "Nothing is on record.")
+        tell("Nothing is open." if not everything else "Nothing is on record.")
     for row in promises.to_dict("records"):
         due = f", due {row['due_on']}" if row["due_on"] else ""
         line = f"{row['promise_id'][:SHORT]}  {row['on']}  {row['rep_id']}  by {row['by']}: {row['what']}"
-        click.echo(f"{line} ({row['status']}{due})")
+        tell(f"{line} ({row['status']}{due})")
     for row in disputes.to_dict("records"):
-        click.echo(
-            f"{row['dispute_id'][:SHORT]}  {row['on']}  {row['rep_id']}  disputes {row['number']}: {row['said']}"
-        )
+        tell(f"{row['dispute_id'][:SHORT]}  {row['on']}  {row['rep_id']}  disputes {row['number']}: {row['said']}")
 
 
 @log.command(cls=Command)
@@ -226,7 +224,7 @@ def export(book: str | None, ledger: str | None, rep: str) -> None:
     Example:
       salescoach log export --book my-book --rep R06 > R06.json
     """
-    click.echo(json.dumps(_opened(book, ledger).export(_rep_id(book, rep)), ensure_ascii=False, indent=1))
+    tell(json.dumps(_opened(book, ledger).export(_rep_id(book, rep)), ensure_ascii=False, indent=1))
 
 
 @log.command(cls=Command)
@@ -244,7 +242,7 @@ def purge(book: str | None, ledger: str | None, rep: str, yes: bool) -> None:
     opened, rep_id = _opened(book, ledger), _rep_id(book, rep)
     if not yes:
         click.confirm(f"Empty everything that the ledger holds about {rep_id}, for good?", abort=True)
-    click.echo(f"{opened.purge(rep_id, _me())} entries emptied.")
+    tell(f"{opened.purge(rep_id, _me())} entries emptied.")
 
 
 @log.command("import", cls=Command)
@@ -264,7 +262,7 @@ def import_(book: str | None, ledger: str | None, file: Path) -> None:
         minutes = int(row["minutes"]) if row.get("minutes") else None
         texts = {name: row.get(name) or "" for name in ("win", "discuss", "blocker")}
         opened.add_session(str(row["rep_id"]), str(row["on"]), _me(), row.get("stage") or "", minutes, **texts)
-    click.echo(f"{len(rows)} conversations added.")
+    tell(f"{len(rows)} conversations added.")
 
 
 @log.command(cls=Command)
@@ -281,7 +279,7 @@ def verify(book: str | None, ledger: str | None) -> None:
     problems = opened.verify()
     if problems:
         raise Altered("The ledger was changed by hand: " + "; ".join(problems[:10]) + ".")
-    click.echo(f"{len(opened.entries())} entries, all as they were written.")
+    tell(f"{len(opened.entries())} entries, all as they were written.")
 
 
 class Altered(InputError):

@@ -13,7 +13,7 @@ import click
 
 from salescoach import __version__
 from salescoach.cli.app import app
-from salescoach.cli.command import Command, fit_to_publish, open_any, summary
+from salescoach.cli.command import Command, fit_to_publish, open_any, summary, tell
 from salescoach.cli.figures import metrics
 from salescoach.cli.forecast import forecast
 from salescoach.cli.intake import check, load, snapshot
@@ -81,7 +81,7 @@ def main() -> None:
 
 
 def _end(message: str, code: int) -> NoReturn:
-    click.echo(f"salescoach: {blackened(message)}", err=True)
+    tell(f"salescoach: {blackened(message)}", err=True)
     sys.exit(code)
 
 
@@ -99,12 +99,12 @@ def demo(out: str, book_only: bool, language: str, workers: int | None) -> None:
     from salescoach.book import save_book
     from salescoach.sources import sample_book
 
-    click.echo("Building the book from the demo data …")
+    tell("Building the book from the demo data …")
     book = fit_to_publish(sample_book())
     folder = save_book(book, Path(out) / "book")
-    click.echo(summary(book))
+    tell(summary(book))
     if book_only:
-        click.echo(f"Book: {folder}")
+        tell(f"Book: {folder}")
         return
     reps = book.people.loc[book.people["team"] == DEMO_TEAM, "rep_id"]
     plan = PlanFile(
@@ -147,12 +147,12 @@ def make_reports(
             bar.update(task, completed=finished, total=total, pace=told)
             if not console.is_terminal or outcome.status != "done":
                 words = f"{outcome.seconds:.0f} s" if outcome.status == "done" else f"failed: {outcome.error}"
-                click.echo(f"[{finished}/{total}] {outcome.file} ({words}) {told}", err=True)
+                tell(f"[{finished}/{total}] {outcome.file} ({words}) {told}", err=True)
 
         try:
             run = run_batch(book, plan, out, workers=workers, progress=show, **options)
         except KeyboardInterrupt:
-            click.echo(
+            tell(
                 f"Nothing is published of a run that is stopped. {pace.done} reports are kept: "
                 "the same command goes on from there.",
                 err=True,
@@ -203,18 +203,18 @@ def finish(run: Run, pace: Pace, as_json: bool = False, copied: str = "") -> Non
             "copied_to": copied or None,
             "seconds": round(pace.seconds, 1),
         }
-        click.echo(json.dumps(said, ensure_ascii=False))
+        tell(json.dumps(said, ensure_ascii=False))
         sys.exit(run.exit_code)
     as_before = "" if run.made or not run.outcomes else ", all as they stood: the inputs are the same"
-    click.echo(f"{done} of {len(run.outcomes)} reports made{as_before}.")
+    tell(f"{done} of {len(run.outcomes)} reports made{as_before}.")
     for gap in run.gaps:
-        click.echo(f"  {gap}")
+        tell(f"  {gap}")
     for outcome in run.failed:
         kept = "; its last page stays, marked stale" if outcome.file in run.stale else ""
-        click.echo(f"  failed: {outcome.file}: {outcome.error}{kept}", err=True)
-    click.echo(f"Open {run.index}")
+        tell(f"  failed: {outcome.file}: {outcome.error}{kept}", err=True)
+    tell(f"Open {run.index}")
     if copied:
-        click.echo(f"Copied to {copied}")
+        tell(f"Copied to {copied}")
     if run.exit_code:
         sys.exit(run.exit_code)
 
@@ -250,7 +250,7 @@ def report(
     path, outcome = run_report(whole, notebook, out, rep, team, period, language, own, kept)
     if outcome.status != "done":
         raise ReportFailed(f"{notebook} failed: {outcome.error}")
-    click.echo(f"Open {path}")
+    tell(f"Open {path}")
 
 
 class ReportFailed(SalescoachError):

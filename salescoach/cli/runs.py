@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from salescoach.cli.command import Command
+from salescoach.cli.command import Command, tell
 
 
 @click.command(cls=Command)
@@ -25,13 +25,13 @@ def verify(out: str) -> None:
 
     problems = problems_of(out)
     for problem in problems:
-        click.echo(problem, err=True)
+        tell(problem, err=True)
     if problems:
         sys.exit(70)
     manifest: dict[str, Any] = read_manifest(out) or {}
     there, stale = manifest["done"] + manifest["stale"], manifest["stale"]
     kept = f", {stale} of them stale" if stale else ""
-    click.echo(f"{there} reports are as the run of {manifest['made_at']} left them{kept}.")
+    tell(f"{there} reports are as the run of {manifest['made_at']} left them{kept}.")
 
 
 @click.command(cls=Command)
@@ -49,17 +49,15 @@ def why(out: str, subject: str, as_json: bool) -> None:
 
     reports = reports_of(out, subject)
     if as_json:
-        click.echo(json.dumps(reports, ensure_ascii=False, indent=1))
+        tell(json.dumps(reports, ensure_ascii=False, indent=1))
         return
     for report in reports:
-        click.echo(f"{report['file']}: {report['status']}, {report['seconds']:.1f} s")
+        tell(f"{report['file']}: {report['status']}, {report['seconds']:.1f} s")
         if report["error"]:
-            click.echo(f"  error     {report['error']}")
+            tell(f"  error     {report['error']}")
         if report["stale"]:
-            click.echo(f"  stands    the page of an earlier run, data as of {report['stale']['as_of'][:10]}")
-        click.echo(
-            f"  notebook  {report['notebook']} ({', '.join(f'{k}={v!r}' for k, v in report['parameters'].items())})"
-        )
-        click.echo(f"  inputs    {report['key'][:16]}")
+            tell(f"  stands    the page of an earlier run, data as of {report['stale']['as_of'][:10]}")
+        tell(f"  notebook  {report['notebook']} ({', '.join(f'{k}={v!r}' for k, v in report['parameters'].items())})")
+        tell(f"  inputs    {report['key'][:16]}")
         if report["sha256"]:
-            click.echo(f"  page      sha256 {report['sha256'][:16]}, {report['bytes']} bytes")
+            tell(f"  page      sha256 {report['sha256'][:16]}, {report['bytes']} bytes")

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import click
 
-from salescoach.cli.command import Command
+from salescoach.cli.command import Command, tell
 from salescoach.cli.options import files_argument, process_option, source_option
 from salescoach.errors import StorageError, UsageError
 
@@ -59,12 +59,12 @@ def copy_kit(folder: Path) -> None:
             written += 1
         else:
             there.append(name)
-    click.echo(f"{folder}: {written:,} files written.")
+    tell(f"{folder}: {written:,} files written.")
     if there:
         some = ", ".join(there[:5]) + (f" and {len(there) - 5:,} more" if len(there) > 5 else "")
-        click.echo(f"Already there and left as they are: {some}.")
+        tell(f"Already there and left as they are: {some}.")
     process = folder / "templates/process/standard.toml"
-    click.echo(f"Next: edit {process}, then salescoach check FILE… --process {process}")
+    tell(f"Next: edit {process}, then salescoach check FILE… --process {process}")
 
 
 def kit_files() -> Iterator[tuple[str, bytes]]:
@@ -118,12 +118,12 @@ def draft(given: tuple[str, ...], source: str | None, process: str | None) -> No
     proposal = propose(files, source, process)
     for name, text in zip(DRAFTS, (proposal.source, proposal.process), strict=True):
         write_new(folder / name, text.encode())
-    click.echo(f"Wrote {folder / DRAFTS[0]} and {folder / DRAFTS[1]}. Read and correct them; nothing is loaded yet.")
-    click.echo("What the data do not say, or not for certain:")
+    tell(f"Wrote {folder / DRAFTS[0]} and {folder / DRAFTS[1]}. Read and correct them; nothing is loaded yet.")
+    tell("What the data do not say, or not for certain:")
     for doubt in proposal.doubts:
-        click.echo(f"  - {doubt}")
+        tell(f"  - {doubt}")
     follow = Settings(files, {"source": str(folder / DRAFTS[0])}).command("check")
-    click.echo(f"Next: {follow}")
+    tell(f"Next: {follow}")
 
 
 def target(given: tuple[str, ...]) -> Target:

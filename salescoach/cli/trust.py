@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from salescoach.cli.command import Command, open_any, scoped
+from salescoach.cli.command import Command, open_any, scoped, tell
 from salescoach.cli.options import as_of_option, book_option, file_option, json_option, own_option, period_option
 from salescoach.errors import FileRejected, UsageError, nearest
 
@@ -66,11 +66,11 @@ def trust(
     if as_json or csv_file or xlsx_file:
         show({"bounds": bounds, "edits": edits, "leakage": leaks}, as_json, csv_file, xlsx_file)
         return
-    click.echo(say("How far defects of the data could move the figures:"))
+    tell(say("How far defects of the data could move the figures:"))
     for sentence in bounds.drop_duplicates(["defect", "metric"])["sentence"]:  # of reps the one with the widest range
-        click.echo(f"  {sentence}")
+        tell(f"  {sentence}")
     if bounds.empty:
-        click.echo(f"  {say('none that is known')}")
+        tell(f"  {say('none that is known')}")
     _titled(say("The edits that narrow these ranges most:"), edits)
     _titled(say("What was edited after the close, and what a model may use:"), leaks)
 
@@ -80,7 +80,7 @@ def _titled(title: str, table: pd.DataFrame) -> None:
     from salescoach.cli.tables import written_out
 
     if len(table):
-        click.echo(f"\n{title}")
+        tell(f"\n{title}")
         print_table(written_out(table))
 
 
@@ -169,7 +169,7 @@ def _conclude(tables: dict[str, pd.DataFrame], say: Words) -> None:
     """One sentence above each table."""
     if "definitions" in tables:
         exact = tables["definitions"]["matches"].sum()
-        click.echo(
+        tell(
             say("{n} definitions give this figure; the first is the plainest.", n=int(exact))
             if exact
             else say(
@@ -178,9 +178,9 @@ def _conclude(tables: dict[str, pd.DataFrame], say: Words) -> None:
         )
     if "deals" in tables:
         counts = tables["deals"].groupby(["where", "why"], sort=True).size().reset_index(name="n")
-        click.echo(say("{n} differences in deals.", n=int(counts["n"].sum())))
+        tell(say("{n} differences in deals.", n=int(counts["n"].sum())))
         for row in counts.to_dict("records"):
-            click.echo(f"  {row['n']}  {row['where']}: {row['why']}")
+            tell(f"  {row['n']}  {row['where']}: {row['why']}")
 
 
 def read_figure(text: str) -> tuple[float, int]:

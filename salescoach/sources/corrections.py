@@ -14,8 +14,8 @@ import pandas as pd
 
 from salescoach.book import quarantine_as_loaded
 from salescoach.errors import SourceError
-from salescoach.sources.quarantine import VISIBLE
 from salescoach.sources.read import CONTROL, RawTable, read_raw
+from salescoach.wording import VISIBLE
 
 NEEDED = ("table", "file", "record", "line", "column", "value", "raw", "sha256")
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import pandas as pd
 
+from salescoach.wording import VISIBLE
+
 COLUMNS = ["table", "file", "record", "line", "column", "value", "reason", "hint", "rep_id", "raw", "sha256"]
 COUNTED = ("record", "line")
-VISIBLE = {i: f"\\u{i:04x}" for i in (*range(9), *range(11, 32), 127)}
 
 
 class Rejects:
@@ -104,8 +105,8 @@ class Rejects:
                 "column": column,
                 "value": value.translate(VISIBLE),
                 "reason": reason,
-                "hint": hint,
-                "rep_id": rep or None,
+                "hint": hint.translate(VISIBLE),
+                "rep_id": rep.translate(VISIBLE) if rep else None,
                 "raw": json.dumps(raw, ensure_ascii=False),
                 "sha256": self.sha256,
             }

@@ -11,8 +11,10 @@ import sys
 from contextlib import chdir, closing, redirect_stderr, redirect_stdout
 from unittest.mock import patch
 
+import click
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 
 from salescoach.cli import main
 from salescoach.cli.main import cli
@@ -306,3 +308,17 @@ def test_the_command_is_a_process_of_its_own(book):
     assert json.loads(done.stdout)["metrics"]["win_rate"]["available"]
     wrong = subprocess.run([*command, "--by", "segmnt"], capture_output=True, text=True, timeout=300)
     assert wrong.returncode == 2 and "Cannot split by 'segmnt'" in wrong.stderr and "Traceback" not in wrong.stderr
+
+
+def every_command(group=cli, path=()):
+    for name, command in group.commands.items():
+        yield (*path, name)
+        if isinstance(command, click.Group):
+            yield from every_command(command, (*path, name))
+
+
+@pytest.mark.parametrize("path", list(every_command()), ids=" ".join)
+def test_every_command_explains_itself(path):
+    said = CliRunner().invoke(cli, [*path, "--help"])
+    assert said.exit_code == 0, said.exception
+    assert f"Usage: cli {' '.join(path)}" in said.output
