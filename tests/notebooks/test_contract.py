@@ -113,4 +113,6 @@ def test_the_interactive_one_is_a_question_its_parameters_and_one_call():
     parameters, call = code_cells(notebook)
     assert parameters.metadata["tags"] == ["parameters"] and call.metadata["tags"] == ["nbval-ignore-output"]
     names = [line.split(":")[0] for line in parameters.source.splitlines()]
-    assert {"book", "rep", "team", "period", "language"} < set(names) and all(f"{name}" in call.source for name in names)
+    assert {"book", "rep", "team", "period", "language"} < set(names) and all(
+        f"{name}" in call.source for name in names
+    )
