@@ -15,7 +15,7 @@ from salescoach.reports.blocks import environment
 
 def page_html(notebook: Any, title: str, language: str) -> str:
     """One HTML file: no code, no scripts, nothing fetched from anywhere."""
-    page = {"title": title, "language": language, "css": stylesheet()}
+    page = {"title": title, "language": language, "css": _skin()}
     html, _ = _exporter().from_notebook_node(_without_repeats(notebook), resources={"salescoach": page})
     return str(html)
 
@@ -34,7 +34,14 @@ def _without_repeats(notebook: Any) -> Any:
 
 @cache
 def stylesheet() -> str:
+    """The look of what is shown, also where it stands within a page of somebody else's."""
     return (kit_path("templates/report") / "style.css").read_text(encoding="utf-8")
+
+
+@cache
+def _skin() -> str:
+    """The look of a page of our own, with that for dark screens."""
+    return stylesheet() + (kit_path("templates/report") / "dark.css").read_text(encoding="utf-8")
 
 
 @cache
@@ -74,7 +81,7 @@ def overview_html(
         .render(
             title=title,
             language=language,
-            css=stylesheet(),
+            css=_skin(),
             facts=facts,
             sections=sections,
             purpose=purpose,

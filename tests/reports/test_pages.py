@@ -15,6 +15,7 @@ import pytest
 
 from salescoach.book import Book
 from salescoach.reports import find_story, open_report, overview_html, page_html, stories
+from salescoach.reports.pages import stylesheet
 
 MakeBook = Callable[..., Book]
 Page = Callable[..., str]
@@ -203,3 +204,27 @@ def test_what_a_chart_and_its_table_both_lack_is_said_once(make_book: MakeBook, 
     said = "Response time: unavailable, because"
     assert page(*missing).count(said) == 1
     assert page(missing[0], report.peers_note(), missing[1]).count(said) == 2
+
+
+def test_a_page_is_dark_on_a_dark_screen_only():
+    skin = overview_html("t", "en", [], [], [])
+    assert "@media screen and (prefers-color-scheme: dark)" in skin
+    assert "prefers-color-scheme" not in stylesheet(), "within JupyterLab or Voilà their own theme decides"
+    light, dark = (dict(re.findall(r"--(\w+): (#\w+)", part)) for part in skin.split("prefers-color-scheme", 1))
+    assert light.keys() == dark.keys()
+    for colours in (light, dark):
+        for ink in ("ink", "soft", "blue", "orange", "green"):
+            assert contrast(colours[ink], colours["paper"]) >= 4.5, f"{ink} is hard to read"
+
+
+def contrast(one, other):
+    """WCAG 2.2: (lighter + .05) / (darker + .05) of the relative luminances."""
+
+    def luminance(colour):
+        digits = colour[1:] if len(colour) == 7 else "".join(c * 2 for c in colour[1:])
+        parts = [int(digits[i : i + 2], 16) / 255 for i in (0, 2, 4)]
+        linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    darker, lighter = sorted((luminance(one), luminance(other)))
+    return (lighter + 0.05) / (darker + 0.05)
