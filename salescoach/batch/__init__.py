@@ -3,19 +3,23 @@
 from salescoach.batch.copies import copy_run
 from salescoach.batch.durable import Locked
 from salescoach.batch.job import Outcome, Task, run_task
-from salescoach.batch.plan import Job, Order, PlanFile, make_jobs, read_plan, safe_slug
+from salescoach.batch.mail import Delivery, deliver
+from salescoach.batch.plan import Job, Mail, Order, PlanFile, make_jobs, read_plan, safe_slug
 from salescoach.batch.published import read_manifest, verify, why
 from salescoach.batch.run import Run, run_batch, run_report
 
 __all__ = [
+    "Delivery",
     "Job",
     "Locked",
+    "Mail",
     "Order",
     "Outcome",
     "PlanFile",
     "Run",
     "Task",
     "copy_run",
+    "deliver",
     "make_jobs",
     "read_manifest",
     "read_plan",

@@ -42,6 +42,19 @@ class Order(BaseModel):
     language: str | None = None
 
 
+class Mail(BaseModel):
+    """Where pages for reps are sent from; a password stands in the environment, never here."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    host: str
+    port: int = 587
+    security: Literal["starttls", "tls", "none"] = "starttls"
+    sender: str
+    user: str = ""
+    password_env: str = ""
+
+
 class PlanFile(BaseModel):
     """A plan as it stands in templates/plans/*.toml."""
 
@@ -50,6 +63,7 @@ class PlanFile(BaseModel):
     language: str = "en"
     period: str | None = None
     reports: tuple[Order, ...]
+    mail: Mail | None = None
 
 
 @dataclass(frozen=True)
@@ -109,7 +123,8 @@ def read_plan(name: str | Path) -> PlanFile:
 
 def _what(error: Any) -> str:
     if error["type"] == "extra_forbidden":
-        return f"no key of a plan.{suggestion(str(error['loc'][-1]), [*PlanFile.model_fields, *Order.model_fields])}"
+        known = [name for model in (PlanFile, Order, Mail) for name in model.model_fields]
+        return f"no key of a plan.{suggestion(str(error['loc'][-1]), known)}"
     return str(error["msg"])
 
 

@@ -240,6 +240,8 @@ def _slice(
     place = Path(tempfile.mkdtemp(prefix="slice-", dir=private)) / "book"  # nobody can guess a neighbour's
     place.mkdir()
     part = book.for_rep(job.subject) if job.per == "rep" else book.for_team(job.subject) if job.per == "team" else book
+    if "reps" in part.tables:  # nobody's address is on a page
+        part = replace(part, tables={**part.tables, "reps": part.table("reps").drop(columns="email", errors="ignore")})
     if job.per != "company":
         own = teams[job.period].get(job.subject, {}) if job.per == "team" else {}
         part = replace(part, peers={**peers[job.period], **own})

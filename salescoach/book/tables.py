@@ -150,6 +150,7 @@ REPS = Table(
         "valid_from": "date",
         "valid_to": "date",
         "ramp_days": "number",
+        "email": "text",
     },
     mandatory=("rep_id",),
     key=("rep_id", "valid_from"),

@@ -6,6 +6,7 @@ import json
 import signal
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -33,7 +34,7 @@ from salescoach.errors import SalescoachError, Unavailable, UsageError
 from salescoach.secrecy import blackened
 
 if TYPE_CHECKING:
-    from salescoach.batch import Order, Outcome, PlanFile, Run
+    from salescoach.batch import Delivery, Order, Outcome, PlanFile, Run
     from salescoach.book import Book
 
 DEMO_OUT = "salescoach-demo"
@@ -163,7 +164,12 @@ def make_reports(
         from salescoach.batch.copies import copy_run
 
         copied = copy_run(out, copy_to)
-    finish(run, pace, as_json, copied)
+    delivery = None
+    if plan.mail is not None:
+        from salescoach.batch import deliver
+
+        delivery = deliver(out, book, plan.mail)
+    finish(run, pace, as_json, copied, delivery)
 
 
 class Pace:
@@ -188,8 +194,9 @@ def _span(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
 
 
-def finish(run: Run, pace: Pace, as_json: bool = False, copied: str = "") -> None:
-    """Say what was made and what to open; exit 3 if a report is missing."""
+def finish(run: Run, pace: Pace, as_json: bool = False, copied: str = "", delivery: Delivery | None = None) -> None:
+    """Say what was made and what to open; exit 3 if a report is missing or could not be sent."""
+    exit_code = run.exit_code or (3 if delivery is not None and delivery.unsent else 0)
     done = len(run.outcomes) - len(run.failed)
     if as_json:
         said = {
@@ -201,10 +208,11 @@ def finish(run: Run, pace: Pace, as_json: bool = False, copied: str = "") -> Non
             "gaps": list(run.gaps),
             "index": str(run.index),
             "copied_to": copied or None,
+            "mail": None if delivery is None else asdict(delivery),
             "seconds": round(pace.seconds, 1),
         }
         tell(json.dumps(said, ensure_ascii=False))
-        sys.exit(run.exit_code)
+        sys.exit(exit_code)
     as_before = "" if run.made or not run.outcomes else ", all as they stood: the inputs are the same"
     tell(f"{done} of {len(run.outcomes)} reports made{as_before}.")
     for gap in run.gaps:
@@ -215,8 +223,11 @@ def finish(run: Run, pace: Pace, as_json: bool = False, copied: str = "") -> Non
     tell(f"Open {run.index}")
     if copied:
         tell(f"Copied to {copied}")
-    if run.exit_code:
-        sys.exit(run.exit_code)
+    if delivery is not None:
+        sent = f"{delivery.sent} pages sent by e-mail, {delivery.before} had been sent before."
+        tell("\n".join([sent, *(f"  not sent: {reason}" for reason in delivery.unsent)]))
+    if exit_code:
+        sys.exit(exit_code)
 
 
 # --- reports ---------------------------------------------------------------------------------------
