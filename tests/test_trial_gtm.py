@@ -182,3 +182,17 @@ def test_every_metric_answers_or_says_why(book: Book) -> None:
 
     answers = {name: measure(book, name) for name in METRICS}
     assert all(a.available or a.because for a in answers.values())
+
+
+def test_its_headers_are_recognised_without_a_source_file(trial):
+    book = load_book(trial("gtm_complyflow"))
+    opportunities = pd.read_csv(trial("gtm_complyflow") / "opportunities.csv", dtype=str)
+    deals = book.table("deals").set_index("deal_id")
+    raw = opportunities.set_index("opp_id").loc[deals.index]
+    assert len(deals) == len(opportunities) and book.quarantine.empty
+    for column, theirs in {"rep_id": "rep_id", "account_id": "account_id", "lead_source": "lead_source"}.items():
+        assert (deals[column].astype("str").fillna("") == raw[theirs].fillna("")).all()
+    assert (deals["amount"].astype(float).round(2) == raw["amount"].astype(float).round(2)).all()
+    won = raw["stage"] == "Closed Won"
+    assert (deals["outcome"].eq("won") == won).all()
+    assert (deals.loc[won, "closed_on"].dt.strftime("%Y-%m-%d") == raw.loc[won, "close_date"]).all()
