@@ -68,6 +68,9 @@ def rows() -> list[tuple[str, int, int, str]]:
         row("attacks on the others' figures", "tests/privacy/test_attacks.py"),
         row("secrets, by shape and by place", "tests/safety/test_secrets.py"),
         row("pages of hostile names equal to those of harmless ones", "tests/reports/test_pages.py"),
+        row("hostile names by place (renders: tests/NIGHTLY.md)", "tests/safety/test_hostile_renders.py"),
+        row("ways out to CSV and Excel, none with a live formula", "tests/safety/test_exports_carry_no_formula.py"),
+        row("letters to a real mail server, each with its reader's page only", "tests/batch/test_mail.py"),
     ]
 
 
