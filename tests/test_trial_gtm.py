@@ -195,4 +195,6 @@ def test_its_headers_are_recognised_without_a_source_file(trial):
     assert (deals["amount"].astype(float).round(2) == raw["amount"].astype(float).round(2)).all()
     won = raw["stage"] == "Closed Won"
     assert (deals["outcome"].eq("won") == won).all()
-    assert (deals.loc[won, "closed_at"].dt.tz_convert("Asia/Shanghai").dt.strftime("%Y-%m-%d") == raw.loc[won, "close_date"]).all()
+    assert (
+        deals.loc[won, "closed_at"].dt.tz_convert("Asia/Shanghai").dt.strftime("%Y-%m-%d") == raw.loc[won, "close_date"]
+    ).all()

@@ -15,7 +15,7 @@ from salescoach.reports.blocks import environment
 
 def page_html(notebook: Any, title: str, language: str) -> str:
     """One HTML file: no code, no scripts, nothing fetched from anywhere."""
-    page = {"title": title, "language": language, "css": _skin()}
+    page = {"title": title, "language": language, "css": skin()}
     html, _ = _exporter().from_notebook_node(_without_repeats(notebook), resources={"salescoach": page})
     return str(html)
 
@@ -39,7 +39,7 @@ def stylesheet() -> str:
 
 
 @cache
-def _skin() -> str:
+def skin() -> str:
     """The look of a page of our own, with that for dark screens."""
     return stylesheet() + (kit_path("templates/report") / "dark.css").read_text(encoding="utf-8")
 
@@ -81,7 +81,7 @@ def overview_html(
         .render(
             title=title,
             language=language,
-            css=_skin(),
+            css=skin(),
             facts=facts,
             sections=sections,
             purpose=purpose,

@@ -36,7 +36,7 @@ from salescoach.reports import overview_html, page_html
 from salescoach.reports.blocks import Block, Cell, Column, environment, render, table_block, text_table, unavailable
 from salescoach.reports.fields import Field
 from salescoach.reports.one_to_one import piece
-from salescoach.reports.pages import SEARCH, stylesheet
+from salescoach.reports.pages import SEARCH, skin
 from salescoach.sources import sample_book
 from salescoach.wording import words
 
@@ -111,7 +111,7 @@ def wrong(html: str) -> list[str]:
         found += [f"attribute {k} of {tag}" for k in element.attrib if k not in ATTRIBUTES]
         if tag == "script" and (element.text != SEARCH or HASH not in html):
             found.append("a script that is not pinned")
-        if tag == "style" and element.text != stylesheet():
+        if tag == "style" and element.text != skin():
             found.append("another stylesheet")
         if tag == "meta" and element.get("http-equiv") and element.get("content") not in POLICIES:
             found.append("another policy")
