@@ -39,7 +39,7 @@ from salescoach.coaching.ledger import open_ledger
 from salescoach.errors import InputError, StorageError
 from salescoach.process import parse_period
 from salescoach.reports import overview_html
-from salescoach.reports.others import tables_of_others, tables_of_teams
+from salescoach.reports.others import beside_a_team, tables_of_others, tables_of_teams
 from salescoach.wording import N_, Words, words
 
 Progress = Callable[[Outcome, int, int], None]
@@ -242,9 +242,12 @@ def _slice(
     part = book.for_rep(job.subject) if job.per == "rep" else book.for_team(job.subject) if job.per == "team" else book
     if "reps" in part.tables:  # nobody's address is on a page
         part = replace(part, tables={**part.tables, "reps": part.table("reps").drop(columns="email", errors="ignore")})
-    if job.per != "company":
-        own = teams[job.period].get(job.subject, {}) if job.per == "team" else {}
-        part = replace(part, peers={**peers[job.period], **own})
+    if job.per == "rep":
+        part = replace(part, peers=dict(peers[job.period]))
+    elif job.per == "team":
+        span = parse_period(job.period, book.process, book.as_of_on.date())
+        shown = beside_a_team(peers[job.period], book, job.subject, span)
+        part = replace(part, peers={**shown, **teams[job.period].get(job.subject, {})})
     write_folder(part, place)
     if job.per == "rep" and ledger is not None:
         write_agreed(open_ledger(ledger).agreed_with(job.subject), place)

@@ -168,9 +168,20 @@ class Book:
         people = self.people
         return self._slice(set(people.loc[people["team"] == team, "rep_id"]), team=team)
 
-    def _slice(self, rep_ids: set[str], team: str | None = None, hide_others: bool = False) -> Book:
+    def without_reps(self, rep_ids: set[str]) -> Book:
+        """Everything but what these people own; what belongs to nobody stays. The book itself if they are none."""
+        if not rep_ids:
+            return self
+        return self._slice(set(self.people["rep_id"]) - rep_ids, unowned=True)
+
+    def _slice(
+        self, rep_ids: set[str], team: str | None = None, hide_others: bool = False, unowned: bool = False
+    ) -> Book:
         deals = self.deals
-        deals = deals[is_in(deals["rep_id"], rep_ids)] if "rep_id" in deals else deals.iloc[:0]
+        if "rep_id" in deals:
+            deals = deals[_owned(deals["rep_id"], rep_ids, unowned)]
+        elif not unowned:
+            deals = deals.iloc[:0]
         kept: dict[str, pd.DataFrame] = {"deals": deals}
         for name, frame in self.tables.items():
             if name == "deals":
@@ -180,7 +191,8 @@ class Book:
             elif name == "splits":
                 rows = in_slice(frame, self.tables["deals"], deals, rep_ids)
             elif name in ("targets", "forecast_calls"):
-                own = frame["rep_id"].isin(rep_ids) if "rep_id" in frame else pd.Series(False, frame.index)
+                none = pd.Series(unowned, frame.index)
+                own = _owned(frame["rep_id"], rep_ids, unowned) if "rep_id" in frame else none
                 if team is not None and "team" in frame:
                     own |= frame["rep_id"].isna() & (frame["team"] == team)
                 rows = frame[own]
@@ -188,7 +200,7 @@ class Book:
                 ids = deals["account_id"] if "account_id" in deals else pd.Series(dtype="str")
                 rows = frame[is_in(frame["account_id"], ids)]
             elif "rep_id" in frame:
-                rows = frame[is_in(frame["rep_id"], rep_ids)]
+                rows = frame[_owned(frame["rep_id"], rep_ids, unowned)]
             else:
                 rows = frame
             kept[name] = rows
@@ -234,6 +246,12 @@ class Book:
     def __repr__(self) -> str:
         rows = ", ".join(f"{len(f):,} {n}" for n, f in self.tables.items())
         return f"Book(as of {self.as_of_on.date()}: {rows})"
+
+
+def _owned(owner: pd.Series, rep_ids: set[str], unowned: bool) -> pd.Series:
+    """Which rows belong to these people, or to nobody if that is asked for."""
+    own = is_in(owner, rep_ids)
+    return own | owner.isna() if unowned else own
 
 
 def in_order(frame: pd.DataFrame, name: str) -> pd.DataFrame:

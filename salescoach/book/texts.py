@@ -57,6 +57,14 @@ def is_in(texts: pd.Series, known: Iterable[str | None]) -> pd.Series:
     return pd.Series(found.to_numpy(zero_copy_only=False), texts.index)
 
 
+def looked_up(keys: pd.Series, values: pd.Series) -> pd.Series:
+    """The instant that stands under each key in `values`; null where there is none.
+
+    `Series.map` would do, were it not for an empty `values`, as of a rep who has no lead.
+    """
+    return values.reindex(keys).set_axis(keys.index)
+
+
 def encoded(texts: Iterable[str | None]) -> tuple[Codes, pd.Series[str]]:
     """A code for each text (-1 for null), and the different texts in the order in which they first stand."""
     found = arrow(texts).dictionary_encode()

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from salescoach.book import TABLES, Book
+from salescoach.book.texts import looked_up
 from salescoach.errors import Unavailable, UsageError
 from salescoach.metrics.groups import parse_by
 from salescoach.metrics.registry import as_period, counted_rows, find_metric, measure
@@ -213,7 +214,11 @@ def _found(rows: pd.DataFrame, key: list[str], book: Book) -> tuple[pd.Series, p
     if key[0] == "deal_id":
         deals = deals_of(book).drop_duplicates("deal_id").set_index("deal_id")
         there = rows["deal_id"].isin(deals.index)
-        return there, rows["deal_id"].map(deals["outcome"]).astype("str"), rows["deal_id"].map(deals["closed_on"])
+        return (
+            there,
+            rows["deal_id"].map(deals["outcome"]).astype("str"),
+            looked_up(rows["deal_id"], deals["closed_on"]),
+        )
     own = next((t for n, t in book.tables.items() if n in TABLES and key[0] in TABLES[n].key), None)
     there = pd.Series(True, rows.index) if own is None else rows[key[0]].isin(own[key[0]])
     return there, _nobody(rows), pd.Series(pd.NaT, rows.index)

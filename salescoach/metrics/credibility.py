@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from salescoach.book import Book, places_in
+from salescoach.book.texts import looked_up
 from salescoach.errors import Unavailable
 from salescoach.metrics.compare import discoveries
 from salescoach.metrics.contacts import contacts, deal_activities, knows_sides
@@ -154,7 +155,7 @@ def _timing_without_next_step(book: Book, deals: pd.DataFrame) -> tuple[pd.Serie
     again = pd.Series(False, deals.index)
     if "account_id" in deals:
         newest = deals_of(book).groupby("account_id")["created_at"].max()
-        again = deals["account_id"].map(newest) > until
+        again = looked_up(deals["account_id"], newest) > until
     return pd.Series(True, deals.index), ~pd.Series(deals.index.isin(steps.loc[later, "deal"]), deals.index) & ~again
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from salescoach.book import Book
+from salescoach.book.texts import looked_up
 from salescoach.errors import Unavailable
 from salescoach.metrics.counts import add_up, count_table
 from salescoach.metrics.estimate import mean_interval
@@ -33,9 +34,9 @@ def _lead_created(book: Book, deals: pd.DataFrame) -> list[pd.Series]:
     leads = book.tables["leads"]
     found = []
     if "lead_id" in deals:
-        found.append(deals["lead_id"].map(leads.set_index("lead_id")["created_at"]))
+        found.append(looked_up(deals["lead_id"], leads.set_index("lead_id")["created_at"]))
     if "deal_id" in leads:
-        found.append(deals["deal_id"].map(leads.groupby("deal_id")["created_at"].min()))
+        found.append(looked_up(deals["deal_id"], leads.groupby("deal_id")["created_at"].min()))
     return found
 
 

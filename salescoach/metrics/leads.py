@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from salescoach.book import Book
+from salescoach.book.texts import looked_up
 from salescoach.errors import Unavailable, UsageError, suggestion
 from salescoach.metrics.contacts import is_planned, side_of
 from salescoach.metrics.counts import add_up, count_table
@@ -45,9 +46,9 @@ def _converted(book: Book, leads: pd.DataFrame) -> pd.Series:
     if "created_at" not in deals:
         return converted
     if "deal_id" in leads:
-        converted = converted.fillna(leads["deal_id"].map(deals.set_index("deal_id")["created_at"]))
+        converted = converted.fillna(looked_up(leads["deal_id"], deals.set_index("deal_id")["created_at"]))
     if "lead_id" in deals:
-        converted = converted.fillna(leads["lead_id"].map(deals.groupby("lead_id")["created_at"].min()))
+        converted = converted.fillna(looked_up(leads["lead_id"], deals.groupby("lead_id")["created_at"].min()))
     return converted
 
 
@@ -58,8 +59,8 @@ def _first_response(book: Book, leads: pd.DataFrame) -> pd.Series:
         return given
     out = book.table("activities")
     out = out[out["lead_id"].notna() & (side_of(out["direction"]) == "out") & ~is_planned(out, book.as_of_on)]
-    asked = out["lead_id"].map(leads.set_index("lead_id")["created_at"])
-    return given.fillna(leads["lead_id"].map(out[out["at"] >= asked].groupby("lead_id")["at"].min()))
+    asked = looked_up(out["lead_id"], leads.set_index("lead_id")["created_at"])
+    return given.fillna(looked_up(leads["lead_id"], out[out["at"] >= asked].groupby("lead_id")["at"].min()))
 
 
 def mature_leads(book: Book, period: str | Period | None = None, horizon_days: int = HORIZON_DAYS) -> pd.DataFrame:

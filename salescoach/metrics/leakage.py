@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from salescoach.book import Book
+from salescoach.book.texts import looked_up
 from salescoach.metrics.estimate import wilson
 from salescoach.metrics.visits import deals_of
 from salescoach.wording import N_
@@ -94,7 +95,7 @@ def _late_edits(book: Book, decided: pd.DataFrame) -> pd.DataFrame:
     if not book.has("changes", "at"):
         return pd.DataFrame({c: pd.Series(dtype="str") for c in ("deal_id", "field", "old", "new")})
     changes = book.table("changes").reindex(columns=["deal_id", "at", "field", "old", "new"])
-    closed = changes["deal_id"].map(decided.set_index("deal_id")["closed_at"])
+    closed = looked_up(changes["deal_id"], decided.set_index("deal_id")["closed_at"])
     same = (changes["old"] == changes["new"]).fillna(False).astype(bool) & changes["old"].notna()
     return changes[(changes["at"] > closed + AT_CLOSE) & ~same]
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from salescoach.book import Book
+from salescoach.book.texts import looked_up
 from salescoach.errors import Unavailable
 from salescoach.metrics.contacts import contacts, days_since, knows_contacts, knows_sides
 from salescoach.metrics.counts import count_table
@@ -184,7 +185,7 @@ def last_sign(book: Book) -> tuple[pd.Series, str]:
         signs.append(history_of(book).groupby("deal")["entered_at"].max().reindex(deals.index))
     if book.has("changes", "at"):
         latest = book.table("changes").groupby("deal_id")["at"].max()
-        signs.append(deals["deal_id"].map(latest))
+        signs.append(looked_up(deals["deal_id"], latest))
     return pd.concat([s.astype("datetime64[us, UTC]") for s in signs], axis=1).max(axis=1), "movement"
 
 

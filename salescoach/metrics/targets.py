@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from salescoach.book import Book
+from salescoach.book.texts import looked_up
 from salescoach.metrics.groups import with_groups
 from salescoach.metrics.registry import as_period
 from salescoach.process import Period
@@ -115,7 +116,7 @@ class _Presence:
 
     def __init__(self, book: Book, targets: pd.DataFrame) -> None:
         rep_id, people = targets["rep_id"], book.people.set_index("rep_id")
-        self.hired, self.left = (pd.to_datetime(rep_id.map(people[c])) for c in ("start_on", "end_on"))
+        self.hired, self.left = (pd.to_datetime(looked_up(rep_id, people[c])) for c in ("start_on", "end_on"))
         self.ramp = _ramp_days(book, rep_id).where(self.hired.notna())
         self.off = _apart(pd.concat([_on_leave(book, targets), *_replaced(targets)], ignore_index=True))
 

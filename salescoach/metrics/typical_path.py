@@ -51,8 +51,8 @@ def typical_path(book: Book, period: str | Period | None = None, of: Of = "won")
 def path_of_others(book: Book, period: str | Period | None = None) -> pd.DataFrame:
     """The typical path of won deals as every rep of a run may see it: the same for all readers.
 
-    Behind each figure stand at least six reps, none of whom holds more than half of the deals; shares are rounded to 5
-    points, days and contacts to the steps of times, counts are left out (`peer_table`).
+    Behind each figure stand at least six reps, behind median days nine, none of whom holds more than half of the deals;
+    shares are rounded to 5 points, days and contacts to the steps of times, counts are left out (`peer_table`).
 
     Returns metric (path_days: median days; path_contacts: contacts per deal; path_several, path_quoted: shares),
     pipeline, stage, value (null where hidden or unknown), reps, hidden. Without rows where there is nothing to tell.
@@ -69,8 +69,8 @@ def path_of_others(book: Book, period: str | Period | None = None) -> pd.DataFra
         here = owned[(owned["pipeline"] == place["pipeline"]) & (owned["stage"] == place["stage"])]
         n = here.groupby("rep_id").size()
         for name, column in OF_THE_OTHERS.items():
-            share = column in ("several", "quoted")
-            row = shown_figure(name, place["stage"], float(place[column]), n, share=share)
+            share, median = column in ("several", "quoted"), column == "value"
+            row = shown_figure(name, place["stage"], float(place[column]), n, share, median)
             found.append({**row, "pipeline": place["pipeline"]})
     return pd.DataFrame(found, columns=columns).astype(kinds)
 

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from salescoach.book import Book
+from salescoach.book.texts import looked_up
 from salescoach.errors import Unavailable
 from salescoach.metrics.flow import ended_passages
 from salescoach.metrics.outcomes import decided_deals, need_losses
@@ -49,7 +50,7 @@ def stage_units(
         raise Unavailable("no deal's time in the stage ended in the period")
     stays = visits(book)
     stays = stays[stays["first"] & (stays["stage"] == stage)].drop_duplicates("deal")
-    entered = rows["deal"].map(stays.set_index("deal")["entered_at"]).astype("datetime64[us, UTC]")
+    entered = looked_up(rows["deal"], stays.set_index("deal")["entered_at"]).astype("datetime64[us, UTC]")
     units = rows.assign(at=entered.fillna(rows["created_at"]), outcome=rows["went_on"].astype("int64"))
     return _as_at_the_start(book, units)
 
@@ -94,7 +95,7 @@ def amount_at(book: Book, units: pd.DataFrame) -> pd.Series:
 def _response_hours(book: Book, units: pd.DataFrame) -> pd.Series:
     """Hours from the lead to its first answer; null where there is no lead, or no answer before the record began."""
     leads = book.table("leads").drop_duplicates("lead_id").set_index("lead_id")
-    asked, answered = (units["lead_id"].map(leads[c]).astype("datetime64[us, UTC]") for c in _ANSWER)
+    asked, answered = (looked_up(units["lead_id"], leads[c]).astype("datetime64[us, UTC]") for c in _ANSWER)
     hours = (answered - asked).dt.total_seconds() / 3600
     return hours.where((hours > 0) & (answered <= units["at"]))
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 
 import pandas as pd
 
 from salescoach.book import Book
 from salescoach.coaching.habits import habits_of_others
 from salescoach.errors import Unavailable
-from salescoach.metrics.peers import peer_table
+from salescoach.metrics.peers import OTHERS, all_hidden, others_of_team, peer_table, settled
 from salescoach.metrics.registry import as_period
 from salescoach.metrics.typical_path import path_of_others
 from salescoach.models import gap_peers
@@ -50,16 +50,32 @@ def tables_of_others(book: Book, period: str | Period | None = None) -> Tables:
     gap       what a gap in won amounts is held against (`gap_peers`)
     habits    how often the process is kept to (`habits_of_others`)
     forecast  what a forecast is made of besides one's own deals (`forecast_peers`), of the period `forecast_span` gives
+
+    Newcomers' deals are in none of them (`settled`).
     """
+    whole = cache(lambda: settled(book, period))
     return Tables(
         {
-            "peers": lambda: peer_table(book, period),
-            "path": lambda: path_of_others(book, period),
-            "gap": lambda: gap_peers(book, period),
-            "habits": lambda: habits_of_others(book, period),
-            "forecast": lambda: forecast_peers(book, forecast_span(book, period)),
+            "peers": lambda: peer_table(whole(), period),
+            "path": lambda: path_of_others(whole(), period),
+            "gap": lambda: gap_peers(whole(), period),
+            "habits": lambda: habits_of_others(whole(), period),
+            "forecast": lambda: forecast_peers(whole(), forecast_span(book, period)),
         }
     )
+
+
+def beside_a_team(tables: Tables, book: Book, team: str, period: str | Period | None = None) -> Tables:
+    """The tables about everybody as a team's manager may see them: with the team's own figures at hand, they would
+    tell of the rest; where that is fewer than five people, they tell nothing.
+    """
+    if others_of_team(book, team, period) >= OTHERS:
+        return tables
+    return Tables({name: partial(_hidden, tables, name) for name in tables})
+
+
+def _hidden(tables: Tables, name: str) -> pd.DataFrame:
+    return all_hidden(tables[name])
 
 
 def tables_of_a_team(book: Book, team: str, period: str | Period | None = None) -> Tables:
@@ -72,7 +88,8 @@ def tables_of_a_team(book: Book, team: str, period: str | Period | None = None) 
         return made.get(name, pd.DataFrame())
 
     parts = {name: partial(part, name) for name in TEAM_TABLES}
-    return Tables({"gap": lambda: gap_peers(book, period), **parts})
+    shown = beside_a_team(tables_of_others(book, period), book, team, period)
+    return Tables({"gap": lambda: shown["gap"], **parts})
 
 
 def tables_of_teams(

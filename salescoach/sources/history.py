@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from salescoach.book import places_in
-from salescoach.book.texts import Codes, encoded, repeated
+from salescoach.book.texts import Codes, encoded, looked_up, repeated
 from salescoach.process import Process
 
 CORRECTION = pd.Timedelta("1min")
@@ -72,7 +72,7 @@ def from_pairs(log: pd.DataFrame, deals: pd.DataFrame) -> pd.DataFrame:
     first = log.sort_values("entered_at", kind="stable").drop_duplicates("deal_id")
     known = deals.set_index("deal_id")
     created = known["created_at"] if "created_at" in known else pd.Series(pd.NaT, known.index)
-    at = first["deal_id"].map(created)
+    at = looked_up(first["deal_id"], created)
     rows = first["from_stage"].notna() & at.notna() & ~(at > first["entered_at"])
     started = {"deal_id": first["deal_id"], "entered_at": at, "stage": first["from_stage"], "_row": first["_row"]}
     start = pd.DataFrame(started)[rows]
