@@ -17,7 +17,7 @@ from salescoach.book import Book
 from salescoach.errors import ColumnError
 from salescoach.metrics import METRICS, counted_rows, funnel, measure, pipeline, sales_cycle, win_rate
 from salescoach.metrics.outcomes import decided_deals
-from salescoach.models import rep_rates
+from salescoach.models import coaching_impact, fit_drivers, rep_rates
 from salescoach.sources import load_book
 
 Build = Callable[..., Book]
@@ -219,18 +219,25 @@ def test_10_a_deal_with_two_assignees_is_one_deal(book_of: Build) -> None:
 
 
 def test_11_what_is_missing_and_what_is_too_much_are_told_apart(book_of: Build) -> None:
-    """The accuracy of a forecast is signed: 80 and 120 against 100 are not both "80 %". Of figures there are two now
-    that compare with an expectation, and both carry the sign: the gap to the target, and wins against expectation."""
-    targets = [
-        {"rep_id": r, "metric": "won_amount", "start_on": "2026-01-01", "end_on": "2026-03-31", "value": 100.0}
-        for r in ("R1", "R2")
-    ]
-    book = book_of([*decided("R1", won=1, amount=80.0), *decided("R2", won=1, amount=120.0)], targets=targets)
+    """The accuracy of a forecast is signed, and told by how early it was made."""
     off = (pd.Series([80.0, 120.0]) - 100).abs() / 100
     assert (1 - off).tolist() == [0.8, 0.8]  # unsigned: the same figure for too little and too much
+    quarter = {"start_on": "2026-01-01", "end_on": "2026-03-31"}
+    targets = [{"rep_id": r, "metric": "won_amount", "value": 100.0, **quarter} for r in ("R1", "R2")]
+    calls = [  # what came: 80 and 120
+        {"rep_id": r, "at": at, "amount": 100.0, "called_by": r, **quarter}
+        for r, at in (("R1", "2026-01-10"), ("R2", "2026-03-20"))
+    ]
+    deals = [*decided("R1", won=1, amount=80.0), *decided("R2", won=1, amount=120.0)]
+    book = book_of(deals, targets=targets, forecast_calls=calls)
     table = measure(book, "quota_attainment", "rep", "2026Q1").table
     assert table is not None
     assert table["value"].tolist() == [0.8, 1.2] and table["gap"].tolist() == [20.0, -20.0]
+    said = measure(book, "forecast_calls", "rep", "2026Q1").table
+    assert said is not None
+    signed = said.set_index("rep_id")
+    assert signed["bias"].to_dict() == pytest.approx({"R1": 20 / 80, "R2": -20 / 120})
+    assert signed["lead"].to_dict() == {"R1": "60–89", "R2": "0–29"}  # never averaged over how early
 
 
 def test_12_identical_reps_are_not_ranked(book_of: Build) -> None:
@@ -267,6 +274,8 @@ def test_13_a_column_without_a_signal_does_not_split_the_win_rate(demo: Book) ->
     assert table is not None and whole is not None
     overall = float(whole["value"].iloc[0])
     assert ((table["low"] <= overall) & (overall <= table["high"])).all()
+    fit = fit_drivers(demo, drivers=["webinar_topic"])
+    assert not fit.usable
 
 
 def _auc(score: pd.Series, won: pd.Series) -> float:
@@ -279,22 +288,32 @@ def _auc(score: pd.Series, won: pd.Series) -> float:
 def test_14_the_bottom_quartile_improves_by_itself_and_nobody_is_credited(book_of: Build) -> None:
     """No coaching, one true rate: the worst of one half-year do better in the next, and yet nobody's own figures say
     that they have changed, or that they are better than their peers."""
-    chance, runs, gains, named, apart = np.random.default_rng(14), 40, [], 0, 0
+    chance, runs, gains, named, apart, verdicts = np.random.default_rng(14), 20, [], 0, 0, []
     for _ in range(runs):
         first, second = chance.binomial(30, 0.3, 24), chance.binomial(30, 0.3, 24)
         worst = np.argsort(first)[:6]
         gains.append((second[worst].mean() - first[worst].mean()) / 30)
         coached = [f"R{i:02}" for i in worst]
-        then, now = (
-            book_of([d for i, w in enumerate(wins) for d in decided(f"R{i:02}", int(w), 30 - int(w))])
-            for wins in (first, second)
-        )
+        halves = [
+            [d for i, w in enumerate(wins) for d in decided(f"R{i:02}", int(w), 30 - int(w), **days)]
+            for wins, days in (
+                (first, {"created_at": "2025-06-01", "closed_at": "2025-09-10"}),
+                (second, {"created_at": "2026-01-01", "closed_at": "2026-03-10"}),
+            )
+        ]
+        then, now = (book_of(half) for half in halves)
         named += int((rep_rates(now).table.set_index("rep_id").loc[coached, "signal"] == "above").sum())
         both = win_rate(then).merge(win_rate(now), on="rep_id", suffixes=("_then", "_now")).set_index("rep_id")
         apart += int((both.loc[coached, "low_now"] > both.loc[coached, "high_then"]).sum())
+        halves[1] = [{**d, "deal_id": f"{d['deal_id']}-2"} for d in halves[1]]
+        sessions = pd.DataFrame({"rep_id": coached, "on": pd.Timestamp("2025-12-20")})
+        impact = coaching_impact(book_of([d for half in halves for d in half]), sessions).table
+        verdicts.append(impact["verdict"].iloc[0])
     assert np.mean(gains) > 0.08  # regression to the mean: 8 points and more, and nobody did anything
     assert named / (6 * runs) < 0.05
     assert apart / (6 * runs) < 0.05  # their intervals before and after do overlap
+    assert verdicts.count("better") / runs <= 0.05  # held against their own history and the others: no credit …
+    assert verdicts.count("none") > runs / 3  # … although a true effect could have been seen in many of the runs
 
 
 def test_15_a_misspelt_key_is_reported_and_loses_no_revenue(tmp_path: Path) -> None:
