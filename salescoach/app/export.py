@@ -107,7 +107,9 @@ def as_pdf(page: Path) -> Path:
         command = [browser, *flags, "--no-pdf-header-footer", f"--print-to-pdf={target}", page.resolve().as_uri()]
         done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE)
     if done.returncode or not target.is_file():
-        raise StorageError(f"{Path(browser).name} could not print the page: {done.stderr.strip()[-300:]}")
+        raise StorageError(
+            "{kind} could not print the page: {stderr}", kind=Path(browser).name, stderr=done.stderr.strip()[-300:]
+        )
     return target
 
 

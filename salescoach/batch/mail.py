@@ -182,7 +182,8 @@ def _password(mail: Mail) -> str:
     found = os.environ.get(mail.password_env, "")
     if not found:
         raise UsageError(
-            f"The plan's [mail] has a user, but the environment variable "
-            f"{mail.password_env or 'named by password_env'} is not set. Nothing was sent; the reports are published."
+            "The plan's [mail] has a user, but the environment variable {password_env} is not set. Nothing was "
+            "sent; the reports are published.",
+            password_env=mail.password_env or "named by password_env",
         )
     return found

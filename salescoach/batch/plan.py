@@ -108,14 +108,18 @@ def read_plan(name: str | Path) -> PlanFile:
         known = {f.stem: f for f in kit_path("templates/plans").glob("*.toml")}
         if path.stem not in known:
             raise UsageError(
-                f"There is no plan {str(name)!r}.{suggestion(path.stem, known)} "
-                f"Plans: {', '.join(sorted(known))}; or a .toml file."
+                "There is no plan {name!r}.{hint} Plans: {known}; or a .toml file.",
+                name=str(name),
+                hint=suggestion(path.stem, known),
+                known=", ".join(sorted(known)),
             )
         path = known[path.stem]
     try:
         return PlanFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{path.name} is not valid TOML: {error}. Text stands in double quotes.") from error
+        raise InputError(
+            "{path} is not valid TOML: {error}. Text stands in double quotes.", path=path.name, error=error
+        ) from error
     except ValidationError as error:
         lines = [f"{path.name}: {'.'.join(str(p) for p in e['loc'])}: {_what(e)}" for e in error.errors()]
         raise InputError("\n".join(lines)) from error
@@ -133,7 +137,12 @@ def make_jobs(book: Book, plan: PlanFile) -> list[Job]:
     jobs = [job for order in plan.reports for job in _jobs_of(book, plan, order)]
     twice = next((j for i, j in enumerate(jobs) if j.file in {k.file for k in jobs[:i]}), None)
     if twice is not None:
-        raise UsageError(f"The plan makes {twice.file} twice. Ask for {twice.notebook} per {twice.per} once.")
+        raise UsageError(
+            "The plan makes {file} twice. Ask for {notebook} per {per} once.",
+            file=twice.file,
+            notebook=twice.notebook,
+            per=twice.per,
+        )
     if not jobs:
         raise UsageError("The plan makes no report: the book has no rep or team that it asks for.")
     return jobs

@@ -23,7 +23,7 @@ def read_manifest(out: str | Path) -> dict[str, Any] | None:
     try:
         found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise StorageError(f"{file} is damaged. Make the reports again with --force.") from error
+        raise StorageError("{file} is damaged. Make the reports again with --force.", file=file) from error
     return found
 
 
@@ -64,12 +64,19 @@ def why(out: str | Path, subject: str) -> list[dict[str, Any]]:
     found = [r for r in reports if asked in {str(r[k]).casefold() for k in ("subject", "name", "slug", "per", "file")}]
     if not found:
         known = {str(r[k]) for r in reports for k in ("subject", "name") if r[k]}
-        raise UsageError(f"The newest run in {out} made no report for {subject!r}.{suggestion(subject, known)}")
+        raise UsageError(
+            "The newest run in {out} made no report for {subject!r}.{hint}",
+            out=out,
+            subject=subject,
+            hint=suggestion(subject, known),
+        )
     return found
 
 
 def _needed(out: str | Path) -> dict[str, Any]:
     manifest = read_manifest(out)
     if manifest is None:
-        raise StorageError(f"{out} holds no run. Make one with: salescoach batch --book BOOK --plan weekly --out {out}")
+        raise StorageError(
+            "{out} holds no run. Make one with: salescoach batch --book BOOK --plan weekly --out {out}", out=out
+        )
     return manifest

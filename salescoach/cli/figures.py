@@ -122,7 +122,7 @@ def read_options(names: Sequence[str], written: Sequence[str]) -> Options:
 def _pair(text: str) -> tuple[str, str]:
     name, sign, value = text.partition("=")
     if not sign:
-        raise UsageError(f"--option {text!r}: write NAME=VALUE, such as rule=strict.")
+        raise UsageError("--option {text!r}: write NAME=VALUE, such as rule=strict.", text=text)
     return name.strip(), value
 
 

@@ -278,7 +278,7 @@ def verify(book: str | None, ledger: str | None) -> None:
     opened = _opened(book, ledger)
     problems = opened.verify()
     if problems:
-        raise Altered("The ledger was changed by hand: " + "; ".join(problems[:10]) + ".")
+        raise Altered("The ledger was changed by hand: {problems}.", problems="; ".join(problems[:10]))
     tell(f"{len(opened.entries())} entries, all as they were written.")
 
 
@@ -324,14 +324,23 @@ def _read(file: Path) -> list[Mapping[str, Any]]:
         for name in names:
             if name not in SESSION_COLUMNS:
                 near = suggestion(name, SESSION_COLUMNS)
-                raise InputError(f"{file.name}, line 1: no column {name!r} is known.{near} Rename or remove it.")
+                raise InputError(
+                    "{file}, line 1: no column {name!r} is known.{near} Rename or remove it.",
+                    file=file.name,
+                    name=name,
+                    near=near,
+                )
         for name in SESSION_COLUMNS[:2]:
             if name not in names:
-                raise InputError(f"{file.name}, line 1: the column `{name}` is missing. Add it.")
+                raise InputError("{file}, line 1: the column `{name}` is missing. Add it.", file=file.name, name=name)
         rows = [(reader.line_num, row) for row in reader]
     for line, row in rows:
         if not (row["rep_id"] or "").strip():
-            raise InputError(f"{file.name}, line {line}, column rep_id: it is empty. Write whom the session was with.")
+            raise InputError(
+                "{file}, line {line}, column rep_id: it is empty. Write whom the session was with.",
+                file=file.name,
+                line=line,
+            )
         try:
             date.fromisoformat(row["on"] or "")
         except ValueError:
@@ -339,7 +348,12 @@ def _read(file: Path) -> list[Mapping[str, Any]]:
             raise InputError(text) from None
         minutes = row.get("minutes")
         if minutes and not minutes.isdecimal():
-            raise InputError(f"{file.name}, line {line}, column minutes: {minutes!r} is no whole number of minutes.")
+            raise InputError(
+                "{file}, line {line}, column minutes: {minutes!r} is no whole number of minutes.",
+                file=file.name,
+                line=line,
+                minutes=minutes,
+            )
     return [row for _, row in rows]
 
 

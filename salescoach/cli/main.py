@@ -260,7 +260,7 @@ def report(
     whole, kept = fit_to_publish(open_any(book)), known_ledger(ledger, book)
     path, outcome = run_report(whole, notebook, out, rep, team, period, language, own, kept)
     if outcome.status != "done":
-        raise ReportFailed(f"{notebook} failed: {outcome.error}")
+        raise ReportFailed("{notebook} failed: {error}", notebook=notebook, error=outcome.error)
     tell(f"Open {path}")
 
 

@@ -88,10 +88,10 @@ def write_new(file: Path, content: bytes) -> bool:
             handle.write(content)
     except FileExistsError:
         if not file.exists():
-            raise StorageError(f"{file.parent} is no folder. Choose another folder.") from None
+            raise StorageError("{parent} is no folder. Choose another folder.", parent=file.parent) from None
         return False
     except NotADirectoryError:
-        raise StorageError(f"{file.parent} is no folder. Choose another folder.") from None
+        raise StorageError("{parent} is no folder. Choose another folder.", parent=file.parent) from None
     return True
 
 
@@ -112,8 +112,10 @@ def draft(given: tuple[str, ...], source: str | None, process: str | None) -> No
     there = [str(folder / name) for name in DRAFTS if (folder / name).exists()]
     if there:
         raise UsageError(
-            f"{' and '.join(there)} {'is' if len(there) == 1 else 'are'} there already, and nothing was written. "
-            "Move it away, or name another folder as the last word."
+            "{there} {x} there already, and nothing was written. Move it away, or name another folder as the "
+            "last word.",
+            there=" and ".join(there),
+            x="is" if len(there) == 1 else "are",
         )
     proposal = propose(files, source, process)
     for name, text in zip(DRAFTS, (proposal.source, proposal.process), strict=True):

@@ -191,7 +191,7 @@ def read_figure(text: str) -> tuple[float, int]:
     try:
         value = float(digits)
     except ValueError as error:
-        raise UsageError(f"--figure {text!r} is no number. Write it as 0.42, 42% or 1250000.") from error
+        raise UsageError("--figure {text!r} is no number. Write it as 0.42, 42% or 1250000.", text=text) from error
     decimals = len(digits.partition(".")[2])
     return (value / 100, decimals + 2) if per_cent else (value, decimals)
 
@@ -223,8 +223,8 @@ def _read_csv(file: Path) -> pd.DataFrame:
         except UnicodeDecodeError:
             continue
         except pd.errors.ParserError as error:
-            raise FileRejected(f"{file.name} is no table: {error}.") from error
-    raise FileRejected(f"{file.name} is neither UTF-8 nor GB18030 text. Export it as CSV in UTF-8.")
+            raise FileRejected("{file} is no table: {error}.", file=file.name, error=error) from error
+    raise FileRejected("{file} is neither UTF-8 nor GB18030 text. Export it as CSV in UTF-8.", file=file.name)
 
 
 def _headers(table: pd.DataFrame, file: Path, columns: tuple[str, ...]) -> dict[str, str]:
@@ -239,16 +239,27 @@ def _headers(table: pd.DataFrame, file: Path, columns: tuple[str, ...]) -> dict[
     for text in columns:
         ours, sign, theirs = text.partition("=")
         if not sign or ours not in THEIR_COLUMNS:
-            raise UsageError(f"--column {text!r}: write OURS=THEIRS; ours: {', '.join(THEIR_COLUMNS)}.")
+            raise UsageError(
+                "--column {text!r}: write OURS=THEIRS; ours: {their_columns}.",
+                text=text,
+                their_columns=", ".join(THEIR_COLUMNS),
+            )
         if theirs not in table:
             hint = nearest(theirs, table.columns)
             also = f" Did you mean {hint!r}?" if hint else ""
-            raise UsageError(f"{file.name} has no column {theirs!r}.{also} Columns: {', '.join(table.columns)}.")
+            raise UsageError(
+                "{file} has no column {theirs!r}.{also} Columns: {columns}.",
+                file=file.name,
+                theirs=theirs,
+                also=also,
+                columns=", ".join(table.columns),
+            )
         found[ours] = theirs
     if "deal_id" not in found:
         raise UsageError(
-            f"{file.name}: which column has the deals' ids? Give --column deal_id=HEADER. "
-            f"Columns: {', '.join(table.columns)}."
+            "{file}: which column has the deals' ids? Give --column deal_id=HEADER. Columns: {columns}.",
+            file=file.name,
+            columns=", ".join(table.columns),
         )
     return found
 
@@ -276,7 +287,12 @@ def _days(texts: pd.Series, header: str) -> pd.Series:
 def _all_read(texts: pd.Series, read: pd.Series, header: str, what: str) -> None:
     wrong = texts[texts.notna() & read.isna()]
     if len(wrong):
-        raise UsageError(f"Column {header!r}: {wrong.iloc[0]!r} is not {what}. Correct it, or leave the column out.")
+        raise UsageError(
+            "Column {header!r}: {wrong!r} is not {what}. Correct it, or leave the column out.",
+            header=header,
+            wrong=wrong.iloc[0],
+            what=what,
+        )
 
 
 def _outcome(text: object) -> str | None:

@@ -119,17 +119,23 @@ def read_bank(name: str = USUAL) -> Bank:
         known = {file.stem: file for file in kit_path(BANKS).glob("*.toml")}
         if name not in known:
             raise UsageError(
-                f"There is no bank of questions {name!r}.{suggestion(path.stem, known)} "
-                f"Banks: {', '.join(sorted(known))}; or the path of a .toml file."
+                "There is no bank of questions {name!r}.{hint} Banks: {known}; or the path of a .toml file.",
+                name=name,
+                hint=suggestion(path.stem, known),
+                known=", ".join(sorted(known)),
             )
         path = known[name]
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{path.name} is not valid TOML: {error}. Texts stand in double quotes.") from None
+        raise InputError(
+            "{path} is not valid TOML: {error}. Texts stand in double quotes.", path=path.name, error=error
+        ) from None
     except UnicodeDecodeError as error:
         raise InputError(
-            f"{path.name}: byte {error.start + 1} is not UTF-8. Save the file again with the encoding UTF-8."
+            "{path}: byte {start} is not UTF-8. Save the file again with the encoding UTF-8.",
+            path=path.name,
+            start=error.start + 1,
         ) from None
     try:
         return Bank.model_validate(raw)

@@ -48,11 +48,16 @@ class Option:
         try:
             value = _flag(text) if self.kind is bool else self.kind(text)
         except ValueError as error:
-            raise UsageError(f"{self.name}={text!r} is not {KINDS[self.kind]}.") from error
+            raise UsageError(
+                "{name}={text!r} is not {kinds}.", name=self.name, text=text, kinds=KINDS[self.kind]
+            ) from error
         if self.choices and value not in self.choices:
             raise UsageError(
-                f"{self.name}={text!r} is unknown.{suggestion(text, map(str, self.choices))} "
-                f"Choices: {', '.join(map(str, self.choices))}."
+                "{name}={text!r} is unknown.{hint} Choices: {choices}.",
+                name=self.name,
+                text=text,
+                hint=suggestion(text, map(str, self.choices)),
+                choices=", ".join(map(str, self.choices)),
             )
         return value
 
@@ -100,7 +105,13 @@ def check_names(metric: str, known: Mapping[str, Option], given: Iterable[str]) 
     for name in given:
         if name not in known:
             have = f"Its options: {', '.join(known)}." if known else "It has none."
-            raise UsageError(f"{metric} has no option {name!r}.{suggestion(name, known)} {have}")
+            raise UsageError(
+                "{metric} has no option {name!r}.{hint} {have}",
+                metric=metric,
+                name=name,
+                hint=suggestion(name, known),
+                have=have,
+            )
 
 
 def accepted(function: Callable[..., Any], given: Mapping[str, Any]) -> dict[str, Any]:

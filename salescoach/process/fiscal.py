@@ -66,13 +66,21 @@ def check_listed(fiscal: FiscalYear, first: date, last: date) -> None:
     """Raise UsageError where a listed calendar does not hold these days."""
     if fiscal.starts and not (fiscal.starts[0] <= first and last < fiscal.starts[-1]):
         outside = first if first < fiscal.starts[0] else last
-        raise UsageError(f"{outside} lies outside the fiscal years listed in the process file. {_listed(fiscal)}")
+        raise UsageError(
+            "{outside} lies outside the fiscal years listed in the process file. {fiscal}",
+            outside=outside,
+            fiscal=_listed(fiscal),
+        )
 
 
 def _place(fiscal: FiscalYear, year: int, years_beyond: int = 0) -> int:
     place = 12 * (year - (fiscal.first_year or 0))
     if not 0 <= place < len(fiscal.starts) - 1 + years_beyond:
-        raise UsageError(f"FY{year:04d} is not among the fiscal years listed in the process file. {_listed(fiscal)}")
+        raise UsageError(
+            "FY{year:04d} is not among the fiscal years listed in the process file. {fiscal}",
+            year=year,
+            fiscal=_listed(fiscal),
+        )
     return place
 
 

@@ -183,7 +183,10 @@ class Pipeline(Strict):
         """The position of a stage, 0 for the first."""
         if key not in self.keys:
             raise UsageError(
-                f"The process has no stage {key!r}.{suggestion(key, self.keys)} Its stages are {', '.join(self.keys)}."
+                "The process has no stage {key!r}.{hint} Its stages are {self}.",
+                key=key,
+                hint=suggestion(key, self.keys),
+                self=", ".join(self.keys),
             )
         return self.keys.index(key)
 
@@ -248,8 +251,10 @@ class Process(Strict):
         """The pipeline of that key."""
         if key not in self.pipelines:
             raise UsageError(
-                f"The process has no pipeline {key!r}.{suggestion(key, self.pipelines)}"
-                f" Its pipelines are {', '.join(self.pipelines)}."
+                "The process has no pipeline {key!r}.{hint} Its pipelines are {pipelines}.",
+                key=key,
+                hint=suggestion(key, self.pipelines),
+                pipelines=", ".join(self.pipelines),
             )
         return self.pipelines[key]
 

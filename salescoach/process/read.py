@@ -67,13 +67,19 @@ def read_process(path: str | Path) -> Process:
     try:
         text = file.read_bytes().decode("utf-8")
     except FileNotFoundError:
-        raise ProcessError(f"There is no process file {file}.{_other_file(file)}") from None
+        raise ProcessError(
+            "There is no process file {file}.{other_file}", file=file, other_file=_other_file(file)
+        ) from None
     except UnicodeDecodeError as error:
         raise ProcessError(
-            f"{file}: byte {error.start + 1} is not UTF-8. Save the file again with the encoding UTF-8."
+            "{file}: byte {start} is not UTF-8. Save the file again with the encoding UTF-8.",
+            file=file,
+            start=error.start + 1,
         ) from None
     except OSError as error:
-        raise ProcessError(f"{file} cannot be read: {error.strerror}. Name a process file (.toml).") from None
+        raise ProcessError(
+            "{file} cannot be read: {problem}. Name a process file (.toml).", file=file, problem=error.strerror
+        ) from None
     return parse_process(text, file)
 
 
@@ -237,18 +243,24 @@ def _joined(written: Any, listed: list[date]) -> Any:
 def _read_days(origin: Path, name: str) -> tuple[list[date], list[date]]:
     if Path(name).name != name or "\\" in name:
         raise ProcessError(
-            f"{origin}: calendar.holidays = {_shown(name)}: must be a file beside the process file, without a folder."
+            "{origin}: calendar.holidays = {name}: must be a file beside the process file, without a folder.",
+            origin=origin,
+            name=_shown(name),
         )
     file = origin.parent / name
     try:
         text = file.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
         raise ProcessError(
-            f"{origin}: calendar.holidays = {_shown(name)}: there is no such file beside the process file."
-            ' Put a CSV with the columns date,kind (off or on) there, or write a country code such as "CN".'
+            "{origin}: calendar.holidays = {name}: there is no such file beside the process file. Put a CSV "
+            'with the columns date,kind (off or on) there, or write a country code such as "CN".',
+            origin=origin,
+            name=_shown(name),
         ) from None
     except (UnicodeDecodeError, OSError) as error:
-        raise ProcessError(f"{file} cannot be read as UTF-8 text: {error}. Save it again as UTF-8.") from None
+        raise ProcessError(
+            "{file} cannot be read as UTF-8 text: {error}. Save it again as UTF-8.", file=file, error=error
+        ) from None
     return _days_in(text, file)
 
 
@@ -258,7 +270,12 @@ def _days_in(text: str, file: Path) -> tuple[list[date], list[date]]:
     if missing:
         near = nearest(missing[0], rows.fieldnames or ())
         hint = f" Nearest: {near!r}." if near else ""
-        raise ProcessError(f"{file} has no column {missing[0]!r}.{hint} Its first line must read: date,kind")
+        raise ProcessError(
+            "{file} has no column {missing!r}.{hint} Its first line must read: date,kind",
+            file=file,
+            missing=missing[0],
+            hint=hint,
+        )
     days: dict[str, list[date]] = {"off": [], "on": []}
     faults = []
     for row in rows:

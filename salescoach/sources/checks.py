@@ -76,16 +76,24 @@ def check_laws(found: Mapping[str, Any]) -> None:
     for name, n in found["rows"].items():
         if n["read"] != n["used"] + n["quarantined"] + n["blank"] + n["other"]:
             raise LawBroken(
-                f"{name}: {n['read']:,} records read, but {n['used']:,} used + {n['quarantined']:,} quarantined + "
-                f"{n['blank']:,} blank. This is a fault of salescoach; please report it with this line."
+                "{name}: {read:,} records read, but {used:,} used + {quarantined:,} quarantined + {blank:,} "
+                "blank. This is a fault of salescoach; please report it with this line.",
+                name=name,
+                read=n["read"],
+                used=n["used"],
+                quarantined=n["quarantined"],
+                blank=n["blank"],
             )
     money = found["money_minor"]
     for currency, total in money["in"].items():
         parts = sum(money[part].get(currency, 0) for part in ("used", "quarantined", "other"))
         if total != parts:
             raise LawBroken(
-                f"deals: {currency} {total:,} minor units read, but {parts:,} used and quarantined. "
-                "This is a fault of salescoach; please report it with this line."
+                "deals: {currency} {total:,} minor units read, but {parts:,} used and quarantined. This is a "
+                "fault of salescoach; please report it with this line.",
+                currency=currency,
+                total=total,
+                parts=parts,
             )
 
 
@@ -96,12 +104,21 @@ def check_totals(draft: Draft, currency: str) -> None:
     records = draft.read - draft.blank
     if wanted is not None and records != wanted:
         raise ControlTotal(
-            f"{names} holds {counted(records, 'record')} of {draft.name}, and expect_rows says {wanted:,}. Export it "
-            "again, or correct expect_rows."
+            "{names} holds {records} of {draft}, and expect_rows says {wanted:,}. Export it again, or correct "
+            "expect_rows.",
+            names=names,
+            records=counted(records, "record"),
+            draft=draft.name,
+            wanted=wanted,
         )
     for column, total in draft.source.expect_sum.items():
         if column not in draft.table:
-            raise ControlTotal(f"{names}: expect_sum names {column!r}, which {draft.name} does not have. Correct it.")
+            raise ControlTotal(
+                "{names}: expect_sum names {column!r}, which {draft} does not have. Correct it.",
+                names=names,
+                column=column,
+                draft=draft.name,
+            )
         if f"{column}_minor" in draft.table:
             minor = Decimal(int(draft.table[f"{column}_minor"].sum()))
             found = minor.scaleb(-int(minor_digits(pd.Series([currency])).iloc[0]))
@@ -109,8 +126,13 @@ def check_totals(draft: Draft, currency: str) -> None:
             found = Decimal(repr(float(draft.table[column].sum())))
         if found != total:
             raise ControlTotal(
-                f"{names}: the {column} of all {draft.name} add up to {found:,}, and expect_sum says {total:,}. Export "
-                "it again, or correct expect_sum."
+                "{names}: the {column} of all {draft} add up to {found:,}, and expect_sum says {total:,}. "
+                "Export it again, or correct expect_sum.",
+                names=names,
+                column=column,
+                draft=draft.name,
+                found=found,
+                total=total,
             )
 
 
@@ -125,8 +147,11 @@ def check_shares(splits: Draft) -> None:
     shown = [f"{deal} ({total:.4g}: {stands[str(deal)]})" for deal, total in wrong.head(EXAMPLES).items()]
     more = f", and {len(wrong) - EXAMPLES:,} more" if len(wrong) > EXAMPLES else ""
     raise InputError(
-        f"The shares of {counted(len(wrong), 'deal')} do not add up to 1: {', '.join(shown)}{more}. Correct them; a "
-        "share on top of the deal has the split_type overlay."
+        "The shares of {n} do not add up to 1: {shown}{more}. Correct them; a share on top of the deal has the "
+        "split_type overlay.",
+        n=counted(len(wrong), "deal"),
+        shown=", ".join(shown),
+        more=more,
     )
 
 

@@ -142,8 +142,10 @@ class _Address:
         if url is None:
             where = connection.env or "/".join(connection.keyring or ()) or "connection"
             raise SourceError(
-                f"{origin}: {where} holds no database URL. Write it as dialect://user:password@host/database, "
-                "such as postgresql://ann@db.example.com/crm or duckdb:///crm.duckdb."
+                "{origin}: {where} holds no database URL. Write it as dialect://user:password@host/database, "
+                "such as postgresql://ann@db.example.com/crm or duckdb:///crm.duckdb.",
+                origin=origin,
+                where=where,
             )
         return cls(_beside(url, origin, folder))
 
@@ -183,8 +185,10 @@ def _kept_secret(connection: Connection, origin: str) -> str:
         found = os.environ.get(connection.env, "").strip()
         if not found:
             raise SourceError(
-                f"{origin}: the environment variable {connection.env} is not set. "
-                "Set it to the URL of the database, such as postgresql://ann:…@db.example.com/crm."
+                "{origin}: the environment variable {env} is not set. Set it to the URL of the database, such "
+                "as postgresql://ann:…@db.example.com/crm.",
+                origin=origin,
+                env=connection.env,
             )
         return found
     service, user = connection.keyring or ("", "")
@@ -197,8 +201,12 @@ def _kept_secret(connection: Connection, origin: str) -> str:
         problem = f" ({type(error).__name__})"
     if not secret:
         raise SourceError(
-            f"{origin}: the keyring has no entry {service!r} for {user!r}{problem}. Put the URL of the database there: "
-            f"`keyring set {service} {user}`."
+            "{origin}: the keyring has no entry {service!r} for {user!r}{problem}. Put the URL of the database "
+            "there: `keyring set {service} {user}`.",
+            origin=origin,
+            service=service,
+            user=user,
+            problem=problem,
         )
     return str(secret)
 
@@ -211,7 +219,9 @@ def _beside(url: Any, origin: str, folder: Path | None) -> Any:
         return url
     file = (folder or Path()) / url.database
     if not file.is_file():
-        raise SourceError(f"{origin}: the database {file} does not exist. Correct the connection.")
+        raise SourceError(
+            "{origin}: the database {file} does not exist. Correct the connection.", origin=origin, file=file
+        )
     return url.set(database=str(file))
 
 
@@ -220,7 +230,9 @@ def _extra(module: str, why: str, extra: str = "sql") -> Any:
         return importlib.import_module(module)
     except ImportError:
         pass
-    raise UsageError(f'{why}, and {module} is not installed: pip install "salescoach[{extra}]"')
+    raise UsageError(
+        '{why}, and {module} is not installed: pip install "salescoach[{extra}]"', why=why, module=module, extra=extra
+    )
 
 
 def said(act: Callable[[], Answer], name: str, address: _Address | None = None) -> Answer:
@@ -234,7 +246,9 @@ def said(act: Callable[[], Answer], name: str, address: _Address | None = None) 
         raise
     except Exception as error:  # every driver raises kinds of its own
         problem = _problem(error, address)
-    raise InputError(f"{name}: the database{f' at {address}' if address else ''} answers {problem}")
+    raise InputError(
+        "{name}: the database{x} answers {problem}", name=name, x=f" at {address}" if address else "", problem=problem
+    )
 
 
 def _problem(error: Exception, address: _Address | None) -> str:
@@ -432,8 +446,9 @@ def _engine_of(given: Any) -> Engine:
     if hasattr(given, "cursor"):
         return _Plain(given)
     raise UsageError(
-        f"A {type(given).__name__} is no connection. Give an SQLAlchemy engine or connection, an ADBC or DB-API "
-        "connection, or a URL without a password."
+        "A {kind} is no connection. Give an SQLAlchemy engine or connection, an ADBC or DB-API connection, or "
+        "a URL without a password.",
+        kind=type(given).__name__,
     )
 
 
@@ -518,20 +533,27 @@ class Reading:
             else:
                 empty.append(f"{self.name}: {name} (no rows)")
             if name == "deals" and raw is None:
-                raise InputError(f"{self.name}: deals has no row to read. Check the table, the reps and the day.")
+                raise InputError(
+                    "{name}: deals has no row to read. Check the table, the reps and the day.", name=self.name
+                )
         if "deals" not in found:
-            raise SourceError(f"{self.name}: the database has no table `deals`. Name its tables in a source file.")
+            raise SourceError(
+                "{name}: the database has no table `deals`. Name its tables in a source file.", name=self.name
+            )
         return found, empty
 
     def _table(self, name: str, table: TableSource, declared: str) -> RawTable | None:
         there = self._do(lambda: self.engine.header(_all_of(declared)), name)
         headers = match_columns(table, there)
         if self.selection.reps and name == "deals" and "rep_id" not in headers:
-            raise UsageError(f"{self.name}: deals has no column for `rep_id`, so it cannot be read by rep.")
+            raise UsageError("{name}: deals has no column for `rep_id`, so it cannot be read by rep.", name=self.name)
         wanted = [h for h in there if h in _needed(table, headers, there)]
         if not wanted:
             raise SourceError(
-                f"{self.name}: {name} has none of the columns named under [{name}.columns]. It has: {listed(there)}."
+                "{name}: {name_2} has none of the columns named under [{name_2}.columns]. It has: {there}.",
+                name=self.name,
+                name_2=name,
+                there=listed(there),
             )
         rows = _from(declared, there)
         conditions = tuple(self._conditions(name, table, rows, headers))

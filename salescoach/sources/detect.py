@@ -60,7 +60,7 @@ def detect(paths: Sequence[Place]) -> Found:
     best = [found for score, found in scored if score == highest]
     if len(best) > 1:
         names = " or ".join(f"--source {f.source.preset.name}" for f in best if f.source.preset)
-        raise SourceError(f"{name_of(files[0])} fits several presets. Say which: {names}.")
+        raise SourceError("{name_of} fits several presets. Say which: {names}.", name_of=name_of(files[0]), names=names)
     return _with_our_own(best[0], headers)
 
 
@@ -147,13 +147,17 @@ def locate(source: Source, paths: Sequence[Place], folder: Path | None) -> Found
         if not hits_of:
             seen = ", ".join(p.name for p in paths) or str(folder or Path())
             raise SourceError(
-                f"{source.origin}: no file fits [{name}] from = {named[name]!r} in {seen}. Correct `from`, "
-                "or give the file."
+                "{origin}: no file fits [{name}] from = {named!r} in {seen}. Correct `from`, or give the file.",
+                origin=source.origin,
+                name=name,
+                named=named[name],
+                seen=seen,
             )
     if "deals" not in found.files:
         raise SourceError(
-            f"{source.origin}: none of {', '.join(p.name for p in paths)} holds the deals. "
-            "Its headers must have the columns named under [deals.columns]."
+            "{origin}: none of {paths} holds the deals. Its headers must have the columns named under [deals.columns].",
+            origin=source.origin,
+            paths=", ".join(p.name for p in paths),
         )
     return found
 

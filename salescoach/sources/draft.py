@@ -60,8 +60,12 @@ class Draft:
             elif set(raw.columns) != set(columns):
                 differ = ", ".join(sorted(set(raw.columns) ^ set(columns)))
                 raise SourceError(
-                    f"{raw.file} and {raws[0].file} both hold {name} and differ in columns: {differ}. "
-                    "Load exports of one kind at a time."
+                    "{file} and {file_2} both hold {name} and differ in columns: {differ}. Load exports of one "
+                    "kind at a time.",
+                    file=raw.file,
+                    file_2=raws[0].file,
+                    name=name,
+                    differ=differ,
                 )
         self.name = name
         self.source = source

@@ -192,9 +192,13 @@ def check_tolerance(
     share = counts["quarantined"] / max(counts["used"] + counts["quarantined"], 1)
     if share > limit:
         raise QuarantineError(
-            f"{counts['quarantined']:,} deals ({share:.1%}) are quarantined, more than the tolerated {limit:.1%}. "
-            f"{listed} Correct the export, or write "
-            "`tolerate = { quarantined = … }` above the first [table] of the source file."
+            "{quarantined:,} deals ({share:.1%}) are quarantined, more than the tolerated {limit:.1%}. "
+            "{listed} Correct the export, or write `tolerate = {{ quarantined = … }}` above the first [table] "
+            "of the source file.",
+            quarantined=counts["quarantined"],
+            share=share,
+            limit=limit,
+            listed=listed,
         )
 
 
@@ -250,7 +254,9 @@ def process_of(source: Source, process: str | Path | None) -> Process:
 
 def _book_currency(code: str) -> str:
     if not is_currency(code):
-        raise UsageError(f"{code!r} is no currency. Write its three-letter code (ISO 4217), such as CNY, EUR or USD.")
+        raise UsageError(
+            "{code!r} is no currency. Write its three-letter code (ISO 4217), such as CNY, EUR or USD.", code=code
+        )
     return code
 
 
@@ -279,7 +285,9 @@ def _as_it_was(book: Book, asked: pd.Timestamp | None) -> Book:
         return book
     then = book.at(str(_local_day(asked, book.timezone).date()))
     if then.deals.empty:
-        raise InputError(f"No deal was there on {then.as_of_on.date()}. Give a later day with --as-of.")
+        raise InputError(
+            "No deal was there on {as_of_on}. Give a later day with --as-of.", as_of_on=then.as_of_on.date()
+        )
     return then
 
 
@@ -324,7 +332,9 @@ def _reject_impossible(
 def _put_deals_in_order(tables: dict[str, pd.DataFrame], draft: Draft) -> None:
     """The deals as the book will hold them; `_row` of the history follows them."""
     if len(tables["deals"]) != int(draft.alive.sum()):
-        raise LawBroken(f"{int(draft.alive.sum()):,} deals are used, but {len(tables['deals']):,} are in the book.")
+        raise LawBroken(
+            "{alive:,} deals are used, but {n:,} are in the book.", alive=int(draft.alive.sum()), n=len(tables["deals"])
+        )
     order = order_of(tables["deals"], "deals")
     place = np.cumsum(draft.alive.to_numpy()) - 1  # of a row of the draft among those used
     if order is not None:
@@ -358,8 +368,14 @@ def _refuse_nothing_left(deals: Draft) -> None:
     reasons = ", ".join(f"{reason} in {n:,}" for reason, n in rows["reason"].value_counts().items())
     value = f", column {first['column']!r}, value {first['value']!r}" if first["column"] else ""
     raise InputError(
-        f"None of the {len(rows):,} deals can be used: {reasons}. The first: {first['file']}, line {first['line']}"
-        f"{value}: {first['reason']}, {first['hint']}."
+        "None of the {n:,} deals can be used: {reasons}. The first: {file}, line {line}{value}: {reason}, {hint}.",
+        n=len(rows),
+        reasons=reasons,
+        file=first["file"],
+        line=first["line"],
+        value=value,
+        reason=first["reason"],
+        hint=first["hint"],
     )
 
 

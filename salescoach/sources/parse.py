@@ -228,8 +228,10 @@ def _read_ordered(uniques: pd.Series, place: Place) -> pd.Series:
     short = uniques[_matches(uniques, SHORT_YEAR)]
     if len(short) > few:
         raise ColumnError(
-            f"{place}: {short.iloc[0]!r} has a two-digit year, so its order cannot be known. "
-            + place.declare('date = "%d-%m-%y"')
+            "{place}: {short!r} has a two-digit year, so its order cannot be known. {declare}",
+            place=place,
+            short=short.iloc[0],
+            declare=place.declare('date = "%d-%m-%y"'),
         )
     ordered = uniques[_matches(uniques, ORDERED)]
     if ordered.empty:
@@ -349,7 +351,10 @@ def parse_shares(text: pd.Series, place: Place, written: ColumnFormat) -> Parsed
     if written.percent is None and bool((parsed.values[~signed] > 1).any()):
         example = text[~signed & (parsed.values > 1)].iloc[0]
         raise ColumnError(
-            f"{place}: {example!r} is above 1, so this may be a percentage. " + place.declare("percent = true")
+            "{place}: {example!r} is above 1, so this may be a percentage. {declare}",
+            place=place,
+            example=example,
+            declare=place.declare("percent = true"),
         )
     parsed.values = parsed.values / np.where(signed | bool(written.percent), 100.0, 1.0)
     outside: pd.Series[bool] = parsed.values.notna() & ~parsed.values.between(0, 1)
@@ -443,8 +448,11 @@ def _in_another_currency(text: pd.Series, currency: pd.Series, place: Place) -> 
     foreign = pd.Series(other, signs.index, dtype="bool").reindex(text.index, fill_value=False)
     if int(foreign.sum()) > UNREADABLE_SHARE * int(text.notna().sum()):
         raise ColumnError(
-            f"{place}: {text[foreign].iloc[0]!r} is not written in {currency[foreign].iloc[0]}. Add the currency of "
-            'the amounts, such as `currency = "USD"`, on top of your source file, or map a `currency` column.'
+            "{place}: {text!r} is not written in {currency}. Add the currency of the amounts, such as "
+            '`currency = "USD"`, on top of your source file, or map a `currency` column.',
+            place=place,
+            text=text[foreign].iloc[0],
+            currency=currency[foreign].iloc[0],
         )
     return foreign
 
@@ -470,8 +478,11 @@ def _refuse_undecided(text: pd.Series, fits: np.ndarray[Any, np.dtype[np.bool_]]
         undecided = one_group
     if undecided is not None:
         raise ColumnError(
-            f"{place}: ambiguous-number, {undecided.iloc[0]!r} may have thousands or decimals, and no value in the "
-            "column decides. " + place.declare('decimal = "."') + ' Where a comma is the decimal mark, write ",".'
+            "{place}: ambiguous-number, {undecided!r} may have thousands or decimals, and no value in the "
+            'column decides. {declare} Where a comma is the decimal mark, write ",".',
+            place=place,
+            undecided=undecided.iloc[0],
+            declare=place.declare('decimal = "."'),
         )
 
 
@@ -541,8 +552,14 @@ def _refuse_unreadable(
     if wrong >= UNREADABLE_ROWS and wrong > UNREADABLE_SHARE * filled:
         examples = ", ".join(repr(v) for v in text[bad].unique()[:3])
         raise ColumnError(
-            f"{place}: {wrong:,} of {filled:,} values are no {what}, for example {examples}. "
-            + (f"They do not fit the declared {' or '.join(repr(d) for d in declared)}. " if declared else "")
-            + f"Map another column to `{place.column}`, or say how it is written: "
-            + place.declare(line)
+            "{place}: {wrong:,} of {filled:,} values are no {what}, for example {examples}. {x}Map another "
+            "column to `{column}`, or say how it is written: {declare}",
+            place=place,
+            wrong=wrong,
+            filled=filled,
+            what=what,
+            examples=examples,
+            x=f"They do not fit the declared {' or '.join(repr(d) for d in declared)}. " if declared else "",
+            column=place.column,
+            declare=place.declare(line),
         )

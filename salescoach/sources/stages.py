@@ -95,7 +95,11 @@ def refuse_unknown_stages(names: pd.DataFrame, deals: Draft, source: Source, pro
     """Raise StageError where more deals than tolerated stand in stages that the process does not know."""
     share = names["deal_id"].nunique() / max(int(deals.alive.sum()) + names["deal_id"].nunique(), 1)
     if share > source.tolerate.get("unknown_stage", UNKNOWN_STAGE_TOLERATED):
-        raise StageError(f"{names['place'].iloc[0]}: {_unknown_stages(names, share, process)}")
+        raise StageError(
+            "{place}: {unknown_stages}",
+            place=names["place"].iloc[0],
+            unknown_stages=_unknown_stages(names, share, process),
+        )
 
 
 def _mapped_names(source: Source, process: Process) -> dict[str, str]:
@@ -104,8 +108,13 @@ def _mapped_names(source: Source, process: Process) -> dict[str, str]:
     for name, key in source.stages.items():
         if key not in keys:
             raise SourceError(
-                f"{source.origin}: [stages] maps {name!r} to {key!r}, which is no stage of the process."
-                f"{suggestion(key, keys)} Its stages: {', '.join(sorted(keys))}."
+                "{origin}: [stages] maps {name!r} to {key!r}, which is no stage of the process.{hint} Its "
+                "stages: {keys}.",
+                origin=source.origin,
+                name=name,
+                key=key,
+                hint=suggestion(key, keys),
+                keys=", ".join(sorted(keys)),
             )
     return {fold_name(k): v for k, v in source.stages.items()}
 
@@ -119,8 +128,13 @@ def _resolve_pipelines(deals: Draft, source: Source, process: Process) -> None:
     for name, key in source.pipelines.items():
         if key not in process.pipelines:
             raise SourceError(
-                f"{source.origin}: [pipelines] maps {name!r} to {key!r}, which is no pipeline of the process."
-                f"{suggestion(key, process.pipelines)} Its pipelines: {', '.join(process.pipelines)}."
+                "{origin}: [pipelines] maps {name!r} to {key!r}, which is no pipeline of the process.{hint} "
+                "Its pipelines: {pipelines}.",
+                origin=source.origin,
+                name=name,
+                key=key,
+                hint=suggestion(key, process.pipelines),
+                pipelines=", ".join(process.pipelines),
             )
     raw = deals.table["pipeline"] if "pipeline" in deals.table else pd.Series(None, deals.table.index, dtype="str")
     names = [None if pd.isna(v) else v for v in raw.unique()]

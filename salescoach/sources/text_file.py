@@ -54,18 +54,29 @@ def decode(name: str, content: bytes, encoding: str | None, complete: bool = Tru
             return _decoded(content, encoding, complete), encoding
         except LookupError as error:
             raise FileRejected(
-                f"{name}: there is no encoding {encoding!r}. Correct `encoding` in the source file, for example to "
-                '"utf-8", "gb18030" or "latin-1".'
+                "{name}: there is no encoding {encoding!r}. Correct `encoding` in the source file, for example "
+                'to "utf-8", "gb18030" or "latin-1".',
+                name=name,
+                encoding=encoding,
             ) from error
         except UnicodeDecodeError as error:
             raise FileRejected(
-                f"{name} is not {encoding}: {_place(error)} cannot be read. Correct `encoding` in the source file, "
-                "or export it again."
+                "{name} is not {encoding}: {place} cannot be read. Correct `encoding` in the source file, or "
+                "export it again.",
+                name=name,
+                encoding=encoding,
+                place=_place(error),
             ) from error
     if content.startswith(UTF32_MARKS):
-        raise FileRejected(f"{name} is UTF-32 text, which no CRM writes. {DECLARE_ENCODING}")
+        raise FileRejected(
+            "{name} is UTF-32 text, which no CRM writes. {declare_encoding}",
+            name=name,
+            declare_encoding=DECLARE_ENCODING,
+        )
     if not content.strip(b"\x00"):
-        raise FileRejected(f"{name} holds zero bytes only, as after a broken disk or download. Export it again.")
+        raise FileRejected(
+            "{name} holds zero bytes only, as after a broken disk or download. Export it again.", name=name
+        )
     candidates = ("utf-16",) if content.startswith(UTF16_MARKS) else ENCODINGS
     first: UnicodeDecodeError | None = None
     for candidate in candidates:
@@ -75,18 +86,28 @@ def decode(name: str, content: bytes, encoding: str | None, complete: bool = Tru
             first = first or error
             if _breaks_off(error):
                 raise FileRejected(
-                    f"{name} breaks off in the middle of a character, as after a broken download. Export it again."
+                    "{name} breaks off in the middle of a character, as after a broken download. Export it again.",
+                    name=name,
                 ) from error
             continue
         if "\x00" in text and text.count("\x00", 0, 2000) * 4 > min(len(text), 2000):
-            raise FileRejected(f"{name} looks like UTF-16 without a byte order mark. {DECLARE_ENCODING}")
+            raise FileRejected(
+                "{name} looks like UTF-16 without a byte order mark. {declare_encoding}",
+                name=name,
+                declare_encoding=DECLARE_ENCODING,
+            )
         if candidate == "gb18030":
             _refuse_mixed(name, content)
             if not _reads_as_chinese(text):
                 continue
         return text, candidate
     where = f": {_place(first)} cannot be read" if first is not None else ""
-    raise FileRejected(f"{name} is neither UTF-8 nor GB18030 text{where}. {DECLARE_ENCODING}")
+    raise FileRejected(
+        "{name} is neither UTF-8 nor GB18030 text{where}. {declare_encoding}",
+        name=name,
+        where=where,
+        declare_encoding=DECLARE_ENCODING,
+    )
 
 
 def _decoded(content: bytes, encoding: str, complete: bool) -> str:
@@ -108,8 +129,10 @@ def _refuse_mixed(name: str, content: bytes) -> None:
     for number, line in enumerate(content.split(b"\n"), start=1):
         if not line.isascii() and _is_chinese_utf8(line):
             raise FileRejected(
-                f"{name} mixes encodings: line {number:,} is UTF-8 and others are not, as when two exports are joined. "
-                "Export it again in one piece, as UTF-8."
+                "{name} mixes encodings: line {number:,} is UTF-8 and others are not, as when two exports are "
+                "joined. Export it again in one piece, as UTF-8.",
+                name=name,
+                number=number,
             )
 
 
@@ -159,8 +182,11 @@ def read_text(name: str, text: str, rejects: Rejects, skip: int = 0, delimiter: 
         line = first + 1 + taken
         if header is None and fault:
             raise FileRejected(
-                f"{name}, line {line}, the header: {HINTS[fault]}. If the header stands further down, say so with "
-                "`skip` in the source file."
+                "{name}, line {line}, the header: {hints}. If the header stands further down, say so with "
+                "`skip` in the source file.",
+                name=name,
+                line=line,
+                hints=HINTS[fault],
             )
         if header is None and not is_blank(record):
             header, width = record, len(record)
@@ -179,7 +205,9 @@ def read_text(name: str, text: str, rejects: Rejects, skip: int = 0, delimiter: 
             rejects.add_record(number, line, "field-count", hint, header or [], record)
     if header is None:
         below = f" below the {skip:,} lines that `skip` leaves out" if skip else ""
-        raise FileRejected(f"{name} has no header row{below}. The first row must name the columns.")
+        raise FileRejected(
+            "{name} has no header row{below}. The first row must name the columns.", name=name, below=below
+        )
     tiles.check()
     kept = 1 + len(rows) + blank + len(rejects)
     if read != kept:
@@ -273,8 +301,12 @@ def _refuse_other_separator(name: str, text: str, declared: str, skip: int) -> N
     best, n = counts.most_common(1)[0]
     if n and declared in DELIMITERS and not counts[declared]:
         raise FileRejected(
-            f"{name} has no {declared!r} in its header, as `delimiter` in the source file says, but {n:,} {best!r}. "
-            "Correct `delimiter`, or delete the line."
+            "{name} has no {declared!r} in its header, as `delimiter` in the source file says, but {n:,} "
+            "{best!r}. Correct `delimiter`, or delete the line.",
+            name=name,
+            declared=declared,
+            n=n,
+            best=best,
         )
 
 
