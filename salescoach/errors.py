@@ -51,10 +51,8 @@ class Sentence(str):
 
 
 def _kept(value: object) -> object:
-    """A value as it is kept: of an exception its words, so that no traceback lives on and every error can be pickled."""
-    if isinstance(value, SalescoachError):
-        return value.said
-    return str(value) if isinstance(value, BaseException) else value
+    """A value as it is kept: of an exception its words, so that no traceback lives on and errors can be pickled."""
+    return message_of(value) if isinstance(value, BaseException) else value
 
 
 def joined(parts: Iterable[str], by: str = "") -> Sentence:
@@ -138,6 +136,26 @@ def listed(names: Iterable[str], most: int = 10) -> str:
     if not known:
         return Sentence("none")
     return ", ".join(known) if len(known) <= most else f"{', '.join(known[:most])}, … ({len(known)})"
+
+
+def counted(n: int, one: str, many: str) -> Sentence:
+    """The sentence for one thing, or that for several, with {n} in it."""
+    return Sentence(one if n == 1 else many, n=n)
+
+
+def either(names: Iterable[str]) -> Sentence:
+    """'a', or 'a' or 'b'."""
+    first, *others = map(repr, names)
+    said = Sentence(first)
+    for name in others:
+        said = Sentence("{said} or {name}", said=said, name=name)
+    return said
+
+
+def message_of(error: BaseException) -> Sentence:
+    """What an error says, as a sentence that can be said in the reader's language if it was raised with one."""
+    said = error.args[0] if error.args else ""
+    return said if isinstance(said, Sentence) else Sentence(str(error))
 
 
 def suggestion(name: str, known: Iterable[str]) -> Sentence:

@@ -48,7 +48,7 @@ class Words:
 
     def __call__(self, text: str, /, **values: object) -> str:
         if isinstance(text, Sentence) and not values:
-            text, values = text.text, text.values
+            return self(text.text, **text.values)
         said = catalogue(self.language).get(text, text)
         if not values:
             return said

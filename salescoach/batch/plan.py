@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from slugify import slugify
 
 from salescoach.book import Book
-from salescoach.errors import InputError, UsageError, suggestion
+from salescoach.errors import InputError, Sentence, UsageError, joined, suggestion
 from salescoach.kit import kit_path
 from salescoach.process import parse_period
 from salescoach.reports import find_story
@@ -121,15 +121,18 @@ def read_plan(name: str | Path) -> PlanFile:
             "{path} is not valid TOML: {error}. Text stands in double quotes.", path=path.name, error=error
         ) from error
     except ValidationError as error:
-        lines = [f"{path.name}: {'.'.join(str(p) for p in e['loc'])}: {_what(e)}" for e in error.errors()]
-        raise InputError("\n".join(lines)) from error
+        lines = [
+            Sentence("{file}: {key}: {fault}", file=path.name, key=".".join(map(str, e["loc"])), fault=_what(e))
+            for e in error.errors()
+        ]
+        raise InputError(joined(lines, "\n")) from error
 
 
 def _what(error: Any) -> str:
     if error["type"] == "extra_forbidden":
         known = [name for model in (PlanFile, Order, Mail) for name in model.model_fields]
-        return f"no key of a plan.{suggestion(str(error['loc'][-1]), known)}"
-    return str(error["msg"])
+        return Sentence("no key of a plan.{hint}", hint=suggestion(str(error["loc"][-1]), known))
+    return Sentence(str(error["msg"]))
 
 
 def make_jobs(book: Book, plan: PlanFile) -> list[Job]:

@@ -10,7 +10,7 @@ from typing import Any
 from salescoach.batch.durable import LOCK
 from salescoach.batch.inputs import file_hash
 from salescoach.batch.journal import JOURNAL, Journal
-from salescoach.errors import StorageError, UsageError, suggestion
+from salescoach.errors import Sentence, StorageError, UsageError, suggestion
 
 CURRENT, RUNS, MANIFEST, INDEX = "current", "runs", "manifest.json", "index.html"
 
@@ -37,7 +37,7 @@ def verify(out: str | Path) -> list[str]:
     entries = Journal(folder / JOURNAL).entries
     sealed = entries[-1].get("sealed", {}) if entries else {}
     if not sealed:
-        return [f"{JOURNAL} does not end with the seal of its run."]
+        return [Sentence("{journal} does not end with the seal of its run.", journal=JOURNAL)]
     expected = {**sealed, **{r["file"]: r["sha256"] for r in manifest["reports"] if r["sha256"]}}
     return list(_differences(folder, expected))
 
@@ -45,12 +45,12 @@ def verify(out: str | Path) -> list[str]:
 def _differences(folder: Path, expected: dict[str, str]) -> Iterator[str]:
     there = {f.relative_to(folder).as_posix() for f in folder.rglob("*") if f.is_file()} - {JOURNAL, LOCK}
     for name in sorted(expected.keys() - there):
-        yield f"{name} is missing."
+        yield Sentence("{name} is missing.", name=name)
     for name in sorted(there - expected.keys()):
-        yield f"{name} was not made by this run."
+        yield Sentence("{name} was not made by this run.", name=name)
     for name in sorted(expected.keys() & there):
         if file_hash(folder / name) != expected[name]:
-            yield f"{name} was changed after the run."
+            yield Sentence("{name} was changed after the run.", name=name)
 
 
 def why(out: str | Path, subject: str) -> list[dict[str, Any]]:

@@ -135,10 +135,10 @@ class Book:
             return str(named.iloc[0])
         known = [*people["rep_id"], *people["rep"]]
         raise UsageError(
-            "There is no rep {rep!r} in this book.{hint} Reps: {rep_2}.",
+            "There is no rep {rep!r} in this book.{hint} Reps: {known}.",
             rep=rep,
             hint=suggestion(rep, known),
-            rep_2=listed(people["rep"]) or "none",
+            known=listed(people["rep"]),
         )
 
     @property
@@ -152,7 +152,7 @@ class Book:
             "There is no team {team!r} in this book.{hint} Teams: {teams}.",
             team=team,
             hint=suggestion(team, self.teams),
-            teams=listed(self.teams) or "none",
+            teams=listed(self.teams),
         )
 
     # --- slices -------------------------------------------------------------------------------

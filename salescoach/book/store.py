@@ -181,11 +181,11 @@ def _head(path: Path) -> dict[str, Any]:
     head: dict[str, Any] = json.loads((path / "book.json").read_text(encoding="utf-8"))
     if head.get("schema_version") != SCHEMA_VERSION:
         raise StorageError(
-            "{path} was written with book format {x}, this salescoach reads {schema_version}. Build the book "
+            "{path} was written with book format {version}, this salescoach reads {ours}. Build the book "
             "again with `salescoach load`.",
             path=path,
-            x=head.get("schema_version"),
-            schema_version=SCHEMA_VERSION,
+            version=head.get("schema_version"),
+            ours=SCHEMA_VERSION,
         )
     return head
 

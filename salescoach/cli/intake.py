@@ -148,8 +148,11 @@ def way_out(given: Settings) -> Iterator[None]:
     except (ColumnError, StageError, SourceError) as error:
         if not given.files or given.is_mapped:
             raise
-        step = f"Next, for a source and a process file to edit: {given.draft_command()}"
-        raise type(error)(f"{error}\n{step}") from error
+        raise type(error)(
+            "{error}\nNext, for a source and a process file to edit: {command}",
+            error=error,
+            command=given.draft_command(),
+        ) from error
 
 
 def look_into(given: Settings, book: Book) -> Findings:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from salescoach.cli.command import Command, tell
-from salescoach.errors import InputError, Unavailable, UsageError, suggestion
+from salescoach.errors import InputError, Unavailable, UsageError, joined, suggestion
 
 if TYPE_CHECKING:
     from salescoach.coaching.ledger import Ledger
@@ -278,7 +278,7 @@ def verify(book: str | None, ledger: str | None) -> None:
     opened = _opened(book, ledger)
     problems = opened.verify()
     if problems:
-        raise Altered("The ledger was changed by hand: {problems}.", problems="; ".join(problems[:10]))
+        raise Altered("The ledger was changed by hand: {problems}.", problems=joined(problems[:10], "; "))
     tell(f"{len(opened.entries())} entries, all as they were written.")
 
 

@@ -12,6 +12,7 @@ import click
 from salescoach.cli.command import Command, tell
 from salescoach.cli.options import files_argument, process_option, source_option
 from salescoach.errors import StorageError, UsageError
+from salescoach.wording import N_
 
 COPIED = ("templates", "notebooks")
 LEFT_OUT = ("__pycache__", ".ipynb_checkpoints")
@@ -112,10 +113,16 @@ def draft(given: tuple[str, ...], source: str | None, process: str | None) -> No
     there = [str(folder / name) for name in DRAFTS if (folder / name).exists()]
     if there:
         raise UsageError(
-            "{there} {x} there already, and nothing was written. Move it away, or name another folder as the "
-            "last word.",
-            there=" and ".join(there),
-            x="is" if len(there) == 1 else "are",
+            N_(
+                "{files} is there already, and nothing was written. Move it away, or name another folder as the last "
+                "word."
+            )
+            if len(there) == 1
+            else N_(
+                "{files} are there already, and nothing was written. Move them away, or name another folder as the "
+                "last word."
+            ),
+            files=", ".join(there),
         )
     proposal = propose(files, source, process)
     for name, text in zip(DRAFTS, (proposal.source, proposal.process), strict=True):

@@ -9,7 +9,7 @@ import click
 
 from salescoach.cli.command import Command, open_any, scoped, tell
 from salescoach.cli.options import as_of_option, book_option, file_option, json_option, own_option, period_option
-from salescoach.errors import FileRejected, UsageError, nearest
+from salescoach.errors import FileRejected, Sentence, UsageError, suggestion
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -245,13 +245,11 @@ def _headers(table: pd.DataFrame, file: Path, columns: tuple[str, ...]) -> dict[
                 their_columns=", ".join(THEIR_COLUMNS),
             )
         if theirs not in table:
-            hint = nearest(theirs, table.columns)
-            also = f" Did you mean {hint!r}?" if hint else ""
             raise UsageError(
-                "{file} has no column {theirs!r}.{also} Columns: {columns}.",
+                "{file} has no column {theirs!r}.{hint} Columns: {columns}.",
                 file=file.name,
                 theirs=theirs,
-                also=also,
+                hint=suggestion(theirs, table.columns),
                 columns=", ".join(table.columns),
             )
         found[ours] = theirs
@@ -272,7 +270,7 @@ def _numbers(texts: pd.Series, header: str) -> pd.Series:
     import pandas as pd
 
     numbers = pd.to_numeric(texts.str.replace(r"[,，¥￥$€£\s]", "", regex=True), errors="coerce")
-    _all_read(texts, numbers, header, "an amount such as 1250.50")
+    _all_read(texts, numbers, header, Sentence("an amount such as 1250.50"))
     return numbers
 
 
@@ -280,7 +278,7 @@ def _days(texts: pd.Series, header: str) -> pd.Series:
     import pandas as pd
 
     days = pd.to_datetime(texts.str.slice(0, 10).str.replace("/", "-"), format="%Y-%m-%d", errors="coerce")
-    _all_read(texts, days, header, "a day such as 2026-09-30")
+    _all_read(texts, days, header, Sentence("a day such as 2026-09-30"))
     return days.astype("datetime64[us]")
 
 

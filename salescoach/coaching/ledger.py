@@ -39,7 +39,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from salescoach.coaching.agreed import MANAGER, REP, Agreed, Promise, Session
-from salescoach.errors import StorageError, UsageError, suggestion
+from salescoach.errors import Sentence, StorageError, UsageError, suggestion
 from salescoach.sources.layout import SECRET
 
 VERSION = 1
@@ -132,8 +132,8 @@ def _engine(where: str) -> Engine:
         return _sqlite(Path(url.database or ""))
     if url.get_backend_name() != "postgresql":
         raise UsageError(
-            "A ledger is kept in SQLite or PostgreSQL, not in {get_backend_name}.",
-            get_backend_name=url.get_backend_name(),
+            "A ledger is kept in SQLite or PostgreSQL, not in {kind}.",
+            kind=url.get_backend_name(),
         )
     if url.drivername == "postgresql":
         url = url.set(drivername="postgresql+psycopg")
@@ -141,9 +141,9 @@ def _engine(where: str) -> Engine:
         return create_engine(url, poolclass=NullPool)
     except (ImportError, SQLAlchemyError) as error:
         raise UsageError(
-            "PostgreSQL cannot be reached by {drivername}: install salescoach[sql], and write the URL as "
+            "PostgreSQL cannot be reached by {driver}: install salescoach[sql], and write the URL as "
             "postgresql://host/database.",
-            drivername=url.drivername,
+            driver=url.drivername,
         ) from error
 
 
@@ -229,7 +229,7 @@ class Ledger:
         if by not in SIDES:
             raise UsageError(
                 "A commitment is by {sides}, not by {by!r}.{hint}",
-                sides=" or ".join(SIDES),
+                sides=" / ".join(SIDES),
                 by=by,
                 hint=suggestion(by, SIDES),
             )
@@ -412,22 +412,25 @@ class Ledger:
 
     def verify(self) -> list[str]:
         """What is wrong with the chain of entries: a gap, or one that was changed, put in, taken out or emptied."""
-        problems, before, last = [], START, 0
+        problems: list[str] = []
+        before, last = START, 0
         emptied, purged = 0, 0
         for row in self.entries().to_dict("records"):
             if row["seq"] != last + 1:
-                problems.append(f"entry {last + 1} is missing")
+                problems.append(Sentence("entry {last} is missing", last=last + 1))
             if row["previous"] != before:
-                problems.append(f"entry {row['seq']} does not follow the one before it")
+                problems.append(Sentence("entry {seq} does not follow the one before it", seq=row["seq"]))
             if all(row[name] is None for name in _EMPTIED):
                 emptied += 1
             elif row["hash"] != _hash(row):
-                problems.append(f"entry {row['seq']} was changed after it was written")
+                problems.append(Sentence("entry {seq} was changed after it was written", seq=row["seq"]))
             elif row["thing"] == "purge":
                 purged += json.loads(row["content"])["entries"]
             before, last = row["hash"], row["seq"]
         if emptied != purged:
-            problems.append(f"{emptied} entries are empty, but {purged} were purged")
+            problems.append(
+                Sentence("{emptied} entries are empty, but {purged} were purged", emptied=emptied, purged=purged)
+            )
         return problems
 
 

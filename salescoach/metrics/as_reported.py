@@ -65,9 +65,9 @@ def as_reported(
     past = then if isinstance(then, Book) else book.at(then)
     if past.as_of > book.as_of:
         raise UsageError(
-            "The book of {as_of_on} is later than this one of {as_of_on_2}: exchange the two.",
-            as_of_on=past.as_of_on.date(),
-            as_of_on_2=book.as_of_on.date(),
+            "The book of {then} is later than this one of {now}: exchange the two.",
+            then=past.as_of_on.date(),
+            now=book.as_of_on.date(),
         )
     if found.stock:
         if not isinstance(then, Book):

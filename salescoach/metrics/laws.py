@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from salescoach.book import Book
-from salescoach.errors import LawBroken
+from salescoach.errors import LawBroken, Sentence
 from salescoach.metrics.registry import Measure, measure
 from salescoach.metrics.visits import deals_of
 
@@ -70,7 +70,7 @@ def check_numbers(book: Book) -> None:
         for split in SPLITS:
             parts = measure(book, name, by=(split,))
             if parts.table is not None:
-                _compare(f"{name} over all by {split}", total, _sums(parts, columns))
+                _compare(Sentence("{name} over all by {split}", name=name, split=split), total, _sums(parts, columns))
     for name, (over, under) in RATES.items():
         found = measure(book, name, by=("rep",)).table
         if found is not None:
@@ -95,7 +95,7 @@ def check_numbers(book: Book) -> None:
             )
 
 
-FAULT = "This is a fault of salescoach; please report it with this line. Nothing was published."
+FAULT = Sentence("This is a fault of salescoach; please report it with this line. Nothing was published.")
 
 
 def _sums(found: Measure, columns: tuple[str, ...]) -> pd.Series:

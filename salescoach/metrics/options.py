@@ -8,11 +8,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Union, get_args, get_origin
 
-from salescoach.errors import UsageError, suggestion
-from salescoach.wording import N_
+from salescoach.errors import Sentence, UsageError, suggestion
 
 ALWAYS = ("book", "by", "period")
-KINDS = {int: N_("a whole number"), float: N_("a number"), bool: N_("yes or no"), str: N_("a text")}
+KINDS = {
+    int: Sentence("a whole number"),
+    float: Sentence("a number"),
+    bool: Sentence("yes or no"),
+    str: Sentence("a text"),
+}
 YES, NO = ("yes", "true", "1", "on"), ("no", "false", "0", "off")
 NOTHING = ("", "none")
 
@@ -49,7 +53,7 @@ class Option:
             value = _flag(text) if self.kind is bool else self.kind(text)
         except ValueError as error:
             raise UsageError(
-                "{name}={text!r} is not {kinds}.", name=self.name, text=text, kinds=KINDS[self.kind]
+                "{name}={text!r} is not {kind}.", name=self.name, text=text, kind=KINDS[self.kind]
             ) from error
         if self.choices and value not in self.choices:
             raise UsageError(
@@ -104,7 +108,7 @@ def check_names(metric: str, known: Mapping[str, Option], given: Iterable[str]) 
     """Raise UsageError for an option that the metric does not have, with the nearest name."""
     for name in given:
         if name not in known:
-            have = f"Its options: {', '.join(known)}." if known else "It has none."
+            have = Sentence("Its options: {known}.", known=", ".join(known)) if known else Sentence("It has none.")
             raise UsageError(
                 "{metric} has no option {name!r}.{hint} {have}",
                 metric=metric,

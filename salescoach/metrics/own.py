@@ -38,7 +38,7 @@ from typing import Any
 import pandas as pd
 
 from salescoach.book import Book
-from salescoach.errors import InputError, SalescoachError, UsageError
+from salescoach.errors import InputError, SalescoachError, Sentence, UsageError
 from salescoach.metrics.counts import count_table
 from salescoach.metrics.estimate import count_interval
 from salescoach.metrics.groups import complete, group_columns, group_keys, parse_by, with_groups
@@ -98,7 +98,7 @@ def _run(file: Path) -> None:
         source = file.read_text(encoding="utf-8-sig")
         exec(compile(source, str(file), "exec"), {"__name__": file.stem, "__file__": str(file)})
     except SyntaxError as error:
-        raise InputError("{file}, line {lineno}: {msg}.", file=file.name, lineno=error.lineno, msg=error.msg) from error
+        raise InputError("{file}, line {line}: {msg}.", file=file.name, line=error.lineno, msg=error.msg) from error
     except UnicodeDecodeError as error:
         raise InputError("{file} is not written in UTF-8. Save it as UTF-8.", file=file.name) from error
     except Exception as error:
@@ -108,9 +108,9 @@ def _run(file: Path) -> None:
 def _with_place(error: Exception, file: Path) -> str:
     """The error with the line of the file it came through."""
     lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(file)]
-    where = f"{file.name}, line {lines[-1]}" if lines else file.name
-    said = str(error) if isinstance(error, SalescoachError) else f"{type(error).__name__}: {error}"
-    return f"{where}: {said}{'' if said.endswith('.') else '.'}"
+    where = Sentence("{file}, line {line}", file=file.name, line=lines[-1]) if lines else file.name
+    said = error.said if isinstance(error, SalescoachError) else f"{type(error).__name__}: {error}"
+    return Sentence("{where}: {said}{end}", where=where, said=said, end="" if said.endswith(".") else ".")
 
 
 def _placed(function: Callable[..., Any], file: Path) -> Callable[..., Any]:

@@ -373,9 +373,9 @@ class Gap(ABC):
             return unavailable(say, caption, reason)
         if stage and not (table["stage"] == stage).any():
             raise UsageError(
-                "No deal ended in stage {stage!r}. Stages: {stage_2}.",
+                "No deal ended in stage {stage!r}. Stages: {stages}.",
                 stage=stage,
-                stage_2=", ".join(table["stage"].unique()),
+                stages=", ".join(table["stage"].unique()),
             )
         table = table[table["stage"] == stage] if stage else table
         lowest = table.iloc[int(table["value"].to_numpy(dtype=float).argmin())].to_dict()

@@ -31,16 +31,16 @@ class Story:
         for name, value in given.items():
             if looks_secret(name, value):
                 raise UsageError(
-                    "The parameter {name!r} of {name_2} looks like a secret, and would stand in the report. "
+                    "The parameter {name!r} of {notebook} looks like a secret, and would stand in the report. "
                     'Name the secret in a source file, as {{ env = "NAME" }}, and load a book with it.',
                     name=name,
-                    name_2=self.name,
+                    notebook=self.name,
                 )
             if name not in self.parameters:
                 raise UsageError(
-                    "The notebook {name} has no parameter {name_2!r}.{hint} Its parameters: {parameters}.",
-                    name=self.name,
-                    name_2=name,
+                    "The notebook {notebook} has no parameter {name!r}.{hint} Its parameters: {parameters}.",
+                    notebook=self.name,
+                    name=name,
                     hint=suggestion(name, self.parameters),
                     parameters=", ".join(self.parameters),
                 )

@@ -10,10 +10,11 @@ import pandas as pd
 
 from salescoach.book import REFERENCES, is_in
 from salescoach.book.splits import is_overlay, wrong_sums
-from salescoach.errors import ControlTotal, InputError, LawBroken, counted
+from salescoach.errors import ControlTotal, InputError, LawBroken, Sentence, counted
 from salescoach.process import Process, fold_name
 from salescoach.sources.draft import Draft
 from salescoach.sources.parse import minor_digits
+from salescoach.wording import N_
 
 EXAMPLES = 5
 PEAK = 10  # a day is unusual that has more than this many times the rows of the median day …
@@ -104,20 +105,20 @@ def check_totals(draft: Draft, currency: str) -> None:
     records = draft.read - draft.blank
     if wanted is not None and records != wanted:
         raise ControlTotal(
-            "{names} holds {records} of {draft}, and expect_rows says {wanted:,}. Export it again, or correct "
+            "{names} holds {records} of {table}, and expect_rows says {wanted:,}. Export it again, or correct "
             "expect_rows.",
             names=names,
-            records=counted(records, "record"),
-            draft=draft.name,
+            records=counted(records, N_("{n:,} record"), N_("{n:,} records")),
+            table=draft.name,
             wanted=wanted,
         )
     for column, total in draft.source.expect_sum.items():
         if column not in draft.table:
             raise ControlTotal(
-                "{names}: expect_sum names {column!r}, which {draft} does not have. Correct it.",
+                "{names}: expect_sum names {column!r}, which {table} does not have. Correct it.",
                 names=names,
                 column=column,
-                draft=draft.name,
+                table=draft.name,
             )
         if f"{column}_minor" in draft.table:
             minor = Decimal(int(draft.table[f"{column}_minor"].sum()))
@@ -126,11 +127,11 @@ def check_totals(draft: Draft, currency: str) -> None:
             found = Decimal(repr(float(draft.table[column].sum())))
         if found != total:
             raise ControlTotal(
-                "{names}: the {column} of all {draft} add up to {found:,}, and expect_sum says {total:,}. "
+                "{names}: the {column} of all {table} add up to {found:,}, and expect_sum says {total:,}. "
                 "Export it again, or correct expect_sum.",
                 names=names,
                 column=column,
-                draft=draft.name,
+                table=draft.name,
                 found=found,
                 total=total,
             )
@@ -145,11 +146,11 @@ def check_shares(splits: Draft) -> None:
     rows = splits.alive & splits.table["deal_id"].isin(wrong.index) & ~is_overlay(splits.table)
     stands = pd.Series(splits.stands(rows)).groupby(splits.table["deal_id"][rows].to_numpy()).agg("; ".join)
     shown = [f"{deal} ({total:.4g}: {stands[str(deal)]})" for deal, total in wrong.head(EXAMPLES).items()]
-    more = f", and {len(wrong) - EXAMPLES:,} more" if len(wrong) > EXAMPLES else ""
+    more = Sentence(", and {n:,} more", n=len(wrong) - EXAMPLES) if len(wrong) > EXAMPLES else ""
     raise InputError(
-        "The shares of {n} do not add up to 1: {shown}{more}. Correct them; a share on top of the deal has the "
+        "The shares of {deals} do not add up to 1: {shown}{more}. Correct them; a share on top of the deal has the "
         "split_type overlay.",
-        n=counted(len(wrong), "deal"),
+        deals=counted(len(wrong), N_("{n:,} deal"), N_("{n:,} deals")),
         shown=", ".join(shown),
         more=more,
     )

@@ -37,9 +37,9 @@ def read_corrections(file: str | Path) -> pd.DataFrame:
         )
     if len(read.rejects):
         raise SourceError(
-            "{path}, line {lines}: this row does not have the header's fields.",
+            "{path}, line {line}: this row does not have the header's fields.",
             path=path.name,
-            lines=read.rejects.lines[0],
+            line=read.rejects.lines[0],
         )
     rows = quarantine_as_loaded(read.frame).assign(place=[f"{path.name}, line {n}" for n in read.lines])
     unread = rows[rows["record"].isna()]

@@ -26,7 +26,7 @@ from urllib.parse import quote, quote_plus
 import numpy as np
 import pandas as pd
 
-from salescoach.errors import InputError, SourceError, UsageError, listed
+from salescoach.errors import InputError, Sentence, SourceError, UsageError, listed
 from salescoach.sources import parse
 from salescoach.sources.detect import match_columns
 from salescoach.sources.layout import SECRET, Connection, Source, TableSource, check_no_secret
@@ -192,7 +192,7 @@ def _kept_secret(connection: Connection, origin: str) -> str:
             )
         return found
     service, user = connection.keyring or ("", "")
-    keyring = _extra("keyring", f"{origin} names a keyring entry")
+    keyring = _extra("keyring", Sentence("{origin} names a keyring entry", origin=origin))
     problem = ""
     secret: str | None = None
     try:
@@ -246,15 +246,18 @@ def said(act: Callable[[], Answer], name: str, address: _Address | None = None) 
         raise
     except Exception as error:  # every driver raises kinds of its own
         problem = _problem(error, address)
-    raise InputError(
-        "{name}: the database{x} answers {problem}", name=name, x=f" at {address}" if address else "", problem=problem
-    )
+    where = Sentence(" at {address}", address=str(address)) if address else ""
+    raise InputError("{name}: the database{where} answers {problem}", name=name, where=where, problem=problem)
 
 
 def _problem(error: Exception, address: _Address | None) -> str:
     if isinstance(error, ModuleNotFoundError):
         driver = str(error.name)
-        return f"nothing, its driver {driver} is not installed: pip install {DRIVERS.get(driver, driver)}"
+        return Sentence(
+            "nothing, its driver {driver} is not installed: pip install {package}",
+            driver=driver,
+            package=DRIVERS.get(driver, driver),
+        )
     origin = getattr(error, "orig", None) or error
     text = " ".join(str(origin).split())
     text = QUOTED.sub(lambda m: f"{m[1] or m[2]}***{'@' if m[1] else ''}", address.redact(text) if address else text)
@@ -407,7 +410,7 @@ def _connect(address: _Address) -> Engine:
     """A connection of our own, read in one transaction where the database can."""
     backend, url = address.url.get_backend_name(), address.url
     if backend == "duckdb":
-        duckdb = _extra("duckdb", "The connection is a DuckDB file")
+        duckdb = _extra("duckdb", Sentence("The connection is a DuckDB file"))
         file = url.database or ":memory:"
         settings = {"python_enable_replacements": False}  # else a name that is no table is looked up in our variables
         connection = duckdb.connect(file, read_only=file != ":memory:", config=settings)
@@ -550,9 +553,9 @@ class Reading:
         wanted = [h for h in there if h in _needed(table, headers, there)]
         if not wanted:
             raise SourceError(
-                "{name}: {name_2} has none of the columns named under [{name_2}.columns]. It has: {there}.",
+                "{name}: {table} has none of the columns named under [{table}.columns]. It has: {there}.",
                 name=self.name,
-                name_2=name,
+                table=name,
                 there=listed(there),
             )
         rows = _from(declared, there)

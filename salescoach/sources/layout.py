@@ -14,7 +14,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from salescoach.book import TABLES
-from salescoach.errors import SourceError, UsageError, nearest, suggestion
+from salescoach.errors import Sentence, SourceError, UsageError, joined, nearest, suggestion
 from salescoach.kit import kit_path
 
 Texts = Annotated[tuple[str, ...], BeforeValidator(lambda v: (v,) if isinstance(v, str) else v)]
@@ -26,7 +26,7 @@ class _Strict(BaseModel):
 
 def _known_zone(name: str) -> str:
     if name not in zoneinfo.available_timezones():
-        raise ValueError("this is no time zone: write it as UTC or Asia/Shanghai")
+        raise ValueError(Sentence("this is no time zone: write it as UTC or Asia/Shanghai"))
     return name
 
 
@@ -209,7 +209,7 @@ def read_source(path: Path) -> Source:
     try:
         return Source(origin=path.name, tables=content, **head)
     except ValidationError as error:
-        raise SourceError("\n".join(_explain(path.name, e) for e in error.errors())) from error
+        raise SourceError(joined((_explain(path.name, e) for e in error.errors()), "\n")) from error
 
 
 def _check_block(file: str, name: str, block: dict[str, Any]) -> None:
@@ -277,14 +277,18 @@ def check_no_secret(where: str, url: str) -> None:
 
 def _explain(file: str, error: Any) -> str:
     place = ".".join(str(p) for p in error["loc"] if p not in ("tables",))
-    kinds = {"extra_forbidden": "is no key of a source file", "missing": "is missing"}
-    days = dict.fromkeys(("date_from_datetime_parsing", "date_parsing", "date_type"), "is no day such as 2026-09-30")
+    kinds = {"extra_forbidden": Sentence("is no key of a source file"), "missing": Sentence("is missing")}
+    days = dict.fromkeys(
+        ("date_from_datetime_parsing", "date_parsing", "date_type"), Sentence("is no day such as 2026-09-30")
+    )
     what = {**kinds, **days}.get(error["type"], error["msg"])
     known = [*ColumnFormat.model_fields, *TableFormat.model_fields, *TableSource.model_fields, "from", *HEAD]
     hint = suggestion(str(error["loc"][-1]), known) if error["type"] == "extra_forbidden" else ""
     silent = error["type"] in ("missing", "extra_forbidden") or place.startswith("connection")
-    value = "" if silent else f" (found {error['input']!r})"
-    return f"{file}: {place} {what}{value}.{hint}"
+    value = "" if silent else Sentence(" (found {value!r})", value=error["input"])
+    return Sentence(
+        "{file}: {place} {what}{value}.{hint}", file=file, place=place, what=Sentence(what), value=value, hint=hint
+    )
 
 
 @cache

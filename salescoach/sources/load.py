@@ -15,7 +15,7 @@ from babel.numbers import is_currency
 from salescoach.book import TABLES, Book
 from salescoach.book.book import order_of
 from salescoach.book.replay import outcomes_of
-from salescoach.errors import InputError, LawBroken, QuarantineError, UsageError
+from salescoach.errors import InputError, LawBroken, QuarantineError, Sentence, UsageError, joined
 from salescoach.kit import kit_path
 from salescoach.process import Process, parse_day, read_process
 from salescoach.sources import checks
@@ -179,9 +179,10 @@ def sample_book() -> Book:
     return load_book(kit_path("data/demo"))
 
 
-def check_tolerance(
-    book: Book, listed: str = "`save_book` writes each to quarantine.csv, with its line and reason."
-) -> None:
+LISTED = Sentence("`save_book` writes each to quarantine.csv, with its line and reason.")
+
+
+def check_tolerance(book: Book, listed: str = LISTED) -> None:
     """Raise QuarantineError (exit code 4) if more deals were quarantined than tolerated. The book stays usable.
 
     listed   sentence that says where the quarantined rows can be read
@@ -365,8 +366,11 @@ def _refuse_nothing_left(deals: Draft) -> None:
         return
     rows = deals.quarantine()
     first = rows.iloc[0]
-    reasons = ", ".join(f"{reason} in {n:,}" for reason, n in rows["reason"].value_counts().items())
-    value = f", column {first['column']!r}, value {first['value']!r}" if first["column"] else ""
+    counts = rows["reason"].value_counts().items()
+    reasons = joined((Sentence("{reason} in {n:,}", reason=reason, n=n) for reason, n in counts), ", ")
+    value: str = ""
+    if first["column"]:
+        value = Sentence(", column {column!r}, value {value!r}", column=first["column"], value=first["value"])
     raise InputError(
         "None of the {n:,} deals can be used: {reasons}. The first: {file}, line {line}{value}: {reason}, {hint}.",
         n=len(rows),

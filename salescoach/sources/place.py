@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-from salescoach.errors import FileRejected, UsageError
+from salescoach.errors import FileRejected, Sentence, UsageError
 
 DATA_SUFFIXES = (".csv", ".tsv", ".txt", ".xlsx", ".xlsm", ".xls", ".parquet", ".pq")
 PARQUET = (".parquet", ".pq")
@@ -81,22 +81,20 @@ class Remote:
         try:
             import fsspec
         except ImportError:
-            raise UsageError(
-                "{self} is a URL, and reading URLs needs fsspec: {cloud}", self=self, cloud=CLOUD
-            ) from None
+            raise UsageError("{url} is a URL, and reading URLs needs fsspec: {cloud}", url=self, cloud=CLOUD) from None
         try:
             system, path = fsspec.core.url_to_fs(self.url)
         except ImportError as error:  # "Install s3fs to access S3"
             needed = f"{error}. " if "Install" in str(error) else ""
             raise UsageError(
-                "{self} cannot be opened: a library is missing. {needed}Else: {cloud}",
-                self=self,
+                "{url} cannot be opened: a library is missing. {needed}Else: {cloud}",
+                url=self,
                 needed=needed,
                 cloud=CLOUD,
             ) from None
         except ValueError:
             raise UsageError(
-                "{self}: no store is known by {scheme}://. Check the URL.", self=self, scheme=urlsplit(self.url).scheme
+                "{url}: no store is known by {scheme}://. Check the URL.", url=self, scheme=urlsplit(self.url).scheme
             ) from None
         return system, path
 
@@ -313,8 +311,10 @@ def _asked(place: Remote, question: Any) -> Any:
     try:
         return question()
     except FileNotFoundError:
-        problem = "does not exist. Check the URL."
+        problem = Sentence("does not exist. Check the URL.")
     except Exception as error:  # every store raises kinds of its own
         said = str(error).replace(place.url, str(place)).replace(urlsplit(place.url).query or place.url, "…")
-        problem = f"cannot be read ({type(error).__name__}: {said}). Check the URL and your access."
+        problem = Sentence(
+            "cannot be read ({kind}: {said}). Check the URL and your access.", kind=type(error).__name__, said=said
+        )
     raise FileRejected("{place} {problem}", place=place, problem=problem)

@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from salescoach.errors import FileRejected
+from salescoach.errors import FileRejected, Sentence
 from salescoach.sources.parquet import parquet_header, read_parquet
 from salescoach.sources.place import PARQUET, Place, name_of, partitions, read_bytes
 from salescoach.sources.quarantine import Rejects
@@ -145,7 +145,7 @@ def read_header(
 def _content(path: Place, size: int | None = None) -> bytes:
     content = read_bytes(path, size)
     if not FILLED.search(content):
-        raise FileRejected("{name_of} is empty. Export it again.", name_of=name_of(path))
+        raise FileRejected("{name} is empty. Export it again.", name=name_of(path))
     _check_is_what_it_says(name_of(path), path.suffix.casefold(), content)
     return content
 
@@ -156,7 +156,7 @@ def _check_is_what_it_says(name: str, suffix: str, content: bytes) -> None:
     zipped = content.startswith(b"PK\x03\x04")
     if suffix in EXCEL:
         if not zipped:
-            what = " (it is a web page)" if page else ""
+            what = Sentence(" (it is a web page)") if page else ""
             raise FileRejected(
                 "{name} is not an Excel workbook although its name says so{what}. Export it again, without a password.",
                 name=name,
@@ -200,16 +200,18 @@ def tidy_header(name: str, header: Sequence[str], columns: Sequence[Texts]) -> l
     for i, column in enumerate(names):
         if not column and any(v.strip() for v in columns[i]):
             raise FileRejected(
-                "{name}: column {i} holds values and has no name. Name it in the header row.", name=name, i=i + 1
+                "{name}: column {number} holds values and has no name. Name it in the header row.",
+                name=name,
+                number=i + 1,
             )
     counts = Counter(n.casefold() for n in names if n)
     twice = next((n for n in names if counts[n.casefold()] > 1), None)
     if twice is not None:
         raise FileRejected(
-            "{name} has the column {twice!r} {counts} times. Rename or remove one.",
+            "{name} has the column {twice!r} {n} times. Rename or remove one.",
             name=name,
             twice=twice,
-            counts=counts[twice.casefold()],
+            n=counts[twice.casefold()],
         )
     return names
 

@@ -11,10 +11,11 @@ import pandas as pd
 
 from salescoach.book import places_in
 from salescoach.book.texts import Codes, decoded, encoded
-from salescoach.errors import SourceError, StageError, counted, suggestion
+from salescoach.errors import Sentence, SourceError, StageError, counted, joined, suggestion
 from salescoach.process import Process, fold_name
 from salescoach.sources.draft import Draft
 from salescoach.sources.layout import Source
+from salescoach.wording import N_
 
 UNKNOWN_STAGE_TOLERATED = 0.005
 UNKNOWN = ["deal_id", "name", "pipeline", "place"]
@@ -96,9 +97,9 @@ def refuse_unknown_stages(names: pd.DataFrame, deals: Draft, source: Source, pro
     share = names["deal_id"].nunique() / max(int(deals.alive.sum()) + names["deal_id"].nunique(), 1)
     if share > source.tolerate.get("unknown_stage", UNKNOWN_STAGE_TOLERATED):
         raise StageError(
-            "{place}: {unknown_stages}",
+            "{place}: {fault}",
             place=names["place"].iloc[0],
-            unknown_stages=_unknown_stages(names, share, process),
+            fault=_unknown_stages(names, share, process),
         )
 
 
@@ -222,11 +223,18 @@ def _resolve_name(pipeline: str, name: str, day: str, mapped: Mapping[str, str],
 def _unknown_stages(names: pd.DataFrame, share: float, process: Process) -> str:
     counts = Counter(zip(names["pipeline"], names["name"], strict=True)).most_common()
     lines = [
-        f"  {name!r} in {counted(n, 'row')}. Ready to paste into the process file: {process.paste_line(name, pipeline)}"
+        Sentence(
+            "  {name!r} in {rows}. Ready to paste into the process file: {line}",
+            name=name,
+            rows=counted(n, N_("{n:,} row"), N_("{n:,} rows")),
+            line=process.paste_line(name, pipeline),
+        )
         for (pipeline, name), n in counts
     ]
-    return (
-        f"{counted(names['deal_id'].nunique(), 'deal')} ({share:.1%}) in stages that the process does not know:\n"
-        + "\n".join(lines)
-        + "\nAdd the names to the process file (--process), or map them under [stages] in the source file (--source)."
+    return Sentence(
+        "{deals} ({share:.1%}) in stages that the process does not know:\n{lines}\nAdd the names to the process "
+        "file (--process), or map them under [stages] in the source file (--source).",
+        deals=counted(names["deal_id"].nunique(), N_("{n:,} deal"), N_("{n:,} deals")),
+        share=share,
+        lines=joined(lines, "\n"),
     )

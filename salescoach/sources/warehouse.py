@@ -170,7 +170,7 @@ def _check_columns(columns: Mapping[str, Mapping[str, bool]], schema: str) -> No
         raise UsageError(
             "The schema {schema!r} has no table `deals`. Tables: {columns}.",
             schema=schema,
-            columns=listed(columns) or "none",
+            columns=listed(columns),
         )
     for table, needed in MANDATORY.items():
         missing = [c for c in needed if table in columns and c not in columns[table]]

@@ -130,12 +130,12 @@ def _rows(name: str, page: Any) -> Iterator[tuple[int, Any]]:
         width = max(width, here[-1] + 1) if here else width
         if here and number * width > max(SPREAD_CELLS, MAX_SPREAD * filled):
             raise FileRejected(
-                "{name}: {coordinate} holds a value far from the others ({filled:,} of {number:,} cells are "
+                "{name}: {cell} holds a value far from the others ({filled:,} of {all:,} cells are "
                 "filled). Clear it in the workbook, or export the table as CSV.",
                 name=name,
-                coordinate=cells[here[-1]].coordinate,
+                cell=cells[here[-1]].coordinate,
                 filled=filled,
-                number=number * width,
+                all=number * width,
             )
         if seen > MAX_CELLS:
             raise FileRejected(
