@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from inspect import cleandoc
 from pathlib import Path
 
 from salescoach.errors import Sentence, StorageError, UsageError
@@ -18,6 +19,11 @@ CATALOGUES = Path(__file__).resolve().parent / "locale"
 def N_(text: str) -> str:
     """Mark a text for the catalogue that is translated later, where the language is known."""
     return text
+
+
+def paragraphs(text: str) -> str:
+    """A docstring that people read, as the catalogue has it: each paragraph on one line."""
+    return "\n\n".join(" ".join(part.split()) for part in cleandoc(text).split("\n\n"))
 
 
 @cache
