@@ -15,7 +15,8 @@
     └── StorageError               74   a book or report cannot be read or written
         └── Locked                 11   another run works in this folder
 
-Each message says what was wrong and where, and what to do next.
+Each message says what was wrong and where, and what to do next. It is raised where no language is known, so a message
+is a `Sentence`: English, with its values kept apart, for whoever prints it to say in the reader's language.
 """
 
 from __future__ import annotations
@@ -24,10 +25,50 @@ import difflib
 from collections.abc import Iterable
 
 
+class Sentence(str):
+    """A text in English that knows of what it was made: `text` with `values` in its {places}.
+
+    >>> said = Sentence("{n} deals", n=3)
+    >>> said, said.text, said.values
+    ('3 deals', '{n} deals', {'n': 3})
+
+    A value may be a sentence itself; an error is its message. Without values the text is taken as it is, braces too.
+    """
+
+    text: str
+    values: dict[str, object]
+
+    def __new__(cls, text: str, /, **values: object) -> Sentence:
+        if isinstance(text, Sentence) and not values:
+            return text
+        kept = {name: _kept(value) for name, value in values.items()}
+        made = super().__new__(cls, text.format(**kept) if kept else text)
+        made.text, made.values = text, kept
+        return made
+
+    def __getnewargs_ex__(self) -> tuple[tuple[str], dict[str, object]]:
+        return (self.text,), self.values
+
+
+def _kept(value: object) -> object:
+    """A value as it is kept: of an exception its words, so that no traceback lives on and errors can be pickled."""
+    return message_of(value) if isinstance(value, BaseException) else value
+
+
+def joined(parts: Iterable[str], by: str = "") -> Sentence:
+    """Sentences one after the other, as one."""
+    known = {f"part_{i}": part for i, part in enumerate(parts)}
+    return Sentence(by.join(f"{{{name}}}" for name in known), **known)
+
+
 class SalescoachError(Exception):
-    """Base of everything salescoach raises on purpose."""
+    """Base of everything salescoach raises on purpose: `text` with `values` in its {places} is the message."""
 
     exit_code = 70
+
+    def __init__(self, text: str, /, **values: object) -> None:
+        self.said = Sentence(text, **values)
+        super().__init__(self.said)
 
 
 class UsageError(SalescoachError):
@@ -69,14 +110,7 @@ class QuarantineError(SalescoachError):
 
 
 class Unavailable(SalescoachError):
-    """A metric that these tables cannot answer. The message says why.
-
-    `text` with `values` in its {places} is the message, so that a page can say it in another language.
-    """
-
-    def __init__(self, text: str, **values: object) -> None:
-        super().__init__(text.format(**values) if values else text)
-        self.text, self.values = text, values
+    """A metric that these tables cannot answer. The message says why."""
 
 
 class LawBroken(SalescoachError):
@@ -96,18 +130,35 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     return folded[close[0]] if close else None
 
 
-def counted(n: int, what: str) -> str:
-    """1 deal, 2 deals."""
-    return f"{n:,} {what}{'' if n == 1 else 's'}"
-
-
 def listed(names: Iterable[str], most: int = 10) -> str:
-    """The names in order, at most `most` of them, then how many there are."""
+    """The names in order, at most `most` of them, then how many there are; of no names the word "none"."""
     known = sorted(names)
+    if not known:
+        return Sentence("none")
     return ", ".join(known) if len(known) <= most else f"{', '.join(known[:most])}, … ({len(known)})"
 
 
-def suggestion(name: str, known: Iterable[str]) -> str:
+def counted(n: int, one: str, many: str) -> Sentence:
+    """The sentence for one thing, or that for several, with {n} in it."""
+    return Sentence(one if n == 1 else many, n=n)
+
+
+def either(names: Iterable[str]) -> Sentence:
+    """'a', or 'a' or 'b'."""
+    first, *others = map(repr, names)
+    said = Sentence(first)
+    for name in others:
+        said = Sentence("{said} or {name}", said=said, name=name)
+    return said
+
+
+def message_of(error: BaseException) -> Sentence:
+    """What an error says, as a sentence that can be said in the reader's language if it was raised with one."""
+    said = error.args[0] if error.args else ""
+    return said if isinstance(said, Sentence) else Sentence(str(error))
+
+
+def suggestion(name: str, known: Iterable[str]) -> Sentence:
     """The sentence "Did you mean …?", or an empty text."""
     found = nearest(name, known)
-    return f" Did you mean {found!r}?" if found else ""
+    return Sentence(" Did you mean {found!r}?", found=found) if found else Sentence("")

@@ -17,4 +17,4 @@ def kit_path(name: str) -> Path:
     for root in (PACKAGE / "_kit", PACKAGE.parent):
         if (root / name).exists():
             return root / name
-    raise StorageError(f"{name!r} is missing from this installation of salescoach. Install it again.")
+    raise StorageError("{name!r} is missing from this installation of salescoach. Install it again.", name=name)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from inspect import cleandoc
 from pathlib import Path
 
-from salescoach.errors import StorageError, UsageError
+from salescoach.errors import Sentence, StorageError, UsageError
 
 LANGUAGES = ("en", "zh")
 OWN_SYMBOLS = {"CNY": "¥"}  # CLDR writes CN¥ in English, too long for a column of amounts
@@ -20,31 +21,44 @@ def N_(text: str) -> str:
     return text
 
 
+def paragraphs(text: str) -> str:
+    """A docstring that people read, as the catalogue has it: each paragraph on one line."""
+    return "\n\n".join(" ".join(part.split()) for part in cleandoc(text).split("\n\n"))
+
+
 @cache
 def catalogue(language: str) -> dict[str, str]:
     """English text -> text in `language`; empty for English. Raises UsageError for a language we do not have."""
     if language not in LANGUAGES:
-        raise UsageError(f"There is no language {language!r}. Languages: {', '.join(LANGUAGES)}.")
+        raise UsageError(
+            "There is no language {language!r}. Languages: {languages}.",
+            language=language,
+            languages=", ".join(LANGUAGES),
+        )
     if language == "en":
         return {}
     from babel.messages.pofile import read_po
 
     path = CATALOGUES / f"{language}.po"
     if not path.is_file():
-        raise StorageError(f"{path.name} is missing from this installation of salescoach. Install it again.")
+        raise StorageError("{path} is missing from this installation of salescoach. Install it again.", path=path.name)
     with path.open("rb") as file:
         return {str(m.id): str(m.string) for m in read_po(file, locale=language) if m.id and m.string}
 
 
 @dataclass(frozen=True)
 class Words:
-    """Says texts, numbers, dates and amounts in one language. `say("{n} deals", n=3)`."""
+    """Says texts, numbers, dates and amounts in one language. `say("{n} deals", n=3)`, `say(error.said)`."""
 
     language: str
 
-    def __call__(self, text: str, **values: object) -> str:
+    def __call__(self, text: str, /, **values: object) -> str:
+        if isinstance(text, Sentence) and not values:
+            return self(text.text, **text.values)
         said = catalogue(self.language).get(text, text)
-        return said.format(**values) if values else said
+        if not values:
+            return said
+        return said.format(**{k: self(v) if isinstance(v, Sentence) else v for k, v in values.items()})
 
     @property
     def locale(self) -> str:

@@ -161,4 +161,4 @@ def _cells(texts: Sequence[str]) -> list[widgets.HTML]:
 
 
 def _because(report: Report, reason: Unavailable) -> str:
-    return report.say(reason.text, **reason.values)
+    return report.say(reason.said)

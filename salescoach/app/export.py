@@ -16,7 +16,7 @@ import ipywidgets as widgets
 
 from salescoach.app.show import put, said, shown
 from salescoach.book import Book, write_folder
-from salescoach.errors import StorageError
+from salescoach.errors import Sentence, StorageError
 from salescoach.reports.report import Report
 from salescoach.wording import N_
 
@@ -90,7 +90,8 @@ def one_page(report: Report, book: str | Path | Book, folder: Path) -> Path:
     done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE, env=environment)
     pages = sorted((folder / "out").glob("*.html"))
     if done.returncode or not pages:
-        raise StorageError(done.stderr.strip() or f"The page could not be made (exit code {done.returncode}).")
+        said = done.stderr.strip()
+        raise StorageError(said or Sentence("The page could not be made (exit code {code}).", code=done.returncode))
     return pages[0]
 
 
@@ -107,7 +108,9 @@ def as_pdf(page: Path) -> Path:
         command = [browser, *flags, "--no-pdf-header-footer", f"--print-to-pdf={target}", page.resolve().as_uri()]
         done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE)
     if done.returncode or not target.is_file():
-        raise StorageError(f"{Path(browser).name} could not print the page: {done.stderr.strip()[-300:]}")
+        raise StorageError(
+            "{kind} could not print the page: {stderr}", kind=Path(browser).name, stderr=done.stderr.strip()[-300:]
+        )
     return target
 
 

@@ -43,7 +43,9 @@ def front_of(asked: str | None) -> str:
     here = [f for f, module in zip(FRONTS, ("voila", "jupyterlab"), strict=True) if importlib.util.find_spec(module)]
     if asked and asked not in here:
         extra = "app" if asked == "voila" else "lab"
-        raise UsageError(f"{asked} is not installed. Install it with: pip install 'salescoach[{extra}]'")
+        raise UsageError(
+            "{asked} is not installed. Install it with: pip install 'salescoach[{extra}]'", asked=asked, extra=extra
+        )
     if not here:
         raise UsageError("Neither Voilà nor JupyterLab is installed. Install one with: pip install 'salescoach[app]'")
     return asked or here[0]
@@ -123,7 +125,7 @@ def _wait(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
         except OSError:
             time.sleep(0.1)
     said = log.read_text(encoding="utf-8", errors="replace")[-800:]
-    raise StorageError(f"The session did not start. The server said:\n{said}")
+    raise StorageError("The session did not start. The server said:\n{said}", said=said)
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

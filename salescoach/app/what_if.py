@@ -124,4 +124,4 @@ def _signed(say: Words, amount: float, money: str) -> str:
 
 
 def _because(say: Words, reason: Unavailable) -> str:
-    return say(reason.text, **reason.values)
+    return say(reason.said)

@@ -28,11 +28,16 @@ def copy_run(out: str | Path, address: str) -> str:
     try:
         system, root = fsspec.core.url_to_fs(address)
     except (ImportError, ValueError) as error:
-        raise UsageError(f"{address} cannot be written: {error}") from error
+        raise UsageError("{address} cannot be written: {error}", address=address, error=error) from error
     try:
         _send(system, root.rstrip("/"), run)
     except OSError as error:
-        raise StorageError(f"The reports could not be copied to {address}: {error}. They stand in {out}.") from error
+        raise StorageError(
+            "The reports could not be copied to {address}: {error}. They stand in {out}.",
+            address=address,
+            error=error,
+            out=out,
+        ) from error
     return f"{address.rstrip('/')}/{INDEX}"
 
 

@@ -132,7 +132,7 @@ def locked(folder: Path) -> Iterator[None]:
             _lock(descriptor)
         except OSError as error:
             raise Locked(
-                f"Another run is working in {folder}. Wait until it has ended, or choose another --out."
+                "Another run is working in {folder}. Wait until it has ended, or choose another --out.", folder=folder
             ) from error
         yield
     finally:

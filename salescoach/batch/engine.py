@@ -58,7 +58,7 @@ class Sheet:
     def _count(self, size: int) -> None:
         self.size += size
         if self.full:
-            raise OutputTooLarge(f"The notebook shows more than {self.limit // 1_000_000} MB.")
+            raise OutputTooLarge("The notebook shows more than {limit} MB.", limit=self.limit // 1000000)
 
     def _add(self, output: Any) -> None:
         if self.clear_before_next:
@@ -316,7 +316,7 @@ def _alarm(seconds: float | None) -> Iterator[None]:
         return
 
     def ring(*_: object) -> None:
-        raise CellTooSlow(f"A cell took longer than {seconds:g} seconds.")
+        raise CellTooSlow("A cell took longer than {seconds:g} seconds.", seconds=seconds)
 
     before = signal.signal(signal.SIGALRM, ring)
     signal.setitimer(signal.ITIMER_REAL, seconds)

@@ -124,7 +124,7 @@ def _check_finished(notebook: Any) -> None:
     code = [c for c in notebook.cells if c.cell_type == "code" and c.source.strip()]
     for number, cell in enumerate(code, start=1):
         if cell.execution_count is None or any(o.output_type == "error" for o in cell.outputs):
-            raise NotFinished(f"The notebook stopped at code cell {number} of {len(code)}.")
+            raise NotFinished("The notebook stopped at code cell {number} of {n}.", number=number, n=len(code))
 
 
 def explain(error: Exception) -> str:

@@ -19,7 +19,7 @@ from salescoach.batch.journal import Journal
 from salescoach.batch.plan import FOLDERS, Mail
 from salescoach.batch.published import CURRENT, read_manifest
 from salescoach.book import Book
-from salescoach.errors import UsageError
+from salescoach.errors import Sentence, UsageError
 from salescoach.wording import N_, words
 
 SENT = "mail.jsonl"
@@ -75,9 +75,9 @@ def _letters(out: Path, book: Book) -> tuple[list[_Letter], list[str]]:
         content = _as_made(out, report)
         address, why = _address(book, report["subject"])
         if content is None:
-            why = "it is missing, stale or was changed after the run"
+            why = Sentence("it is missing, stale or was changed after the run")
         if why or content is None:
-            unsent.append(f"{report['file']}: {why}.")
+            unsent.append(Sentence("{file}: {why}.", file=report["file"], why=why))
             continue
         key = hashlib.sha256(f"{address}\n{report['sha256']}".encode()).hexdigest()
         told = (report["subject"], report["name"], report["language"], report["file"])
@@ -97,26 +97,30 @@ def _as_made(out: Path, report: dict[str, Any]) -> bytes | None:
 def _address(book: Book, rep: str) -> tuple[str, str]:
     """The address of a rep, or the reason why there is none that is surely theirs."""
     if not book.has("reps", "email"):
-        return "", "reps has no column email"
+        return "", Sentence("reps has no column email")
     known = book.table("reps")[["rep_id", "email"]].dropna()
     known = known.assign(rep_id=known["rep_id"].astype(str), email=known["email"].astype(str).str.strip())
     mine = sorted(set(known.loc[known["rep_id"] == rep, "email"]) - {""})
     if len(mine) != 1:
-        return "", f"reps has {'several addresses' if mine else 'no address'} for {rep}"
+        return "", (
+            Sentence("reps has several addresses for {rep}", rep=rep)
+            if mine
+            else Sentence("reps has no address for {rep}", rep=rep)
+        )
     others = known.loc[known["rep_id"] != rep, "email"].str.casefold()
     if mine[0].casefold() in set(others):
-        return "", f"the address of {rep} is also that of somebody else"
+        return "", Sentence("the address of {rep} is also that of somebody else", rep=rep)
     try:
         parsed = Address(addr_spec=mine[0])
     except (MessageError, ValueError, IndexError):
         parsed = None
     sound = parsed is not None and parsed.domain and parsed.username and mine[0].isascii() and mine[0].isprintable()
-    return (mine[0], "") if sound else ("", f"the address of {rep} is no address")
+    return (mine[0], "") if sound else ("", Sentence("the address of {rep} is no address", rep=rep))
 
 
 def _send(due: Sequence[_Letter], mail: Mail, password: str, journal: Journal, book: Book) -> list[str]:
     """Send over one connection. Returns what could not be sent; a refused page does not hold up the next."""
-    unsent = []
+    unsent: list[str] = []
     try:
         with _connection(mail, password) as server:
             for letter in due:
@@ -125,14 +129,16 @@ def _send(due: Sequence[_Letter], mail: Mail, password: str, journal: Journal, b
                 except smtplib.SMTPServerDisconnected:
                     raise
                 except smtplib.SMTPException as error:
-                    unsent.append(f"{letter.file}: the mail server refused it ({_code(error)}).")
+                    unsent.append(
+                        Sentence("{file}: the mail server refused it ({code}).", file=letter.file, code=_code(error))
+                    )
                 else:
                     journal.add({"key": letter.key, "file": letter.file})
     except (OSError, smtplib.SMTPException) as error:
         left = [letter for letter in due if letter.key not in journal.made()]
         told = {line.partition(":")[0] for line in unsent}
         unsent += [
-            f"{letter.file}: {mail.host} did not take it ({_code(error)})."
+            Sentence("{file}: {host} did not take it ({code}).", file=letter.file, host=mail.host, code=_code(error))
             for letter in left
             if letter.file not in told
         ]
@@ -182,7 +188,8 @@ def _password(mail: Mail) -> str:
     found = os.environ.get(mail.password_env, "")
     if not found:
         raise UsageError(
-            f"The plan's [mail] has a user, but the environment variable "
-            f"{mail.password_env or 'named by password_env'} is not set. Nothing was sent; the reports are published."
+            "The plan's [mail] has a user, but the environment variable {name} is not set. Nothing was "
+            "sent; the reports are published.",
+            name=mail.password_env or Sentence("named by password_env"),
         )
     return found

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from slugify import slugify
 
 from salescoach.book import Book
-from salescoach.errors import InputError, UsageError, suggestion
+from salescoach.errors import InputError, Sentence, UsageError, joined, suggestion
 from salescoach.kit import kit_path
 from salescoach.process import parse_period
 from salescoach.reports import find_story
@@ -108,24 +108,31 @@ def read_plan(name: str | Path) -> PlanFile:
         known = {f.stem: f for f in kit_path("templates/plans").glob("*.toml")}
         if path.stem not in known:
             raise UsageError(
-                f"There is no plan {str(name)!r}.{suggestion(path.stem, known)} "
-                f"Plans: {', '.join(sorted(known))}; or a .toml file."
+                "There is no plan {name!r}.{hint} Plans: {known}; or a .toml file.",
+                name=str(name),
+                hint=suggestion(path.stem, known),
+                known=", ".join(sorted(known)),
             )
         path = known[path.stem]
     try:
         return PlanFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{path.name} is not valid TOML: {error}. Text stands in double quotes.") from error
+        raise InputError(
+            "{path} is not valid TOML: {error}. Text stands in double quotes.", path=path.name, error=error
+        ) from error
     except ValidationError as error:
-        lines = [f"{path.name}: {'.'.join(str(p) for p in e['loc'])}: {_what(e)}" for e in error.errors()]
-        raise InputError("\n".join(lines)) from error
+        lines = [
+            Sentence("{file}: {key}: {fault}", file=path.name, key=".".join(map(str, e["loc"])), fault=_what(e))
+            for e in error.errors()
+        ]
+        raise InputError(joined(lines, "\n")) from error
 
 
 def _what(error: Any) -> str:
     if error["type"] == "extra_forbidden":
         known = [name for model in (PlanFile, Order, Mail) for name in model.model_fields]
-        return f"no key of a plan.{suggestion(str(error['loc'][-1]), known)}"
-    return str(error["msg"])
+        return Sentence("no key of a plan.{hint}", hint=suggestion(str(error["loc"][-1]), known))
+    return Sentence(str(error["msg"]))
 
 
 def make_jobs(book: Book, plan: PlanFile) -> list[Job]:
@@ -133,7 +140,12 @@ def make_jobs(book: Book, plan: PlanFile) -> list[Job]:
     jobs = [job for order in plan.reports for job in _jobs_of(book, plan, order)]
     twice = next((j for i, j in enumerate(jobs) if j.file in {k.file for k in jobs[:i]}), None)
     if twice is not None:
-        raise UsageError(f"The plan makes {twice.file} twice. Ask for {twice.notebook} per {twice.per} once.")
+        raise UsageError(
+            "The plan makes {file} twice. Ask for {notebook} per {per} once.",
+            file=twice.file,
+            notebook=twice.notebook,
+            per=twice.per,
+        )
     if not jobs:
         raise UsageError("The plan makes no report: the book has no rep or team that it asks for.")
     return jobs

@@ -10,7 +10,7 @@ from typing import Any
 from salescoach.batch.durable import LOCK
 from salescoach.batch.inputs import file_hash
 from salescoach.batch.journal import JOURNAL, Journal
-from salescoach.errors import StorageError, UsageError, suggestion
+from salescoach.errors import Sentence, StorageError, UsageError, suggestion
 
 CURRENT, RUNS, MANIFEST, INDEX = "current", "runs", "manifest.json", "index.html"
 
@@ -23,7 +23,7 @@ def read_manifest(out: str | Path) -> dict[str, Any] | None:
     try:
         found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise StorageError(f"{file} is damaged. Make the reports again with --force.") from error
+        raise StorageError("{file} is damaged. Make the reports again with --force.", file=file) from error
     return found
 
 
@@ -37,7 +37,7 @@ def verify(out: str | Path) -> list[str]:
     entries = Journal(folder / JOURNAL).entries
     sealed = entries[-1].get("sealed", {}) if entries else {}
     if not sealed:
-        return [f"{JOURNAL} does not end with the seal of its run."]
+        return [Sentence("{journal} does not end with the seal of its run.", journal=JOURNAL)]
     expected = {**sealed, **{r["file"]: r["sha256"] for r in manifest["reports"] if r["sha256"]}}
     return list(_differences(folder, expected))
 
@@ -45,12 +45,12 @@ def verify(out: str | Path) -> list[str]:
 def _differences(folder: Path, expected: dict[str, str]) -> Iterator[str]:
     there = {f.relative_to(folder).as_posix() for f in folder.rglob("*") if f.is_file()} - {JOURNAL, LOCK}
     for name in sorted(expected.keys() - there):
-        yield f"{name} is missing."
+        yield Sentence("{name} is missing.", name=name)
     for name in sorted(there - expected.keys()):
-        yield f"{name} was not made by this run."
+        yield Sentence("{name} was not made by this run.", name=name)
     for name in sorted(expected.keys() & there):
         if file_hash(folder / name) != expected[name]:
-            yield f"{name} was changed after the run."
+            yield Sentence("{name} was changed after the run.", name=name)
 
 
 def why(out: str | Path, subject: str) -> list[dict[str, Any]]:
@@ -64,12 +64,19 @@ def why(out: str | Path, subject: str) -> list[dict[str, Any]]:
     found = [r for r in reports if asked in {str(r[k]).casefold() for k in ("subject", "name", "slug", "per", "file")}]
     if not found:
         known = {str(r[k]) for r in reports for k in ("subject", "name") if r[k]}
-        raise UsageError(f"The newest run in {out} made no report for {subject!r}.{suggestion(subject, known)}")
+        raise UsageError(
+            "The newest run in {out} made no report for {subject!r}.{hint}",
+            out=out,
+            subject=subject,
+            hint=suggestion(subject, known),
+        )
     return found
 
 
 def _needed(out: str | Path) -> dict[str, Any]:
     manifest = read_manifest(out)
     if manifest is None:
-        raise StorageError(f"{out} holds no run. Make one with: salescoach batch --book BOOK --plan weekly --out {out}")
+        raise StorageError(
+            "{out} holds no run. Make one with: salescoach batch --book BOOK --plan weekly --out {out}", out=out
+        )
     return manifest

@@ -498,7 +498,8 @@ def _free_name(runs: Path, key: str) -> Path:
 def _refuse_in_the_way(current: Path) -> None:
     if current.exists() and not current.is_symlink():
         raise StorageError(
-            f"{current} is in the way: salescoach keeps a link of that name there. Move it, or choose another --out."
+            "{current} is in the way: salescoach keeps a link of that name there. Move it, or choose another --out.",
+            current=current,
         )
 
 
@@ -509,7 +510,11 @@ def _writable(folder: Path) -> Path:
         if not os.access(folder, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
-        raise StorageError(f"Cannot write to {folder}: {error.strerror}. Choose another folder with --out.") from error
+        raise StorageError(
+            "Cannot write to {folder}: {problem}. Choose another folder with --out.",
+            folder=folder,
+            problem=error.strerror,
+        ) from error
     return folder
 
 

@@ -98,7 +98,9 @@ def _cluster(address: str) -> Iterator[Executor]:
     try:
         client = Client(address, timeout=CONNECT, set_as_default=False)
     except (OSError, TimeoutError, ValueError) as error:
-        raise InputError(f"No Dask scheduler answers at {address}. Check the address, as tcp://HOST:8786.") from error
+        raise InputError(
+            "No Dask scheduler answers at {address}. Check the address, as tcp://HOST:8786.", address=address
+        ) from error
     with client:
         executor = client.get_executor(pure=False, retries=2)
         try:

@@ -65,7 +65,7 @@ class Book:
     def table(self, name: str) -> pd.DataFrame:
         """A copy-on-write view of one table. Raises Unavailable if the book has none of that name."""
         if name not in self.tables:
-            raise Unavailable(f"the book has no table `{name}`")
+            raise Unavailable("the book has no table `{name}`", name=name)
         return self.tables[name].copy(deep=False)
 
     @property
@@ -135,7 +135,10 @@ class Book:
             return str(named.iloc[0])
         known = [*people["rep_id"], *people["rep"]]
         raise UsageError(
-            f"There is no rep {rep!r} in this book.{suggestion(rep, known)} Reps: {listed(people['rep']) or 'none'}."
+            "There is no rep {rep!r} in this book.{hint} Reps: {known}.",
+            rep=rep,
+            hint=suggestion(rep, known),
+            known=listed(people["rep"]),
         )
 
     @property
@@ -146,8 +149,10 @@ class Book:
         if team in self.teams:
             return team
         raise UsageError(
-            f"There is no team {team!r} in this book.{suggestion(team, self.teams)} "
-            f"Teams: {listed(self.teams) or 'none'}."
+            "There is no team {team!r} in this book.{hint} Teams: {teams}.",
+            team=team,
+            hint=suggestion(team, self.teams),
+            teams=listed(self.teams),
         )
 
     # --- slices -------------------------------------------------------------------------------
@@ -219,7 +224,11 @@ class Book:
         """
         day = pd.Timestamp(parse_day(on, "as-of"))
         if day > self.as_of_on:
-            raise UsageError(f"as-of {day.date()} is later than the data, which end on {self.as_of_on.date()}.")
+            raise UsageError(
+                "as-of {day} is later than the data, which end on {as_of_on}.",
+                day=day.date(),
+                as_of_on=self.as_of_on.date(),
+            )
         end = (day + pd.Timedelta(days=1)).tz_localize(self.timezone).tz_convert("UTC") - pd.Timedelta("1us")
         return replace(self, tables=replay(self.tables, self.process, end), as_of=end)
 

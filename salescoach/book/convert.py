@@ -65,7 +65,10 @@ def _check_code(currency: str) -> None:
     from babel.numbers import is_currency
 
     if not is_currency(currency):
-        raise UsageError(f"{currency!r} is no currency. Write its three-letter code (ISO 4217), such as CNY or EUR.")
+        raise UsageError(
+            "{currency!r} is no currency. Write its three-letter code (ISO 4217), such as CNY or EUR.",
+            currency=currency,
+        )
 
 
 @cache

@@ -39,7 +39,7 @@ def save_book(book: Book, folder: str | Path) -> Path:
     """
     target = Path(folder)
     if target.exists() and any(target.iterdir()) and not (target / "book.json").exists():
-        raise StorageError(f"{target} exists and is not a book. Choose another folder with --book.")
+        raise StorageError("{target} exists and is not a book. Choose another folder with --book.", target=target)
     target.parent.mkdir(parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     try:
@@ -84,8 +84,9 @@ def open_book(folder: str | Path) -> Book:
         seal = _seal(path, head)
     if seal != head["seal"]:
         raise StorageError(
-            f"{path} was altered after it was written: its content no longer matches book.json. "
-            "Build it again with `salescoach load`."
+            "{path} was altered after it was written: its content no longer matches book.json. Build it again "
+            "with `salescoach load`.",
+            path=path,
         )
     with _reading(path):
         book = _book(path, head, {n: _read_table(path / f"{n}.parquet") for n in head["tables"]})
@@ -164,14 +165,15 @@ def _among(column: str, values: pd.Series) -> Filters:
 def _reading(path: Path) -> Iterator[None]:
     if not (path / "book.json").is_file():
         raise StorageError(
-            f"{path} is not a book: book.json is missing. Build one with "
-            "`salescoach load FILE… --book DIR`, or use --book demo."
+            "{path} is not a book: book.json is missing. Build one with `salescoach load FILE… --book DIR`, or "
+            "use --book demo.",
+            path=path,
         )
     try:
         yield
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise StorageError(
-            f"{path} cannot be read as a book ({error}). Build it again with `salescoach load`."
+            "{path} cannot be read as a book ({error}). Build it again with `salescoach load`.", path=path, error=error
         ) from error
 
 
@@ -179,8 +181,11 @@ def _head(path: Path) -> dict[str, Any]:
     head: dict[str, Any] = json.loads((path / "book.json").read_text(encoding="utf-8"))
     if head.get("schema_version") != SCHEMA_VERSION:
         raise StorageError(
-            f"{path} was written with book format {head.get('schema_version')}, this salescoach "
-            f"reads {SCHEMA_VERSION}. Build the book again with `salescoach load`."
+            "{path} was written with book format {version}, this salescoach reads {ours}. Build the book "
+            "again with `salescoach load`.",
+            path=path,
+            version=head.get("schema_version"),
+            ours=SCHEMA_VERSION,
         )
     return head
 

@@ -41,10 +41,6 @@ def app(
 
     It listens on this machine alone, and its address holds a token. With --rep only that rep's slice of the data is
     given to it.
-
-    \b
-    Example:
-      salescoach app --book my-book
     """
     from salescoach.app.server import front_of, served, wait_for_end
 
@@ -54,7 +50,7 @@ def app(
     with tempfile.TemporaryDirectory(prefix="salescoach-session-") as private:
         parameters = _parameters(book, rep, team, period, language, ledger, Path(private))
         with served(parameters, port or 0, front) as running:
-            tell(f"Open {running.url}")
+            tell("Open {url}", url=running.url)
             tell("Ctrl-C ends the session.")
             if browser:
                 webbrowser.open(running.url)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from salescoach.cli.language import SpokenCommand, SpokenGroup, say
 from salescoach.errors import UsageError
 from salescoach.wording import VISIBLE
 
@@ -31,38 +32,66 @@ EXAMPLES = {
     "report": "salescoach report rep_review --book my-book --rep R01 --period 2026Q3",
     "app": "salescoach app --book my-book --rep R01",
     "verify": "salescoach verify reports",
-    "why": "salescoach why reports R01",
+    "why": 'salescoach why reports R01\n  salescoach why reports "Ana Souza"',
+    "log": 'salescoach log add --book my-book --rep R01 --by rep --what "quotes within two days" --due 2026-12-01',
     "log add": 'salescoach log add --book my-book --rep R01 --by rep --what "quotes within two days" --due 2026-12-01',
+    "log session": 'salescoach log session --book my-book --rep R06 --stage quote --win "closed Hazel Schools"',
+    "log close": 'salescoach log close 3f2a91bc --book my-book --status "not kept" --said "two quotes were late"',
+    "log note": 'salescoach log note --book my-book --rep R06 "wants to lead a team"',
+    "log dispute": 'salescoach log dispute --book my-book --rep R06 "win rate 2026Q3" "two of the deals are not mine"',
+    "log answer": 'salescoach log answer 3f2a91bc "they were moved to Bo: now 34 %" --book my-book',
+    "log list": 'salescoach log list --book my-book --rep "Ana Souza"',
+    "log export": "salescoach log export --book my-book --rep R06 > R06.json",
+    "log purge": "salescoach log purge --book my-book --rep R06",
+    "log import": "salescoach log import coaching.csv --book my-book",
+    "log verify": "salescoach log verify --book my-book",
     "batch": "salescoach batch --book my-book --plan weekly --out reports",
 }
 
 
-class Command(click.Command):
+class Group(SpokenGroup):
+    """The command itself, or a subcommand with subcommands: its help ends with an example, where it has one."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        _write_example(ctx, formatter)
+
+
+class Command(SpokenCommand):
     """A subcommand whose help ends with an example, and with the presets where it takes one."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        if example := EXAMPLES.get(ctx.command_path.partition(" ")[2]):
-            formatter.write(f"\nExample:\n  {example}\n")
+        _write_example(ctx, formatter)
         if any(option.name == "source" for option in self.params):
             from salescoach.sources import presets
 
             formatter.write("\n")
-            formatter.write_text(f"Presets: {', '.join(presets())}.")
+            formatter.write_text(say("Presets: {names}.", names=", ".join(presets())))
 
 
-def tell(text: object = "", err: bool = False) -> None:
-    """Print a line; what a terminal would take for a command is shown as text."""
-    click.echo(str(text).translate(VISIBLE), err=err)
+def _write_example(ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    if example := EXAMPLES.get(ctx.command_path.partition(" ")[2]):
+        formatter.write(f"\n{say('Example:')}\n  {example}\n")
 
 
-def print_json(content: object) -> None:
-    tell(json.dumps(content, ensure_ascii=False, default=str))
+def tell(text: str = "", /, *, err: bool = False, **values: object) -> None:
+    """Print a line in the reader's language; what a terminal would take for a command is shown as text."""
+    put(say(text, **values), err)
+
+
+def put(text: str, err: bool = False) -> None:
+    """Print a line that is said already, or is no sentence."""
+    click.echo(text.translate(VISIBLE), err=err)
+
+
+def print_json(content: object, indent: int | None = None) -> None:
+    put(json.dumps(content, ensure_ascii=False, indent=indent, default=str))
 
 
 def summary(book: Book) -> str:
     """One line on what was loaded."""
     rows = ", ".join(f"{len(t):,} {n}" for n, t in book.tables.items())
-    return f"{rows}; {len(book.quarantine):,} rows set aside; as of {book.as_of_on.date()}."
+    day = book.as_of_on.date()
+    return say("{rows}; {n:,} rows set aside; as of {day}.", rows=rows, n=len(book.quarantine), day=day)
 
 
 def open_any(book: str) -> Book:

@@ -46,7 +46,7 @@ def explanation(found: Measure, say: Words) -> dict[str, Any]:
 def availability(found: Measure, say: Words) -> str:
     if found.reason is None:
         return say("available")
-    return say("unavailable, because {because}", because=say(found.reason.text, **found.reason.values))
+    return say("unavailable, because {because}", because=say(found.reason.said))
 
 
 def lines(metric: Metric, told: dict[str, Any], say: Words) -> Iterator[str]:

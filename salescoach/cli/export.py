@@ -54,7 +54,7 @@ def write_csv(tables: dict[str, pd.DataFrame], place: Path) -> list[Path]:
 
 def _make_folder(place: Path) -> None:
     if place.exists() and not place.is_dir():
-        raise UsageError(f"{place} is a file. Name a folder, or a file that ends in .csv for one table.")
+        raise UsageError("{place} is a file. Name a folder, or a file that ends in .csv for one table.", place=place)
     place.mkdir(exist_ok=True)
 
 

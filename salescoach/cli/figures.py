@@ -8,9 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from salescoach.cli.command import Command, open_any, print_json, scoped, tell
-from salescoach.cli.options import a_day, as_of_option, book_option, file_option, json_option, own_option, period_option
+from salescoach.cli.command import Command, open_any, print_json, put, scoped, tell
+from salescoach.cli.options import (
+    a_day,
+    as_of_option,
+    book_option,
+    file_option,
+    json_option,
+    own_option,
+    period_option,
+    said_option,
+)
 from salescoach.errors import UsageError
+from salescoach.wording import N_
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,7 +44,7 @@ Options = dict[str, dict[str, Any]]
 @period_option
 @click.option("--rep", default=None, metavar="R", help="Only this rep (id or name).")
 @click.option("--team", default=None, metavar="T", help="Only this team.")
-@as_of_option("As it would have been on a past day, such as 2026-06-30.")
+@as_of_option(N_("As it would have been on a past day, such as 2026-06-30."))
 @click.option(
     "--in", "currency", default=None, metavar="CUR", help="Amounts in this currency, at the rates of the book."
 )
@@ -52,12 +62,10 @@ Options = dict[str, dict[str, Any]]
     help="As it stood on that day, or in the book saved in that folder, beside what it is now, where the two differ.",
 )
 @own_option
-@click.option(
-    "--language", type=click.Choice(["en", "zh"]), default="en", show_default=True, help="Language of what is said."
-)
+@said_option
 @json_option
-@file_option("csv", "Write the table to a CSV file, or the tables to a folder, a file each.")
-@file_option("xlsx", "Write the tables to an Excel workbook, a sheet each.")
+@file_option("csv", N_("Write the table to a CSV file, or the tables to a folder, a file each."))
+@file_option("xlsx", N_("Write the tables to an Excel workbook, a sheet each."))
 def metrics(
     names: tuple[str, ...],
     book: str,
@@ -90,7 +98,7 @@ def metrics(
         find_metric(name)
     options = read_options(names, written)
     scope = scoped(open_any(book), rep, team, as_of, currency)
-    say = words(language)
+    say = words("en" if as_json else language)
     if explain:
         explain_metrics(scope, names or tuple(METRICS), options, say, as_json)
     elif rows:
@@ -122,7 +130,7 @@ def read_options(names: Sequence[str], written: Sequence[str]) -> Options:
 def _pair(text: str) -> tuple[str, str]:
     name, sign, value = text.partition("=")
     if not sign:
-        raise UsageError(f"--option {text!r}: write NAME=VALUE, such as rule=strict.")
+        raise UsageError("--option {text!r}: write NAME=VALUE, such as rule=strict.", text=text)
     return name.strip(), value
 
 
@@ -181,15 +189,17 @@ def print_figures(
         write_tables({n: m.table for n, m in found.items() if m.table is not None}, csv_file, xlsx_file)
         for name, m in found.items():
             if not m.available:
-                tell(f"Left out {name}: {availability(m, say)}", err=True)
+                tell("Left out {name}: {availability}", name=name, availability=availability(m, say), err=True)
     else:
         for name, m in found.items():
             basis, interval = say(m.metric.basis), say(m.metric.interval)
-            tell(f"{name}: {say(m.metric.definition)}\n  by {basis}; {interval}")
+            definition = say(m.metric.definition)
+            tell("{name}: {definition}", name=name, definition=definition)
+            tell("  by {basis}; {interval}", basis=basis, interval=interval)
             if m.options:
-                tell("  " + ", ".join(f"{option}={value}" for option, value in m.options.items()))
+                put("  " + ", ".join(f"{option}={value}" for option, value in m.options.items()))
             if not names or m.table is None:
-                tell(f"  {availability(m, say)}")
+                put(f"  {availability(m, say)}")
             else:
                 total = measure(scope, name, by=(), period=period, **options.get(name, {})).table
                 print_table(m.table if total is None else under_total(m.table, total, m.by))
@@ -208,7 +218,7 @@ def list_records(
     from salescoach.cli.tables import for_reader
     from salescoach.metrics import counted_rows
 
-    name = _the_one(names, "--rows lists the records of one metric: give one NAME.")
+    name = _the_one(names, N_("--rows lists the records of one metric: give one NAME."))
     records = for_reader(scope, counted_rows(scope, name, period, **options[name]))
     show({name: records}, as_json, csv_file, xlsx_file)
 
@@ -227,10 +237,10 @@ def print_reported(
     """What has moved since a past day, and the records that moved it."""
     from salescoach.metrics import as_reported
 
-    name = _the_one(names, "--reported compares one metric: give one NAME.")
+    name = _the_one(names, N_("--reported compares one metric: give one NAME."))
     found = as_reported(scope, name, period, then, by, **options[name])
     if not (as_json or csv_file or xlsx_file) and found.table.empty:
-        tell(f"{name} is what it was.")
+        tell("{name} is what it was.", name=name)
         return
     show({name: found.table, "causes": found.causes}, as_json, csv_file, xlsx_file)
 
@@ -261,7 +271,14 @@ def show(tables: dict[str, pd.DataFrame], as_json: bool, csv_file: Path | None, 
 
 
 def print_table(table: pd.DataFrame) -> None:
-    tell(table.to_string(index=False, na_rep="–", float_format=lambda v: f"{v:,.4g}" if abs(v) < 1000 else f"{v:,.0f}"))
+    import pandas as pd
+
+    with pd.option_context("display.unicode.east_asian_width", True):
+        put(table.to_string(index=False, na_rep="–", float_format=_number))
+
+
+def _number(value: float) -> str:
+    return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
 
 
 def write_tables(tables: dict[str, pd.DataFrame], csv_file: Path | None, xlsx_file: Path | None) -> None:
@@ -275,4 +292,4 @@ def write_tables(tables: dict[str, pd.DataFrame], csv_file: Path | None, xlsx_fi
     for place, write in ((csv_file, write_csv), (xlsx_file, write_xlsx)):
         if place is not None:
             for file in write(tables, place):
-                tell(f"Wrote {file}")
+                tell("Wrote {file}", file=file)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import shlex
-import textwrap
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from salescoach.cli.language import language, padded, say, wrapped
+from salescoach.errors import Sentence, joined
+from salescoach.wording import N_, words
 
 if TYPE_CHECKING:
     from salescoach.book import Book
@@ -18,31 +21,31 @@ WIDTH = 118
 MANY = 8
 EXAMPLES = 3
 HISTORIES = {
-    "log": "a table of stage entries: every move is known",
-    "pairs": "a table of stage changes, old and new: every move is known",
-    "wide": "one date per stage on the deal: the last entry into each stage is known",
-    "snapshots": "the deals of several days: moves are known to the day of a snapshot",
-    "current": "none; only where each deal stands now, and its dates",
+    "log": N_("a table of stage entries: every move is known"),
+    "pairs": N_("a table of stage changes, old and new: every move is known"),
+    "wide": N_("one date per stage on the deal: the last entry into each stage is known"),
+    "snapshots": N_("the deals of several days: moves are known to the day of a snapshot"),
+    "current": N_("none; only where each deal stands now, and its dates"),
 }
 USES = {  # columns that no metric needs by name, and what they are for
-    ("deals", "rep_id"): "figures per rep and team",
-    ("deals", "amount"): "sums of money",
-    ("deals", "created_at"): "ages and months of creation",
-    ("deals", "closed_at"): "figures by period",
-    ("deals", "expected_close_on"): "open deals whose expected close has passed",
-    ("deals", "outcome"): "deals decided by a status",
-    ("deals", "lost_reason"): "why deals are lost",
-    ("deals", "lost_stage"): "where deals are lost",
-    ("deals", "updated_at"): "which of two versions of a deal is the later",
-    ("deals", "stage_changed_at"): "how long open deals have been in their stage",
-    ("leads", "first_response_at"): "response time",
-    ("leads", "converted_at"): "lead conversion",
-    ("leads", "rep_id"): "leads per rep",
-    ("reps", "team"): "figures per team",
-    ("reps", "manager"): "figures per manager",
-    ("reps", "name"): "names instead of ids",
-    ("targets", "rep_id"): "targets per rep",
-    ("stage_history", "rep_id"): "who owned a deal at each stage",
+    ("deals", "rep_id"): N_("figures per rep and team"),
+    ("deals", "amount"): N_("sums of money"),
+    ("deals", "created_at"): N_("ages and months of creation"),
+    ("deals", "closed_at"): N_("figures by period"),
+    ("deals", "expected_close_on"): N_("open deals whose expected close has passed"),
+    ("deals", "outcome"): N_("deals decided by a status"),
+    ("deals", "lost_reason"): N_("why deals are lost"),
+    ("deals", "lost_stage"): N_("where deals are lost"),
+    ("deals", "updated_at"): N_("which of two versions of a deal is the later"),
+    ("deals", "stage_changed_at"): N_("how long open deals have been in their stage"),
+    ("leads", "first_response_at"): N_("response time"),
+    ("leads", "converted_at"): N_("lead conversion"),
+    ("leads", "rep_id"): N_("leads per rep"),
+    ("reps", "team"): N_("figures per team"),
+    ("reps", "manager"): N_("figures per manager"),
+    ("reps", "name"): N_("names instead of ids"),
+    ("targets", "rep_id"): N_("targets per rep"),
+    ("stage_history", "rep_id"): N_("who owned a deal at each stage"),
 }
 SPLITS = ("lead_source", "segment", "region", "product", "deal_type", "currency", "pipeline", "competitor")
 
@@ -150,14 +153,14 @@ class Findings:
         }
 
 
-def unlocked_by(table: str, column: str) -> str:
+def unlocked_by(table: str, column: str) -> Sentence:
     """What a column is for, in words; empty where nothing asks for it."""
     from salescoach.metrics import METRICS
 
     metrics = [m.name for m in METRICS.values() if any(n == table and column in rest for n, *rest in m.needs)]
-    uses = [*metrics, *([USES[table, column]] if (table, column) in USES else [])]
-    uses += [f"splits by {column}"] if table == "deals" and column in SPLITS else []
-    return ", ".join(uses)
+    uses: list[str] = [*metrics, *([Sentence(USES[table, column])] if (table, column) in USES else [])]
+    uses += [Sentence("splits by {column}", column=column)] if table == "deals" and column in SPLITS else []
+    return joined(uses, ", ")
 
 
 def because(source: Source, book: Book) -> dict[str, list[str]]:
@@ -192,46 +195,57 @@ def screen(findings: Findings) -> Iterator[str]:
     yield ""
     yield from _metrics(findings.found)
     yield ""
-    yield f"Next: {findings.next}"
+    yield say("Next: {command}", command=findings.next)
 
 
 def _head(f: Findings) -> Iterator[str]:
     preset, book = f.source.preset, f.book
     named = f.settings.options.get("source")
     if preset is None:
-        yield f"Source file {book.origin['source']}, as of {book.as_of_on.date()}."
+        yield say("Source file {file}, as of {day}.", file=book.origin["source"], day=book.as_of_on.date())
     else:
-        chosen = "named with --source" if named else "detected from the headers"
-        yield f"{preset.label.get('en', preset.name)} ({preset.name}), {chosen}; as of {book.as_of_on.date()}."
+        chosen = Sentence("named with --source") if named else Sentence("detected from the headers")
+        yield say(
+            "{label} ({preset}), {chosen}; as of {day}.",
+            label=preset.label.get(language(), preset.label.get("en", preset.name)),
+            preset=preset.name,
+            chosen=chosen,
+            day=book.as_of_on.date(),
+        )
     for file, headers in ({} if named or preset is None else because(f.source, book)).items():
         if headers:
-            yield from _wrapped(f"because {file} has {', '.join(headers)}", 2)
+            yield from _wrapped(say("because {file} has {headers}", file=file, headers=", ".join(headers)), 2)
     if preset is not None and preset.carries:
-        yield from _wrapped(f"About this layout: {preset.carries}", 2)
-    yield f"  Stage history: {HISTORIES[f.history]}."
+        yield from _wrapped(say("About this layout: {text}", text=preset.carries), 2)
+    yield from _wrapped(say("Stage history: {text}.", text=Sentence(HISTORIES[f.history])), 2)
     yield from _wrapped(f"{_currency_line(f.currency)} {_zone_line(f.timezone)}", 2)
 
 
 def _currency_line(money: Mapping[str, Any]) -> str:
     code, own = money["code"], money["deals"]
     who = {
-        "--currency": "given with --currency",
-        "source": "declared by the source",
-        "default": "the default, declared nowhere: --currency, or `currency` in the source file",
+        "--currency": Sentence("given with --currency"),
+        "source": Sentence("declared by the source"),
+        "default": Sentence("the default, declared nowhere: --currency, or `currency` in the source file"),
     }[money["declared"]]
     if not own:
-        return f"Currency {code} ({who})."
-    return f"Currency of each deal: {', '.join(f'{k} {v:,}' for k, v in own.items())}; else {code} ({who})."
+        return say("Currency {code} ({who}).", code=code, who=who)
+    counts = ", ".join(f"{k} {v:,}" for k, v in own.items())
+    return say("Currency of each deal: {counts}; else {code} ({who}).", counts=counts, code=code, who=who)
 
 
 def _zone_line(zone: Mapping[str, Any]) -> str:
     standard = (
-        f"of the process {zone['process']}"
+        Sentence("of the process {process}", process=zone["process"])
         if zone["declared"] != "default"
-        else "of the standard process; declared nowhere"
+        else Sentence("of the standard process; declared nowhere")
     )
-    stamps = ", ".join(f"stamps of {n} are read in {z}" for n, z in zone["stamps"].items())
-    return f"Time zone {zone['zone']} ({standard})" + (f"; {stamps}." if stamps else ".")
+    stamps = joined(
+        (Sentence("stamps of {table} are read in {zone}", table=n, zone=z) for n, z in zone["stamps"].items()), ", "
+    )
+    if not stamps:
+        return say("Time zone {zone} ({standard}).", zone=zone["zone"], standard=standard)
+    return say("Time zone {zone} ({standard}); {stamps}.", zone=zone["zone"], standard=standard, stamps=stamps)
 
 
 def _tables(f: Findings) -> Iterator[str]:
@@ -240,19 +254,21 @@ def _tables(f: Findings) -> Iterator[str]:
     book = f.book
     for name, mapped in ((t, book.origin["columns"][t]) for t in TABLES if t in book.origin["columns"]):
         rows = book.quality["rows"][name]
-        counts = f"{rows['used']:,} rows used, {rows['quarantined']:,} set aside"
-        yield from _wrapped(f"{name:14} {counts:36} {TABLES[name].unlocks}", 0)
+        counts = say("{used:,} rows used, {out:,} set aside", used=rows["used"], out=rows["quarantined"])
+        yield from _wrapped(f"{name:14} {padded(counts, 36)} {say(TABLES[name].unlocks)}", 0)
         order = [*TABLES[name].readable, *mapped]
         yield from _wrapped(_mapping(dict(sorted(mapped.items(), key=lambda pair: order.index(pair[0])))), 4)
         own = book.origin.get("own_columns", {}).get(name, [])
         if own:
-            yield from _wrapped(f"own names kept: {', '.join(own)}", 4)
+            yield from _wrapped(say("own names kept: {columns}", columns=", ".join(own)), 4)
         for ours, told in f.absent.get(name, {}).items():
-            yield from _wrapped(f"not there: {ours} ({_few(told['headers'])}), for {told['unlocks']}", 4)
+            headers, unlocks = _few(told["headers"]), told["unlocks"]
+            text = say("not there: {column} ({headers}), for {unlocks}", column=ours, headers=headers, unlocks=unlocks)
+            yield from _wrapped(text, 4)
     missing = [t for t in TABLES if t not in book.tables or (t == "stage_history" and f.history == "current")]
-    wanted = [f"{t} ({TABLES[t].unlocks})" for t in missing if not TABLES[t].unlocks.startswith("nothing yet")]
+    wanted = [f"{t} ({say(TABLES[t].unlocks)})" for t in missing if not TABLES[t].unlocks.startswith("nothing yet")]
     if wanted:
-        yield from _wrapped(f"Not there: {'; '.join(wanted)}", 0)
+        yield from _wrapped(say("Not there: {tables}", tables="; ".join(wanted)), 0)
 
 
 def _mapping(mapped: Mapping[str, str]) -> str:
@@ -262,10 +278,10 @@ def _mapping(mapped: Mapping[str, str]) -> str:
     made = [ours for ours, theirs in mapped.items() if theirs == f"{ours} (made)"]
     parts = [", ".join(pairs)] if pairs else []
     if len(same) > MANY and not pairs:
-        parts.append(f"{len(same)} columns under our own names")
+        parts.append(say("{n} columns under our own names", n=len(same)))
     elif same:
-        parts.append(f"under our own names: {', '.join(same)}")
-    parts += [f"made by the source: {', '.join(made)}"] if made else []
+        parts.append(say("under our own names: {columns}", columns=", ".join(same)))
+    parts += [say("made by the source: {columns}", columns=", ".join(made))] if made else []
     return "; ".join(parts)
 
 
@@ -275,23 +291,31 @@ def _few(headers: list[str]) -> str:
 
 def quarantine_lines(book: Book) -> Iterator[str]:
     """Each reason with its count and its first row."""
+    from rich.cells import cell_len, set_cell_size
+
     out = book.quarantine
     if out.empty:
-        yield "No row was set aside."
+        yield say("No row was set aside.")
         return
-    yield f"{len(out):,} rows set aside:"
+    yield say("{n:,} rows set aside:", n=len(out))
     counts = out["reason"].value_counts()
     first = {row["reason"]: row for row in out.drop_duplicates("reason").to_dict("records")}
     for reason in counts.index:
         line = f"  {counts[reason]:>5,} {reason}: {first_of(first[reason])}"
-        yield line if len(line) <= WIDTH else f"{line[: WIDTH - 1]}…"
+        yield line if cell_len(line) <= WIDTH else f"{set_cell_size(line, WIDTH - 1)}…"
 
 
 def first_of(row: Mapping[Hashable, Any]) -> str:
     """Where a row stands, what is wrong, and what to do."""
-    column = row["column"] if isinstance(row["column"], str) else ""
-    value = f"{column} = {row['value']!r}: " if column else ""
-    return f"{row['file']}, line {row['line']}: {value}{row['hint']}"
+    from salescoach.reports.hints import in_language
+
+    hint = in_language(words(language()), str(row["hint"]))
+    if not isinstance(row["column"], str) or not row["column"]:
+        return say("{file}, line {line}: {hint}", file=row["file"], line=row["line"], hint=hint)
+    place = say("{file}, line {line}", file=row["file"], line=row["line"])
+    return say(
+        "{place}: {column} = {value!r}: {hint}", place=place, column=row["column"], value=row["value"], hint=hint
+    )
 
 
 def note_lines(book: Book) -> Iterator[str]:
@@ -299,35 +323,29 @@ def note_lines(book: Book) -> Iterator[str]:
     from salescoach.reports.fields import CHECKS
 
     if book.quality["notes"] or book.quality["files_ignored"]:
-        yield "Used as it is, and worth a look:"
+        yield say("Used as it is, and worth a look:")
     for note in book.quality["notes"]:
         examples = f" ({', '.join(note['examples'][:EXAMPLES])})" if note.get("examples") else ""
         place = f" [{note['table']}.{note['column']}]" if note["column"] else ""
-        yield from _wrapped(f"{note['count']:>5,} {CHECKS.get(note['check'], note['check'])}{place}{examples}", 2)
+        told = say(CHECKS.get(note["check"], note["check"]))
+        yield from _wrapped(f"{note['count']:>5,} {told}{place}{examples}", 2)
     for name in book.quality["files_ignored"]:
-        yield f"  {name} fits no table and was not read"
+        yield say("  {file} fits no table and was not read", file=name)
 
 
 def _metrics(found: Mapping[str, Measure]) -> Iterator[str]:
     """Metrics that there are, and the others by the reason why not."""
     there = [n for n, m in found.items() if m.available]
-    yield from _wrapped(f"Available: {', '.join(there) or 'nothing'}", 0)
+    yield from _wrapped(say("Available: {metrics}", metrics=", ".join(there) or Sentence("nothing")), 0)
     reasons: dict[str, list[str]] = {}
     for name, m in found.items():
-        if m.because is not None:
-            reasons.setdefault(m.because, []).append(name)
+        if m.reason is not None:
+            reasons.setdefault(say(m.reason.said), []).append(name)
     for reason, names in reasons.items():
-        yield from _wrapped(f"Unavailable: {', '.join(names)}, because {reason}", 0)
+        text = say("Unavailable: {metrics}, because {because}", metrics=", ".join(names), because=reason)
+        yield from _wrapped(text, 0)
 
 
 def _wrapped(text: str, indent: int) -> list[str]:
     """A line broken at the width of a screen, its rest further in."""
-    return textwrap.wrap(
-        text,
-        WIDTH,
-        initial_indent=" " * indent,
-        subsequent_indent=" " * (indent + 6),
-        break_long_words=False,
-        break_on_hyphens=False,
-        drop_whitespace=True,
-    ) or [""]
+    return wrapped(text, WIDTH, " " * indent, " " * (indent + 6))

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from salescoach.cli.command import Command, open_any, print_json, scoped, tell
+from salescoach.cli.command import Command, open_any, print_json, put, scoped
 from salescoach.cli.figures import print_table
-from salescoach.cli.options import as_of_option, book_option, json_option, period_option
+from salescoach.cli.options import as_of_option, book_option, json_option, period_option, said_option
 from salescoach.errors import Unavailable, UsageError
 from salescoach.wording import N_
 
@@ -36,10 +36,8 @@ DEALS = ["deal_id", "rep", "stage", "age_days", "amount", "chance", "expected", 
 @click.option(
     "--since", default=None, metavar="DATE", help="Also what has changed since the forecast of that day (company)."
 )
-@as_of_option("As it would have been on a past day, such as 2026-06-30.")
-@click.option(
-    "--language", type=click.Choice(["en", "zh"]), default="en", show_default=True, help="Language of what is said."
-)
+@as_of_option(N_("As it would have been on a past day, such as 2026-06-30."))
+@said_option
 @json_option
 def forecast(
     book: str,
@@ -65,7 +63,7 @@ def forecast(
     level, name = _asked(whole, rep, team)
     found = fit_forecast(whole, period)
     changes = forecast_changes(whole, since, now=found) if since else None
-    say = words(language)
+    say = words("en" if as_json else language)
     if as_json:
         print_json(as_dict(whole, found, level, name, changes, say))
     else:
@@ -142,10 +140,10 @@ def _print(book: Book, found: Forecast, level: str, name: str | None, changes: C
     from salescoach.models.forecast import METHODS
     from salescoach.models.forecast.share import headline_of
 
-    tell(_sentence(found.of(level, name).iloc[0], found, say))
+    put(_sentence(found.of(level, name).iloc[0], found, say))
     for line in (headline_of(found, level), *found.warnings):
         if line is not None:
-            tell(_said(line, say))
+            put(say(line.text, **line.values))
     below = {"company": "team", "team": "rep"}.get(level)
     rows = _rows(found.table, level, name)
     rows = _with_targets(book, rows[rows["level"].isin([level, below])], found)
@@ -179,7 +177,7 @@ def _print_changes(changes: Changes, found: Forecast, say: Words) -> None:
 
 
 def _block(title: str, table: pd.DataFrame) -> None:
-    tell(f"\n{title}")
+    put(f"\n{title}")
     print_table(table)
 
 

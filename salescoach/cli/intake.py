@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Unpack
 
 import click
 
-from salescoach.cli.command import Command, fit_to_publish, print_json, summary, tell
+from salescoach.cli.command import Command, fit_to_publish, print_json, put, summary, tell
 from salescoach.cli.options import LoadSettings, json_option, load_options, reps_option
-from salescoach.errors import ColumnError, QuarantineError, SalescoachError, SourceError, StageError
+from salescoach.errors import ColumnError, QuarantineError, SalescoachError, Sentence, SourceError, StageError
+from salescoach.wording import N_
 
 if TYPE_CHECKING:
     from salescoach.book import Book
@@ -36,7 +37,7 @@ def check(files: tuple[str, ...], reps: tuple[str, ...], as_json: bool, **settin
         print_json(findings.to_dict())
     else:
         echo(screen(findings))
-    listed = "`salescoach load` into a new folder lists each in quarantine.csv, with its line and reason."
+    listed = Sentence("`salescoach load` into a new folder lists each in quarantine.csv, with its line and reason.")
     check_tolerance(findings.book, listed)
 
 
@@ -72,7 +73,7 @@ def load(
         keep_good_book(folder, before, book)
         book = since(before, book)
     if not as_json:
-        tell(summary(book))
+        put(summary(book))
         echo(quarantine_lines(book))
         echo(note_lines(book))
         if before is not None:
@@ -90,9 +91,12 @@ def load(
             }
         )
     else:
-        tell(f"Book: {folder}. Next: salescoach metrics --book {folder}")
+        tell("Book: {folder}. Next: salescoach metrics --book {folder}", folder=folder)
     listed = Path(folder) / "quarantine.csv"
-    check_tolerance(book, f"The book was written all the same, and {listed} lists each with its line and reason.")
+    check_tolerance(
+        book,
+        Sentence("The book was written all the same, and {file} lists each with its line and reason.", file=listed),
+    )
 
 
 @click.command(cls=Command)
@@ -107,7 +111,7 @@ def snapshot(files: tuple[str, ...], store: str, as_json: bool, **settings: Unpa
     with way_out(given):
         settings["as_of"] = settings["as_of"] or today(given)
     book = read_book(given, settings)
-    check_tolerance(book, "Nothing was written. `salescoach check` says why.")
+    check_tolerance(book, Sentence("Nothing was written. `salescoach check` says why."))
     there = {f.name for f in Path(store).glob("deals-*.parquet")}
     file = append_snapshot(fit_to_publish(book), store)
     days = sorted(f.stem.removeprefix("deals-") for f in Path(store).glob("deals-*.parquet"))
@@ -117,10 +121,24 @@ def snapshot(files: tuple[str, ...], store: str, as_json: bool, **settings: Unpa
             {"file": str(file), "deals": len(book.deals), "days": days, "new": file.name not in there, "next": follow}
         )
         return
-    done = "Wrote" if file.name not in there else "Already there, with the same deals:"
-    tell(f"{done} {file}: {len(book.deals):,} deals of {book.as_of_on.date()}.")
-    span = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
-    tell(f"{store} holds {len(days):,} {'day' if len(days) == 1 else 'days'}, {span}. Next: {follow}")
+    tell(
+        N_("Wrote {file}: {n:,} deals of {day}.")
+        if file.name not in there
+        else N_("Already there, with the same deals: {file}: {n:,} deals of {day}."),
+        file=file,
+        n=len(book.deals),
+        day=book.as_of_on.date(),
+    )
+    tell(
+        N_("{store} holds {n:,} day, {first}. Next: {command}")
+        if len(days) == 1
+        else N_("{store} holds {n:,} days, {first} to {last}. Next: {command}"),
+        store=store,
+        n=len(days),
+        first=days[0],
+        last=days[-1],
+        command=follow,
+    )
 
 
 # --- reading ---------------------------------------------------------------------------------------
@@ -148,8 +166,11 @@ def way_out(given: Settings) -> Iterator[None]:
     except (ColumnError, StageError, SourceError) as error:
         if not given.files or given.is_mapped:
             raise
-        step = f"Next, for a source and a process file to edit: {given.draft_command()}"
-        raise type(error)(f"{error}\n{step}") from error
+        raise type(error)(
+            "{error}\nNext, for a source and a process file to edit: {command}",
+            error=error,
+            command=given.draft_command(),
+        ) from error
 
 
 def look_into(given: Settings, book: Book) -> Findings:
@@ -218,14 +239,19 @@ def what_changed(before: Book, fresh: Book) -> str:
     n = fresh.quality["since"]
     gone: list[str] = next((m["examples"] for m in fresh.quality["notes"] if m["check"] == "vanished-since"), [])
     names = f" ({', '.join(gone)}{' …' if n['vanished'] > len(gone) else ''})" if gone else ""
-    return (
-        f"Since the book of {n['as_of']}: {n['new']:,} new deals, {n['changed']:,} changed, "
-        f"{n['vanished']:,} vanished{names}."
+    return Sentence(
+        "Since the book of {day}: {new:,} new deals, {changed:,} changed, {vanished:,} vanished{names}.",
+        day=n["as_of"],
+        new=n["new"],
+        changed=n["changed"],
+        vanished=n["vanished"],
+        names=names,
     )
 
 
 def nothing_changed(before: Book, folder: str) -> str:
-    return f"Nothing changed since the book of {before.as_of_on.date()}: {folder} is left as it is."
+    day = before.as_of_on.date()
+    return Sentence("Nothing changed since the book of {day}: {folder} is left as it is.", day=day, folder=folder)
 
 
 def keep_good_book(folder: str, before: Book, fresh: Book) -> None:
@@ -235,8 +261,11 @@ def keep_good_book(folder: str, before: Book, fresh: Book) -> None:
     try:
         check_tolerance(
             fresh,
-            f"Nothing was written: {folder} holds an earlier book within the limit, and it stays. "
-            "Load into a new folder to read each row's line and reason in quarantine.csv.",
+            Sentence(
+                "Nothing was written: {folder} holds an earlier book within the limit, and it stays. Load into a new "
+                "folder to read each row's line and reason in quarantine.csv.",
+                folder=folder,
+            ),
         )
     except QuarantineError as over:
         try:
@@ -249,4 +278,4 @@ def keep_good_book(folder: str, before: Book, fresh: Book) -> None:
 def echo(lines: Iterator[str]) -> None:
     """Lines of a screen."""
     for line in lines:
-        tell(line)
+        put(line)

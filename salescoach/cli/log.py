@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import getpass
-import json
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
@@ -12,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from salescoach.cli.command import Command, tell
-from salescoach.errors import InputError, Unavailable, UsageError, suggestion
+from salescoach.cli.command import Command, Group, print_json, tell
+from salescoach.cli.language import say
+from salescoach.errors import InputError, Sentence, Unavailable, UsageError, joined, suggestion
+from salescoach.wording import N_
 
 if TYPE_CHECKING:
     from salescoach.coaching.ledger import Ledger
@@ -27,17 +28,12 @@ ledger_option = click.option(
 )
 rep_option = click.option("--rep", required=True, metavar="R", help="The rep's id, or name if a book is given.")
 on_option = click.option("--on", default=None, metavar="DAY", help="The day (default: today).")
-json_option = click.option("--json", "as_json", is_flag=True, help="As JSON.")
+json_option = click.option("--json", "as_json", is_flag=True, help="As JSON, in English.")
 
 
-@click.group()
+@click.group(cls=Group)
 def log() -> None:
-    """The coaching ledger: add, list and close commitments; export or purge what it holds about a person.
-
-    \b
-    Example:
-      salescoach log add --book my-book --rep "Ana Souza" --by rep --what "quotes within two days" --due 2026-12-01
-    """
+    """The coaching ledger: add, list and close commitments; export or purge what it holds about a person."""
 
 
 @log.command(cls=Command)
@@ -63,17 +59,12 @@ def add(
     deals: tuple[str, ...],
     due: str,
 ) -> None:
-    """Add a commitment of the rep or of the manager.
-
-    \b
-    Example:
-      salescoach log add --book my-book --rep R06 --by manager --what "join two demos" --due 2026-12-01
-    """
+    """Add a commitment of the rep or of the manager."""
     opened, rep_id = _opened(book, ledger), _rep_id(book, rep)
     before = _value_now(book, rep_id, measure, stage) if book else None
     entry = opened.add_promise(rep_id, by, what, on or _today(), _me(), measure, stage, deals, due, before)
-    told = "" if before is None else f", {measure} now {before:.4g}"
-    tell(f"Noted as {entry[:SHORT]}{told}.")
+    told: str = "" if before is None else Sentence(", {measure} now {value:.4g}", measure=measure, value=before)
+    tell("Noted as {entry}{told}.", entry=entry[:SHORT], told=told)
 
 
 @log.command(cls=Command)
@@ -97,15 +88,10 @@ def session(
     discuss: str,
     blocker: str,
 ) -> None:
-    """Note a conversation, with what the rep brought to it.
-
-    \b
-    Example:
-      salescoach log session --book my-book --rep R06 --stage quote --win "closed Hazel Schools"
-    """
+    """Note a conversation, with what the rep brought to it."""
     opened, rep_id = _opened(book, ledger), _rep_id(book, rep)
     entry = opened.add_session(rep_id, on or _today(), _me(), stage, minutes, win, discuss, blocker)
-    tell(f"Noted as {entry[:SHORT]}.")
+    tell("Noted as {entry}.", entry=entry[:SHORT])
 
 
 @log.command(cls=Command)
@@ -116,14 +102,9 @@ def session(
 @click.option("--said", default="", metavar="TEXT", help="What was said of it.")
 @click.argument("entry")
 def close(book: str | None, ledger: str | None, on: str | None, status: str, said: str, entry: str) -> None:
-    """Say what became of a commitment.
-
-    \b
-    Example:
-      salescoach log close 3f2a91bc --book my-book --status "not kept" --said "two quotes were late"
-    """
+    """Say what became of a commitment."""
     _opened(book, ledger).review(entry, status, on or _today(), said, _me())
-    tell(f"{entry}: {status}.")
+    tell("{entry}: {status}.", entry=entry, status=status)
 
 
 @log.command(cls=Command)
@@ -133,14 +114,9 @@ def close(book: str | None, ledger: str | None, on: str | None, status: str, sai
 @on_option
 @click.argument("said")
 def note(book: str | None, ledger: str | None, rep: str, on: str | None, said: str) -> None:
-    """Note something for the manager only: it reaches no page of the rep's.
-
-    \b
-    Example:
-      salescoach log note --book my-book --rep R06 "wants to lead a team"
-    """
+    """Note something for the manager only: it reaches no page of the rep's."""
     entry = _opened(book, ledger).add_note(_rep_id(book, rep), said, on or _today(), _me())
-    tell(f"Noted as {entry[:SHORT]}.")
+    tell("Noted as {entry}.", entry=entry[:SHORT])
 
 
 @log.command(cls=Command)
@@ -152,14 +128,9 @@ def note(book: str | None, ledger: str | None, rep: str, on: str | None, said: s
 @click.argument("number")
 @click.argument("said")
 def dispute(book: str | None, ledger: str | None, rep: str, on: str | None, value: str, number: str, said: str) -> None:
-    """Dispute a number: which one, and why.
-
-    \b
-    Example:
-      salescoach log dispute --book my-book --rep R06 "win rate 2026Q3" "two of the deals are not mine"
-    """
+    """Dispute a number: which one, and why."""
     entry = _opened(book, ledger).dispute(_rep_id(book, rep), number, said, on or _today(), value, _me())
-    tell(f"Noted as {entry[:SHORT]}.")
+    tell("Noted as {entry}.", entry=entry[:SHORT])
 
 
 @log.command(cls=Command)
@@ -169,14 +140,9 @@ def dispute(book: str | None, ledger: str | None, rep: str, on: str | None, valu
 @click.argument("entry")
 @click.argument("said")
 def answer(book: str | None, ledger: str | None, on: str | None, entry: str, said: str) -> None:
-    """Answer a disputed number.
-
-    \b
-    Example:
-      salescoach log answer 3f2a91bc "they were moved to Bo: now 34 %" --book my-book
-    """
+    """Answer a disputed number."""
     _opened(book, ledger).answer(entry, said, on or _today(), _me())
-    tell(f"{entry}: answered.")
+    tell("{entry}: answered.", entry=entry)
 
 
 @log.command("list", cls=Command)
@@ -186,12 +152,7 @@ def answer(book: str | None, ledger: str | None, on: str | None, entry: str, sai
 @click.option("--all", "everything", is_flag=True, help="Closed commitments too.")
 @json_option
 def list_(book: str | None, ledger: str | None, rep: str | None, everything: bool, as_json: bool) -> None:
-    """List commitments and disputed numbers that are open.
-
-    \b
-    Example:
-      salescoach log list --book my-book --rep "Ana Souza"
-    """
+    """List commitments and disputed numbers that are open."""
     opened = _opened(book, ledger)
     promises, disputes = opened.promises_table(), opened.disputes_table()
     if rep is not None:
@@ -201,16 +162,31 @@ def list_(book: str | None, ledger: str | None, rep: str | None, everything: boo
         promises, disputes = promises[promises["status"] == "open"], disputes[disputes["answer"].isna()]
     if as_json:
         found = {"commitments": promises.to_dict("records"), "disputes": disputes.to_dict("records")}
-        tell(json.dumps(found, ensure_ascii=False, indent=1, default=str))
+        print_json(found, indent=1)
         return
     if promises.empty and disputes.empty:
-        tell("Nothing is open." if not everything else "Nothing is on record.")
+        tell(N_("Nothing is open.") if not everything else N_("Nothing is on record."))
     for row in promises.to_dict("records"):
-        due = f", due {row['due_on']}" if row["due_on"] else ""
-        line = f"{row['promise_id'][:SHORT]}  {row['on']}  {row['rep_id']}  by {row['by']}: {row['what']}"
-        tell(f"{line} ({row['status']}{due})")
+        due: str = Sentence(", due {day}", day=row["due_on"]) if row["due_on"] else ""
+        tell(
+            "{id}  {on}  {rep}  by {by}: {what} ({status}{due})",
+            id=row["promise_id"][:SHORT],
+            on=row["on"],
+            rep=row["rep_id"],
+            by=row["by"],
+            what=row["what"],
+            status=row["status"],
+            due=due,
+        )
     for row in disputes.to_dict("records"):
-        tell(f"{row['dispute_id'][:SHORT]}  {row['on']}  {row['rep_id']}  disputes {row['number']}: {row['said']}")
+        tell(
+            "{id}  {on}  {rep}  disputes {number}: {said}",
+            id=row["dispute_id"][:SHORT],
+            on=row["on"],
+            rep=row["rep_id"],
+            number=row["number"],
+            said=row["said"],
+        )
 
 
 @log.command(cls=Command)
@@ -218,13 +194,8 @@ def list_(book: str | None, ledger: str | None, rep: str | None, everything: boo
 @ledger_option
 @rep_option
 def export(book: str | None, ledger: str | None, rep: str) -> None:
-    """Everything that the ledger holds about a person, as JSON; the manager's notes are part of it.
-
-    \b
-    Example:
-      salescoach log export --book my-book --rep R06 > R06.json
-    """
-    tell(json.dumps(_opened(book, ledger).export(_rep_id(book, rep)), ensure_ascii=False, indent=1))
+    """Everything that the ledger holds about a person, as JSON; the manager's notes are part of it."""
+    print_json(_opened(book, ledger).export(_rep_id(book, rep)), indent=1)
 
 
 @log.command(cls=Command)
@@ -233,16 +204,11 @@ def export(book: str | None, ledger: str | None, rep: str) -> None:
 @rep_option
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def purge(book: str | None, ledger: str | None, rep: str, yes: bool) -> None:
-    """Empty everything about a person, for good.
-
-    \b
-    Example:
-      salescoach log purge --book my-book --rep R06
-    """
+    """Empty everything about a person, for good."""
     opened, rep_id = _opened(book, ledger), _rep_id(book, rep)
     if not yes:
-        click.confirm(f"Empty everything that the ledger holds about {rep_id}, for good?", abort=True)
-    tell(f"{opened.purge(rep_id, _me())} entries emptied.")
+        click.confirm(say("Empty everything that the ledger holds about {rep}, for good?", rep=rep_id), abort=True)
+    tell("{n} entries emptied.", n=opened.purge(rep_id, _me()))
 
 
 @log.command("import", cls=Command)
@@ -250,36 +216,26 @@ def purge(book: str | None, ledger: str | None, rep: str, yes: bool) -> None:
 @ledger_option
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def import_(book: str | None, ledger: str | None, file: Path) -> None:
-    """Add conversations from a CSV with the columns rep_id, on and, if known, stage, minutes, win, discuss, blocker.
-
-    \b
-    Example:
-      salescoach log import coaching.csv --book my-book
-    """
+    """Add conversations from a CSV with the columns rep_id, on and, if known, stage, minutes, win, discuss, blocker."""
     rows = _read(file)
     opened = _opened(book, ledger)
     for row in rows:
         minutes = int(row["minutes"]) if row.get("minutes") else None
         texts = {name: row.get(name) or "" for name in ("win", "discuss", "blocker")}
         opened.add_session(str(row["rep_id"]), str(row["on"]), _me(), row.get("stage") or "", minutes, **texts)
-    tell(f"{len(rows)} conversations added.")
+    tell("{n} conversations added.", n=len(rows))
 
 
 @log.command(cls=Command)
 @book_option
 @ledger_option
 def verify(book: str | None, ledger: str | None) -> None:
-    """Check that no entry was changed, put in or taken out by hand.
-
-    \b
-    Example:
-      salescoach log verify --book my-book
-    """
+    """Check that no entry was changed, put in or taken out by hand."""
     opened = _opened(book, ledger)
     problems = opened.verify()
     if problems:
-        raise Altered("The ledger was changed by hand: " + "; ".join(problems[:10]) + ".")
-    tell(f"{len(opened.entries())} entries, all as they were written.")
+        raise Altered("The ledger was changed by hand: {problems}.", problems=joined(problems[:10], "; "))
+    tell("{n} entries, all as they were written.", n=len(opened.entries()))
 
 
 class Altered(InputError):
@@ -324,14 +280,23 @@ def _read(file: Path) -> list[Mapping[str, Any]]:
         for name in names:
             if name not in SESSION_COLUMNS:
                 near = suggestion(name, SESSION_COLUMNS)
-                raise InputError(f"{file.name}, line 1: no column {name!r} is known.{near} Rename or remove it.")
+                raise InputError(
+                    "{file}, line 1: no column {name!r} is known.{hint} Rename or remove it.",
+                    file=file.name,
+                    name=name,
+                    hint=near,
+                )
         for name in SESSION_COLUMNS[:2]:
             if name not in names:
-                raise InputError(f"{file.name}, line 1: the column `{name}` is missing. Add it.")
+                raise InputError("{file}, line 1: the column `{name}` is missing. Add it.", file=file.name, name=name)
         rows = [(reader.line_num, row) for row in reader]
     for line, row in rows:
         if not (row["rep_id"] or "").strip():
-            raise InputError(f"{file.name}, line {line}, column rep_id: it is empty. Write whom the session was with.")
+            raise InputError(
+                "{file}, line {line}, column rep_id: it is empty. Write whom the session was with.",
+                file=file.name,
+                line=line,
+            )
         try:
             date.fromisoformat(row["on"] or "")
         except ValueError:
@@ -339,7 +304,12 @@ def _read(file: Path) -> list[Mapping[str, Any]]:
             raise InputError(text) from None
         minutes = row.get("minutes")
         if minutes and not minutes.isdecimal():
-            raise InputError(f"{file.name}, line {line}, column minutes: {minutes!r} is no whole number of minutes.")
+            raise InputError(
+                "{file}, line {line}, column minutes: {minutes!r} is no whole number of minutes.",
+                file=file.name,
+                line=line,
+                minutes=minutes,
+            )
     return [row for _, row in rows]
 
 

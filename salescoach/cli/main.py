@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import sys
 import time
@@ -14,10 +13,11 @@ import click
 
 from salescoach import __version__
 from salescoach.cli.app import app
-from salescoach.cli.command import Command, fit_to_publish, open_any, summary, tell
+from salescoach.cli.command import Command, Group, fit_to_publish, open_any, print_json, put, summary, tell
 from salescoach.cli.figures import metrics
 from salescoach.cli.forecast import forecast
 from salescoach.cli.intake import check, load, snapshot
+from salescoach.cli.language import choose_from_environment, language_choice, say, spoken_from_here
 from salescoach.cli.log import log
 from salescoach.cli.options import (
     book_option,
@@ -30,8 +30,9 @@ from salescoach.cli.options import (
 from salescoach.cli.runs import verify, why
 from salescoach.cli.start import init
 from salescoach.cli.trust import reconcile, trust
-from salescoach.errors import SalescoachError, Unavailable, UsageError
+from salescoach.errors import SalescoachError, Sentence, Unavailable, UsageError
 from salescoach.secrecy import blackened
+from salescoach.wording import N_
 
 if TYPE_CHECKING:
     from salescoach.batch import Delivery, Order, Outcome, PlanFile, Run
@@ -42,7 +43,12 @@ DEMO_TEAM = "Harbour"
 DEMO_PERIOD = "2026-01..2026-09"
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+@language_choice(
+    N_("Language of the commands, their help and their errors; default: SALESCOACH_LANGUAGE, else the locale."),
+    spoken_from_here,
+    expose_value=False,
+)
 @click.version_option(__version__, prog_name="salescoach")
 def cli() -> None:
     """From a CRM export to one honest page per one-to-one."""
@@ -64,25 +70,26 @@ def main() -> None:
     """Run the command; an error of ours is one message and its exit code, never a traceback."""
     signal.signal(signal.SIGTERM, _terminate)
     try:
+        choose_from_environment()
         cli(standalone_mode=False)
     except Unavailable as reason:
-        _end(f"unavailable, because {reason}.", 2)
+        _end(Sentence("unavailable, because {because}.", because=reason), 2)
     except SalescoachError as error:
-        _end(str(error), error.exit_code)
+        _end(error.said, error.exit_code)
     except click.ClickException as error:
         error.show()
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt) as stop:
         by_sigterm = isinstance(stop, Terminated) or isinstance(stop.__cause__, Terminated)
-        _end("stopped.", 128 + (signal.SIGTERM if by_sigterm else signal.SIGINT))
+        _end(Sentence("stopped."), 128 + (signal.SIGTERM if by_sigterm else signal.SIGINT))
     except click.exceptions.Exit as done:
         sys.exit(done.exit_code)
     except OSError as error:
-        _end(f"{error.strerror or error}{f' ({error.filename})' if error.filename else ''}.", 74)
+        _end(Sentence(f"{error.strerror or error}{f' ({error.filename})' if error.filename else ''}."), 74)
 
 
-def _end(message: str, code: int) -> NoReturn:
-    tell(f"salescoach: {blackened(message)}", err=True)
+def _end(message: Sentence, code: int) -> NoReturn:
+    put(f"salescoach: {blackened(say(message))}", err=True)
     sys.exit(code)
 
 
@@ -103,9 +110,9 @@ def demo(out: str, book_only: bool, language: str, workers: int | None) -> None:
     tell("Building the book from the demo data …")
     book = fit_to_publish(sample_book())
     folder = save_book(book, Path(out) / "book")
-    tell(summary(book))
+    put(summary(book))
     if book_only:
-        tell(f"Book: {folder}")
+        tell("Book: {folder}", folder=folder)
         return
     reps = book.people.loc[book.people["team"] == DEMO_TEAM, "rep_id"]
     plan = PlanFile(
@@ -141,21 +148,34 @@ def make_reports(
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[pace]}"))
     pace = Pace()
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task("Reports", total=None, pace="")
+        task = bar.add_task(say("Reports"), total=None, pace="")
 
         def show(outcome: Outcome, finished: int, total: int) -> None:
             told = pace.after(outcome.status == "done", total - finished)
             bar.update(task, completed=finished, total=total, pace=told)
             if not console.is_terminal or outcome.status != "done":
-                words = f"{outcome.seconds:.0f} s" if outcome.status == "done" else f"failed: {outcome.error}"
-                tell(f"[{finished}/{total}] {outcome.file} ({words}) {told}", err=True)
+                ended = (
+                    Sentence("{seconds:.0f} s", seconds=outcome.seconds)
+                    if outcome.status == "done"
+                    else Sentence("failed: {error}", error=outcome.error)
+                )
+                tell(
+                    "[{finished}/{total}] {file} ({ended}) {told}",
+                    finished=finished,
+                    total=total,
+                    file=outcome.file,
+                    ended=ended,
+                    told=told,
+                    err=True,
+                )
 
         try:
             run = run_batch(book, plan, out, workers=workers, progress=show, **options)
         except KeyboardInterrupt:
             tell(
-                f"Nothing is published of a run that is stopped. {pace.done} reports are kept: "
-                "the same command goes on from there.",
+                "Nothing is published of a run that is stopped. {done} reports are kept: the same command goes on "
+                "from there.",
+                done=pace.done,
                 err=True,
             )
             raise
@@ -186,12 +206,13 @@ class Pace:
         """Count one more report. Returns the words for the bar."""
         self.done, self.failed = self.done + done, self.failed + (not done)
         per_second = (self.done + self.failed) / max(self.seconds, 1e-3)
-        failed = f" · {self.failed} failed" if self.failed else ""
-        return f"{per_second * 60:.0f} per minute · {_span(left / per_second)} left{failed}"
+        failed = say(" · {n} failed", n=self.failed) if self.failed else ""
+        told = say("{n:.0f} per minute · {span} left", n=per_second * 60, span=_span(left / per_second))
+        return told + failed
 
 
 def _span(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+    return say("{seconds:.0f} s", seconds=seconds) if seconds < 100 else say("{minutes:.0f} min", minutes=seconds / 60)
 
 
 def finish(run: Run, pace: Pace, as_json: bool = False, copied: str = "", delivery: Delivery | None = None) -> None:
@@ -211,21 +232,22 @@ def finish(run: Run, pace: Pace, as_json: bool = False, copied: str = "", delive
             "mail": None if delivery is None else asdict(delivery),
             "seconds": round(pace.seconds, 1),
         }
-        tell(json.dumps(said, ensure_ascii=False))
+        print_json(said)
         sys.exit(exit_code)
-    as_before = "" if run.made or not run.outcomes else ", all as they stood: the inputs are the same"
-    tell(f"{done} of {len(run.outcomes)} reports made{as_before}.")
+    as_before = "" if run.made or not run.outcomes else Sentence(", all as they stood: the inputs are the same")
+    tell("{done} of {n} reports made{as_before}.", done=done, n=len(run.outcomes), as_before=as_before)
     for gap in run.gaps:
-        tell(f"  {gap}")
+        tell("  {gap}", gap=gap)
     for outcome in run.failed:
-        kept = "; its last page stays, marked stale" if outcome.file in run.stale else ""
-        tell(f"  failed: {outcome.file}: {outcome.error}{kept}", err=True)
-    tell(f"Open {run.index}")
+        kept = Sentence("; its last page stays, marked stale") if outcome.file in run.stale else ""
+        tell("  failed: {file}: {error}{kept}", file=outcome.file, error=outcome.error, kept=kept, err=True)
+    tell("Open {index}", index=run.index)
     if copied:
-        tell(f"Copied to {copied}")
+        tell("Copied to {copied}", copied=copied)
     if delivery is not None:
-        sent = f"{delivery.sent} pages sent by e-mail, {delivery.before} had been sent before."
-        tell("\n".join([sent, *(f"  not sent: {reason}" for reason in delivery.unsent)]))
+        tell("{n} pages sent by e-mail, {before} had been sent before.", n=delivery.sent, before=delivery.before)
+        for reason in delivery.unsent:
+            tell("  not sent: {reason}", reason=reason)
     if exit_code:
         sys.exit(exit_code)
 
@@ -260,8 +282,8 @@ def report(
     whole, kept = fit_to_publish(open_any(book)), known_ledger(ledger, book)
     path, outcome = run_report(whole, notebook, out, rep, team, period, language, own, kept)
     if outcome.status != "done":
-        raise ReportFailed(f"{notebook} failed: {outcome.error}")
-    tell(f"Open {path}")
+        raise ReportFailed("{notebook} failed: {error}", notebook=notebook, error=outcome.error)
+    tell("Open {path}", path=path)
 
 
 class ReportFailed(SalescoachError):
@@ -290,9 +312,7 @@ def _order(notebook: str | None, per: str | None) -> Order:
 )
 @click.option("--out", required=True, metavar="DIR", help="Folder of the reports; the newest run is DIR/current.")
 @period_option
-@click.option(
-    "--language", type=click.Choice(["en", "zh"]), default=None, help="Language of the pages; default: the plan's."
-)
+@language_choice(N_("Language of the pages and of what is said; default for the pages: the plan's."), spoken_from_here)
 @own_option
 @ledger_option
 @click.option("--workers", type=click.IntRange(1), default=None, help="Reports at a time (default: one per core).")
@@ -302,7 +322,7 @@ def _order(notebook: str | None, per: str | None) -> Order:
     "--keep", type=click.IntRange(1), default=None, metavar="N", help="Keep the newest N runs, remove older ones."
 )
 @click.option("--copy-to", default="", metavar="URL", help="Copy the run there too: file://…, s3://… (extra: cloud).")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object at the end instead of sentences.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object at the end, in English, instead of sentences.")
 def batch(
     book: str,
     plan: str | None,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypedDict, TypeVar
+from typing import TypedDict
 
 import click
 
-Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+from salescoach.cli.language import Decorated, language_choice, say
+from salescoach.wording import N_
 
 
 def a_day(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
@@ -22,7 +23,9 @@ def in_a_folder(_context: click.Context, _option: click.Parameter, file: Path | 
     """A file to write in a folder that is there."""
     if file is None or file.parent.is_dir():
         return file
-    raise click.BadParameter(f"the folder {file.parent} does not exist. Make it, or name a file elsewhere.")
+    raise click.BadParameter(
+        say("the folder {folder} does not exist. Make it, or name a file elsewhere.", folder=file.parent)
+    )
 
 
 def own_metrics(_context: click.Context, _option: click.Parameter, file: Path | None) -> Path | None:
@@ -78,9 +81,8 @@ reps_option = click.option(
 book_option = click.option(
     "--book", required=True, metavar="DIR", help='Folder of a book, or "demo" for the bundled demo data.'
 )
-language_option = click.option(
-    "--language", type=click.Choice(["en", "zh"]), default="en", show_default=True, help="Language of the pages."
-)
+language_option = language_choice(N_("Language of the pages and of what is said; default: that of the command line."))
+said_option = language_choice(N_("Language of what is said; default: that of the command line. JSON is English."))
 period_option = click.option(
     "--period", metavar="P", default=None, help="2026Q3, 2026-09, 2026-01..2026-06, last 90 days, FY2026Q3."
 )
@@ -99,12 +101,12 @@ own_option = click.option(
     default=None,
     help="Python file with metrics of your own. It is run: give only one that you trust.",
 )
-json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object, in English.")
 LOAD_OPTIONS = (
     files_argument("FILE…"),
     source_option,
     process_option,
-    as_of_option("The day the data speak of, such as 2026-09-30; default: their latest stamp."),
+    as_of_option(N_("The day the data speak of, such as 2026-09-30; default: their latest stamp.")),
     click.option("--currency", metavar="CUR", default=None, help="Currency of amounts that name none, such as CNY."),
     click.option(
         "--corrections",

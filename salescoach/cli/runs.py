@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import Any
 
 import click
 
-from salescoach.cli.command import Command, tell
+from salescoach.cli.command import Command, print_json, tell
+from salescoach.errors import Sentence
+
+STATUSES = {"done": Sentence("done"), "failed": Sentence("failed")}
 
 
 @click.command(cls=Command)
 @click.argument("out", metavar="DIR")
 def verify(out: str) -> None:
-    """Hash everything that the newest run in DIR published, and say what is not as the run left it.
-
-    \b
-    Example:
-      salescoach verify reports
-    """
+    """Hash everything that the newest run in DIR published, and say what is not as the run left it."""
     from salescoach.batch.published import read_manifest
     from salescoach.batch.published import verify as problems_of
 
@@ -30,34 +27,50 @@ def verify(out: str) -> None:
         sys.exit(70)
     manifest: dict[str, Any] = read_manifest(out) or {}
     there, stale = manifest["done"] + manifest["stale"], manifest["stale"]
-    kept = f", {stale} of them stale" if stale else ""
-    tell(f"{there} reports are as the run of {manifest['made_at']} left them{kept}.")
+    kept: str = Sentence(", {n} of them stale", n=stale) if stale else ""
+    tell(
+        "{there} reports are as the run of {made_at} left them{kept}.",
+        there=there,
+        made_at=manifest["made_at"],
+        kept=kept,
+    )
 
 
 @click.command(cls=Command)
 @click.argument("out", metavar="DIR")
 @click.argument("subject", metavar="REP")
-@click.option("--json", "as_json", is_flag=True, help="One JSON list.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON list, in English.")
 def why(out: str, subject: str, as_json: bool) -> None:
-    """Explain the reports about one rep or team: from what they were made, how it went, what stands there now.
-
-    \b
-    Example:
-      salescoach why reports "Ana Souza"
-    """
+    """Explain the reports about one rep or team: from what they were made, how it went, what stands there now."""
     from salescoach.batch.published import why as reports_of
 
     reports = reports_of(out, subject)
     if as_json:
-        tell(json.dumps(reports, ensure_ascii=False, indent=1))
+        print_json(reports, indent=1)
         return
     for report in reports:
-        tell(f"{report['file']}: {report['status']}, {report['seconds']:.1f} s")
+        tell(
+            "{file}: {status}, {seconds:.1f} s",
+            file=report["file"],
+            status=STATUSES.get(report["status"], report["status"]),
+            seconds=report["seconds"],
+        )
         if report["error"]:
-            tell(f"  error     {report['error']}")
+            tell("  error     {error}", error=report["error"])
         if report["stale"]:
-            tell(f"  stands    the page of an earlier run, data as of {report['stale']['as_of'][:10]}")
-        tell(f"  notebook  {report['notebook']} ({', '.join(f'{k}={v!r}' for k, v in report['parameters'].items())})")
-        tell(f"  inputs    {report['key'][:16]}")
+            tell(
+                "  stands    the page of an earlier run, data as of {as_of}",
+                as_of=report["stale"]["as_of"][:10],
+            )
+        tell(
+            "  notebook  {notebook} ({parameters})",
+            notebook=report["notebook"],
+            parameters=", ".join(f"{k}={v!r}" for k, v in report["parameters"].items()),
+        )
+        tell("  inputs    {key}", key=report["key"][:16])
         if report["sha256"]:
-            tell(f"  page      sha256 {report['sha256'][:16]}, {report['bytes']} bytes")
+            tell(
+                "  page      sha256 {sha256}, {bytes} bytes",
+                sha256=report["sha256"][:16],
+                bytes=report["bytes"],
+            )

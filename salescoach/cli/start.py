@@ -11,7 +11,8 @@ import click
 
 from salescoach.cli.command import Command, tell
 from salescoach.cli.options import files_argument, process_option, source_option
-from salescoach.errors import StorageError, UsageError
+from salescoach.errors import Sentence, StorageError, UsageError
+from salescoach.wording import N_
 
 COPIED = ("templates", "notebooks")
 LEFT_OUT = ("__pycache__", ".ipynb_checkpoints")
@@ -59,12 +60,16 @@ def copy_kit(folder: Path) -> None:
             written += 1
         else:
             there.append(name)
-    tell(f"{folder}: {written:,} files written.")
+    tell("{folder}: {written:,} files written.", folder=folder, written=written)
     if there:
-        some = ", ".join(there[:5]) + (f" and {len(there) - 5:,} more" if len(there) > 5 else "")
-        tell(f"Already there and left as they are: {some}.")
+        some = ", ".join(there[:5]) if len(there) <= 5 else _with_more(there[:5], len(there) - 5)
+        tell("Already there and left as they are: {some}.", some=some)
     process = folder / "templates/process/standard.toml"
-    tell(f"Next: edit {process}, then salescoach check FILE… --process {process}")
+    tell("Next: edit {process}, then salescoach check FILE… --process {process}", process=process)
+
+
+def _with_more(names: list[str], more: int) -> Sentence:
+    return Sentence("{names} and {n:,} more", names=", ".join(names), n=more)
 
 
 def kit_files() -> Iterator[tuple[str, bytes]]:
@@ -88,10 +93,10 @@ def write_new(file: Path, content: bytes) -> bool:
             handle.write(content)
     except FileExistsError:
         if not file.exists():
-            raise StorageError(f"{file.parent} is no folder. Choose another folder.") from None
+            raise StorageError("{parent} is no folder. Choose another folder.", parent=file.parent) from None
         return False
     except NotADirectoryError:
-        raise StorageError(f"{file.parent} is no folder. Choose another folder.") from None
+        raise StorageError("{parent} is no folder. Choose another folder.", parent=file.parent) from None
     return True
 
 
@@ -112,18 +117,30 @@ def draft(given: tuple[str, ...], source: str | None, process: str | None) -> No
     there = [str(folder / name) for name in DRAFTS if (folder / name).exists()]
     if there:
         raise UsageError(
-            f"{' and '.join(there)} {'is' if len(there) == 1 else 'are'} there already, and nothing was written. "
-            "Move it away, or name another folder as the last word."
+            N_(
+                "{files} is there already, and nothing was written. Move it away, or name another folder as the last "
+                "word."
+            )
+            if len(there) == 1
+            else N_(
+                "{files} are there already, and nothing was written. Move them away, or name another folder as the "
+                "last word."
+            ),
+            files=", ".join(there),
         )
     proposal = propose(files, source, process)
     for name, text in zip(DRAFTS, (proposal.source, proposal.process), strict=True):
         write_new(folder / name, text.encode())
-    tell(f"Wrote {folder / DRAFTS[0]} and {folder / DRAFTS[1]}. Read and correct them; nothing is loaded yet.")
+    tell(
+        "Wrote {source} and {process}. Read and correct them; nothing is loaded yet.",
+        source=folder / DRAFTS[0],
+        process=folder / DRAFTS[1],
+    )
     tell("What the data do not say, or not for certain:")
     for doubt in proposal.doubts:
-        tell(f"  - {doubt}")
+        tell("  - {doubt}", doubt=doubt)
     follow = Settings(files, {"source": str(folder / DRAFTS[0])}).command("check")
-    tell(f"Next: {follow}")
+    tell("Next: {follow}", follow=follow)
 
 
 def target(given: tuple[str, ...]) -> Target:

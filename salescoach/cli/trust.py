@@ -7,9 +7,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from salescoach.cli.command import Command, open_any, scoped, tell
-from salescoach.cli.options import as_of_option, book_option, file_option, json_option, own_option, period_option
-from salescoach.errors import FileRejected, UsageError, nearest
+from salescoach.cli.command import Command, open_any, put, scoped
+from salescoach.cli.options import (
+    as_of_option,
+    book_option,
+    file_option,
+    json_option,
+    own_option,
+    period_option,
+    said_option,
+)
+from salescoach.errors import FileRejected, Sentence, UsageError, suggestion
+from salescoach.wording import N_
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,9 +34,6 @@ THEIR_COLUMNS = {
     "rep_id": ("rep", "owner", "负责人"),
 }
 WORDS = {"won": ("won", "win", "赢", "成交"), "lost": ("lost", "loss", "输", "丢"), "void": ("void", "无效", "作废")}
-language_option = click.option(
-    "--language", type=click.Choice(["en", "zh"]), default="en", show_default=True, help="Language of what is said."
-)
 rep_option = click.option("--rep", default=None, metavar="R", help="Only this rep (id or name).")
 team_option = click.option("--team", default=None, metavar="T", help="Only this team.")
 
@@ -37,11 +43,11 @@ team_option = click.option("--team", default=None, metavar="T", help="Only this 
 @period_option
 @rep_option
 @team_option
-@as_of_option("As it would have been on a past day, such as 2026-06-30.")
-@language_option
+@as_of_option(N_("As it would have been on a past day, such as 2026-06-30."))
+@said_option
 @json_option
-@file_option("csv", "Write the tables to a folder, a file each.")
-@file_option("xlsx", "Write the tables to an Excel workbook, a sheet each.")
+@file_option("csv", N_("Write the tables to a folder, a file each."))
+@file_option("xlsx", N_("Write the tables to an Excel workbook, a sheet each."))
 def trust(
     book: str,
     period: str | None,
@@ -58,6 +64,8 @@ def trust(
     from salescoach.metrics import leakage_audit, ten_edits, trust_bounds
     from salescoach.wording import words
 
+    if as_json:
+        language = "en"
     say = words(language)
     scope = scoped(open_any(book), rep, team, as_of)
     bounds, edits = trust_bounds(scope, period, language), ten_edits(scope, period, language=language)
@@ -66,11 +74,11 @@ def trust(
     if as_json or csv_file or xlsx_file:
         show({"bounds": bounds, "edits": edits, "leakage": leaks}, as_json, csv_file, xlsx_file)
         return
-    tell(say("How far defects of the data could move the figures:"))
+    put(say("How far defects of the data could move the figures:"))
     for sentence in bounds.drop_duplicates(["defect", "metric"])["sentence"]:  # of reps the one with the widest range
-        tell(f"  {sentence}")
+        put(f"  {sentence}")
     if bounds.empty:
-        tell(f"  {say('none that is known')}")
+        put(f"  {say('none that is known')}")
     _titled(say("The edits that narrow these ranges most:"), edits)
     _titled(say("What was edited after the close, and what a model may use:"), leaks)
 
@@ -80,7 +88,7 @@ def _titled(title: str, table: pd.DataFrame) -> None:
     from salescoach.cli.tables import written_out
 
     if len(table):
-        tell(f"\n{title}")
+        put(f"\n{title}")
         print_table(written_out(table))
 
 
@@ -106,15 +114,15 @@ def _titled(title: str, table: pd.DataFrame) -> None:
 @period_option
 @rep_option
 @team_option
-@as_of_option("As it would have been on a past day, such as 2026-06-30.")
+@as_of_option(N_("As it would have been on a past day, such as 2026-06-30."))
 @click.option(
     "--option", "options", multiple=True, metavar="NAME=VALUE", help="With --report: a variant of the metric."
 )
 @own_option
-@language_option
+@said_option
 @json_option
-@file_option("csv", "Write the table to a CSV file, or the tables to a folder, a file each.")
-@file_option("xlsx", "Write the tables to an Excel workbook, a sheet each.")
+@file_option("csv", N_("Write the table to a CSV file, or the tables to a folder, a file each."))
+@file_option("xlsx", N_("Write the tables to an Excel workbook, a sheet each."))
 def reconcile(
     name: str,
     book: str,
@@ -139,7 +147,7 @@ def reconcile(
     if written is None and theirs is None:
         raise UsageError("Give --figure X, --report FILE, or both.")
     chosen = read_options([name], options)[name]
-    say, whole = words(language), scoped(open_any(book), None, None, as_of)
+    say, whole = words("en" if as_json else language), scoped(open_any(book), None, None, as_of)
     scope = scoped(whole, rep, team, None)
     tables: dict[str, pd.DataFrame] = {}
     if written is not None:
@@ -169,7 +177,7 @@ def _conclude(tables: dict[str, pd.DataFrame], say: Words) -> None:
     """One sentence above each table."""
     if "definitions" in tables:
         exact = tables["definitions"]["matches"].sum()
-        tell(
+        put(
             say("{n} definitions give this figure; the first is the plainest.", n=int(exact))
             if exact
             else say(
@@ -178,9 +186,9 @@ def _conclude(tables: dict[str, pd.DataFrame], say: Words) -> None:
         )
     if "deals" in tables:
         counts = tables["deals"].groupby(["where", "why"], sort=True).size().reset_index(name="n")
-        tell(say("{n} differences in deals.", n=int(counts["n"].sum())))
+        put(say("{n} differences in deals.", n=int(counts["n"].sum())))
         for row in counts.to_dict("records"):
-            tell(f"  {row['n']}  {row['where']}: {row['why']}")
+            put(f"  {row['n']}  {row['where']}: {row['why']}")
 
 
 def read_figure(text: str) -> tuple[float, int]:
@@ -191,7 +199,7 @@ def read_figure(text: str) -> tuple[float, int]:
     try:
         value = float(digits)
     except ValueError as error:
-        raise UsageError(f"--figure {text!r} is no number. Write it as 0.42, 42% or 1250000.") from error
+        raise UsageError("--figure {text!r} is no number. Write it as 0.42, 42% or 1250000.", text=text) from error
     decimals = len(digits.partition(".")[2])
     return (value / 100, decimals + 2) if per_cent else (value, decimals)
 
@@ -223,8 +231,8 @@ def _read_csv(file: Path) -> pd.DataFrame:
         except UnicodeDecodeError:
             continue
         except pd.errors.ParserError as error:
-            raise FileRejected(f"{file.name} is no table: {error}.") from error
-    raise FileRejected(f"{file.name} is neither UTF-8 nor GB18030 text. Export it as CSV in UTF-8.")
+            raise FileRejected("{file} is no table: {error}.", file=file.name, error=error) from error
+    raise FileRejected("{file} is neither UTF-8 nor GB18030 text. Export it as CSV in UTF-8.", file=file.name)
 
 
 def _headers(table: pd.DataFrame, file: Path, columns: tuple[str, ...]) -> dict[str, str]:
@@ -239,16 +247,25 @@ def _headers(table: pd.DataFrame, file: Path, columns: tuple[str, ...]) -> dict[
     for text in columns:
         ours, sign, theirs = text.partition("=")
         if not sign or ours not in THEIR_COLUMNS:
-            raise UsageError(f"--column {text!r}: write OURS=THEIRS; ours: {', '.join(THEIR_COLUMNS)}.")
+            raise UsageError(
+                "--column {text!r}: write OURS=THEIRS; ours: {their_columns}.",
+                text=text,
+                their_columns=", ".join(THEIR_COLUMNS),
+            )
         if theirs not in table:
-            hint = nearest(theirs, table.columns)
-            also = f" Did you mean {hint!r}?" if hint else ""
-            raise UsageError(f"{file.name} has no column {theirs!r}.{also} Columns: {', '.join(table.columns)}.")
+            raise UsageError(
+                "{file} has no column {theirs!r}.{hint} Columns: {columns}.",
+                file=file.name,
+                theirs=theirs,
+                hint=suggestion(theirs, table.columns),
+                columns=", ".join(table.columns),
+            )
         found[ours] = theirs
     if "deal_id" not in found:
         raise UsageError(
-            f"{file.name}: which column has the deals' ids? Give --column deal_id=HEADER. "
-            f"Columns: {', '.join(table.columns)}."
+            "{file}: which column has the deals' ids? Give --column deal_id=HEADER. Columns: {columns}.",
+            file=file.name,
+            columns=", ".join(table.columns),
         )
     return found
 
@@ -261,7 +278,7 @@ def _numbers(texts: pd.Series, header: str) -> pd.Series:
     import pandas as pd
 
     numbers = pd.to_numeric(texts.str.replace(r"[,，¥￥$€£\s]", "", regex=True), errors="coerce")
-    _all_read(texts, numbers, header, "an amount such as 1250.50")
+    _all_read(texts, numbers, header, Sentence("an amount such as 1250.50"))
     return numbers
 
 
@@ -269,14 +286,19 @@ def _days(texts: pd.Series, header: str) -> pd.Series:
     import pandas as pd
 
     days = pd.to_datetime(texts.str.slice(0, 10).str.replace("/", "-"), format="%Y-%m-%d", errors="coerce")
-    _all_read(texts, days, header, "a day such as 2026-09-30")
+    _all_read(texts, days, header, Sentence("a day such as 2026-09-30"))
     return days.astype("datetime64[us]")
 
 
 def _all_read(texts: pd.Series, read: pd.Series, header: str, what: str) -> None:
     wrong = texts[texts.notna() & read.isna()]
     if len(wrong):
-        raise UsageError(f"Column {header!r}: {wrong.iloc[0]!r} is not {what}. Correct it, or leave the column out.")
+        raise UsageError(
+            "Column {header!r}: {wrong!r} is not {what}. Correct it, or leave the column out.",
+            header=header,
+            wrong=wrong.iloc[0],
+            what=what,
+        )
 
 
 def _outcome(text: object) -> str | None:

@@ -87,7 +87,9 @@ def read_agreed(folder: str | Path) -> Agreed:
         )
         return Agreed(promises, tuple(Session(**_known(Session, s)) for s in content["sessions"]))
     except (ValueError, KeyError, TypeError) as error:
-        raise StorageError(f"{file.name} cannot be read: {error}. Run the batch again.") from error
+        raise StorageError(
+            "{file} cannot be read: {error}. Run the batch again.", file=file.name, error=error
+        ) from error
 
 
 def _known(kind: type, content: Mapping[str, Any]) -> dict[str, Any]:

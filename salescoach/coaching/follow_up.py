@@ -82,7 +82,7 @@ class FollowUp:
         """One or two sentences for the page."""
         if self.then is None or self.now is None or self.change is None:
             reason = self.reason or Unavailable("nothing is on record")
-            because = say(BECAUSE, because=say(reason.text, **reason.values))
+            because = say(BECAUSE, because=say(reason.said))
             if self.now is None:
                 return because
             now = _shown(self.now.value, self.unit, say, currency)

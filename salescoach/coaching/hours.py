@@ -46,9 +46,9 @@ def coaching_hours(
     """
     total = round(hours * 60) if np.isfinite(hours) else 0
     if total <= 0:
-        raise UsageError(f"hours={hours!r} is nothing to share: give a number above 0.")
+        raise UsageError("hours={hours!r} is nothing to share: give a number above 0.", hours=hours)
     if floor_minutes < 0:
-        raise UsageError(f"floor_minutes={floor_minutes!r} is below 0.")
+        raise UsageError("floor_minutes={floor_minutes!r} is below 0.", floor_minutes=floor_minutes)
     people = _there(book)
     if people.empty:
         raise Unavailable("nobody is there whom the hours could go to")

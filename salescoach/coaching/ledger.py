@@ -39,7 +39,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from salescoach.coaching.agreed import MANAGER, REP, Agreed, Promise, Session
-from salescoach.errors import StorageError, UsageError, suggestion
+from salescoach.errors import Sentence, StorageError, UsageError, suggestion
 from salescoach.sources.layout import SECRET
 
 VERSION = 1
@@ -99,7 +99,9 @@ def open_ledger(where: str | Path) -> Ledger:
     except SQLAlchemyError as error:
         raise _unusable(engine, error) from error
     if version > VERSION:
-        raise StorageError(f"The ledger was written by a newer salescoach (version {version}). Update salescoach.")
+        raise StorageError(
+            "The ledger was written by a newer salescoach (version {version}). Update salescoach.", version=version
+        )
     return Ledger(engine)
 
 
@@ -115,7 +117,9 @@ def _engine(where: str) -> Engine:
         name = where.removeprefix(FROM_ENVIRONMENT)
         where = os.environ.get(name, "").strip()
         if not where:
-            raise UsageError(f"The environment variable {name} is not set. Put the ledger's file or URL there.")
+            raise UsageError(
+                "The environment variable {name} is not set. Put the ledger's file or URL there.", name=name
+            )
     if "://" not in where:
         return _sqlite(Path(where).resolve())
     try:
@@ -127,15 +131,19 @@ def _engine(where: str) -> Engine:
     if url.get_backend_name() == "sqlite":
         return _sqlite(Path(url.database or ""))
     if url.get_backend_name() != "postgresql":
-        raise UsageError(f"A ledger is kept in SQLite or PostgreSQL, not in {url.get_backend_name()}.")
+        raise UsageError(
+            "A ledger is kept in SQLite or PostgreSQL, not in {kind}.",
+            kind=url.get_backend_name(),
+        )
     if url.drivername == "postgresql":
         url = url.set(drivername="postgresql+psycopg")
     try:
         return create_engine(url, poolclass=NullPool)
     except (ImportError, SQLAlchemyError) as error:
         raise UsageError(
-            f"PostgreSQL cannot be reached by {url.drivername}: install salescoach[sql], and write the URL as "
-            "postgresql://host/database."
+            "PostgreSQL cannot be reached by {driver}: install salescoach[sql], and write the URL as "
+            "postgresql://host/database.",
+            driver=url.drivername,
         ) from error
 
 
@@ -145,7 +153,9 @@ def _sqlite(file: Path) -> Engine:
         file.parent.mkdir(parents=True, exist_ok=True)
         os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
     except OSError as error:
-        raise StorageError(f"The ledger {file} cannot be opened: {error.strerror}. Choose another place.") from error
+        raise StorageError(
+            "The ledger {file} cannot be opened: {problem}. Choose another place.", file=file, problem=error.strerror
+        ) from error
     engine = create_engine(f"sqlite:///{file}", connect_args={"timeout": WAIT_SECONDS}, poolclass=NullPool)
 
     @event.listens_for(engine, "connect")
@@ -166,7 +176,7 @@ def _sqlite(file: Path) -> Engine:
 def _unusable(engine: Engine, error: SQLAlchemyError) -> StorageError:
     shown = engine.url.set(query={}).render_as_string(hide_password=True)
     reason = str(getattr(error, "orig", None) or error).splitlines()[0]
-    return StorageError(f"The ledger {shown} cannot be used: {reason}")
+    return StorageError("The ledger {shown} cannot be used: {reason}", shown=shown, reason=reason)
 
 
 @dataclass(frozen=True)
@@ -217,7 +227,12 @@ class Ledger:
         measure   what it is to be seen by: the name of a metric, or words; before: its value now
         """
         if by not in SIDES:
-            raise UsageError(f"A commitment is by {' or '.join(SIDES)}, not by {by!r}.{suggestion(by, SIDES)}")
+            raise UsageError(
+                "A commitment is by {sides}, not by {by!r}.{hint}",
+                sides=" / ".join(SIDES),
+                by=by,
+                hint=suggestion(by, SIDES),
+            )
         if not what.strip():
             raise UsageError("A commitment says what will be done. Give it in words.")
         content: dict[str, Any] = {
@@ -234,7 +249,12 @@ class Ledger:
     def review(self, promise_id: str, status: str, on: str, said: str = "", written_by: str = "") -> str:
         """What became of a commitment: kept, not kept or dropped, as the two agreed. Returns the review's entry_id."""
         if status not in STATUSES:
-            raise UsageError(f"A commitment is {', '.join(STATUSES)}, not {status!r}.{suggestion(status, STATUSES)}")
+            raise UsageError(
+                "A commitment is {statuses}, not {status!r}.{hint}",
+                statuses=", ".join(STATUSES),
+                status=status,
+                hint=suggestion(status, STATUSES),
+            )
         content = {"status": status, "on": _day(on, "on"), "said": said}
         return self._append_about(promise_id, "promise", "review", written_by, content)
 
@@ -277,7 +297,11 @@ class Ledger:
             found = connection.execute(query.limit(2)).all() if entry_id else []
             if len(found) != 1:
                 name = {"promise": "commitment"}.get(kind, kind)
-                raise UsageError(f"There is no {name} {entry_id!r}. `salescoach log list` shows them with their ids.")
+                raise UsageError(
+                    "There is no {name} {entry_id!r}. `salescoach log list` shows them with their ids.",
+                    name=name,
+                    entry_id=entry_id,
+                )
             return _write(connection, thing, found[0].rep_id, written_by, content, found[0].entry_id)
 
     # --- reading ------------------------------------------------------------------------------
@@ -367,7 +391,7 @@ class Ledger:
         with self._writing() as connection:
             here = connection.execute(select(_entries.c.seq).where(_entries.c.rep_id == rep_id)).scalars().all()
             if not here:
-                raise UsageError(f"The ledger holds nothing about {rep_id!r}.")
+                raise UsageError("The ledger holds nothing about {rep_id!r}.", rep_id=rep_id)
             emptied = dict.fromkeys(_EMPTIED)
             connection.execute(update(_entries).where(_entries.c.rep_id == rep_id).values(**emptied))
             _write(connection, "purge", None, written_by, {"entries": len(here)}, None)
@@ -388,22 +412,25 @@ class Ledger:
 
     def verify(self) -> list[str]:
         """What is wrong with the chain of entries: a gap, or one that was changed, put in, taken out or emptied."""
-        problems, before, last = [], START, 0
+        problems: list[str] = []
+        before, last = START, 0
         emptied, purged = 0, 0
         for row in self.entries().to_dict("records"):
             if row["seq"] != last + 1:
-                problems.append(f"entry {last + 1} is missing")
+                problems.append(Sentence("entry {last} is missing", last=last + 1))
             if row["previous"] != before:
-                problems.append(f"entry {row['seq']} does not follow the one before it")
+                problems.append(Sentence("entry {seq} does not follow the one before it", seq=row["seq"]))
             if all(row[name] is None for name in _EMPTIED):
                 emptied += 1
             elif row["hash"] != _hash(row):
-                problems.append(f"entry {row['seq']} was changed after it was written")
+                problems.append(Sentence("entry {seq} was changed after it was written", seq=row["seq"]))
             elif row["thing"] == "purge":
                 purged += json.loads(row["content"])["entries"]
             before, last = row["hash"], row["seq"]
         if emptied != purged:
-            problems.append(f"{emptied} entries are empty, but {purged} were purged")
+            problems.append(
+                Sentence("{emptied} entries are empty, but {purged} were purged", emptied=emptied, purged=purged)
+            )
         return problems
 
 
@@ -442,7 +469,7 @@ def _day(value: str, name: str) -> str:
     try:
         return date.fromisoformat(value).isoformat()
     except ValueError:
-        raise UsageError(f"{name}: {value!r} is no day. Write it as 2026-10-31.") from None
+        raise UsageError("{name}: {value!r} is no day. Write it as 2026-10-31.", name=name, value=value) from None
 
 
 def _promise(row: Mapping[Any, Any]) -> Promise:

@@ -13,7 +13,7 @@ from zlib import crc32
 from pydantic import BaseModel, Field, StrictBool, ValidationError, model_validator
 
 from salescoach.coaching.findings import MOVABLE
-from salescoach.errors import InputError, UsageError, suggestion
+from salescoach.errors import InputError, Sentence, UsageError, joined, suggestion
 from salescoach.kit import kit_path
 from salescoach.process.fields import RuleFaults, Strict, Text, Words
 
@@ -53,13 +53,25 @@ class Question(Strict):
             for _, name, form, conversion in parts:
                 if name not in PLACES:
                     known = ", ".join(f"{{{place}}}" for place in PLACES)
-                    fault = f"there is no blank {{{name}}}.{suggestion(str(name), PLACES)} Blanks: {known}"
+                    fault = Sentence(
+                        "there is no blank {{{name}}}.{hint} Blanks: {known}",
+                        name=name,
+                        hint=suggestion(str(name), PLACES),
+                        known=known,
+                    )
                     raise RuleFaults([(("text", language), fault)])
                 if form or conversion:
-                    raise RuleFaults([(("text", language), f"write the blank as {{{name}}}, without anything behind")])
+                    raise RuleFaults(
+                        [
+                            (
+                                ("text", language),
+                                Sentence("write the blank as {{{name}}}, without anything behind", name=name),
+                            )
+                        ]
+                    )
         if self.always and (self.when or self.places("en") or self.places("zh")):
             raise RuleFaults(
-                [(("always",), "a question for every page has no `when` and no blanks; remove one of them")]
+                [(("always",), Sentence("a question for every page has no `when` and no blanks; remove one of them"))]
             )
         return self
 
@@ -68,7 +80,7 @@ class Question(Strict):
         return {name for _, name, _, _ in Formatter().parse(self.text.in_language(language)) if name}
 
 
-_BRACES = "a brace is not closed; { } are for blanks such as {stage}, and {{ is a brace itself"
+_BRACES = Sentence("a brace is not closed; { } are for blanks such as {stage}, and {{ is a brace itself")
 
 
 class Bank(Strict):
@@ -84,26 +96,46 @@ class Bank(Strict):
         faults: list[tuple[tuple[str | int, ...], str]] = []
         steps = [step.key for step in self.steps]
         for twice in sorted({key for key in steps if steps.count(key) > 1}):
-            faults.append((("steps",), f"the key {twice!r} is used twice; give each step a key of its own"))
+            faults.append(
+                (("steps",), Sentence("the key {twice!r} is used twice; give each step a key of its own", twice=twice))
+            )
         for number, question in enumerate(self.questions):
             if question.step not in steps:
-                known = f"{suggestion(question.step, steps)} Steps: {', '.join(steps)}"
-                faults.append((("questions", number, "step"), f"there is no step {question.step!r}.{known}"))
+                near = suggestion(question.step, steps)
+                known = Sentence("{hint} Steps: {steps}", hint=near, steps=", ".join(steps))
+                faults.append(
+                    (
+                        ("questions", number, "step"),
+                        Sentence("there is no step {step!r}.{known}", step=question.step, known=known),
+                    )
+                )
             for topic in question.when:
                 if topic not in TOPICS:
-                    known = f"{suggestion(topic, TOPICS)} Topics: {', '.join(TOPICS)}"
-                    faults.append((("questions", number, "when"), f"there is no topic {topic!r}.{known}"))
+                    near = suggestion(topic, TOPICS)
+                    known = Sentence("{hint} Topics: {topics}", hint=near, topics=", ".join(TOPICS))
+                    faults.append(
+                        (
+                            ("questions", number, "when"),
+                            Sentence("there is no topic {topic!r}.{known}", topic=topic, known=known),
+                        )
+                    )
         asked = {q.step for q in self.questions if not q.when and not q.places("en") | q.places("zh")}
         for key in steps:
             if key not in asked:
-                why = f"the step {key!r} needs a question without `when` and blanks, for pages on which no other fits"
+                why = Sentence(
+                    "the step {key!r} needs a question without `when` and blanks, for pages on which no other fits",
+                    key=key,
+                )
                 faults.append((("questions",), why))
         always = sum(question.always for question in self.questions)
         if always + len(steps) > MOST:
-            why = (
-                f"{always} questions for every page and {len(steps)} steps are more than the {MOST} a page has room for"
+            why = Sentence(
+                "{always} questions for every page and {n} steps are more than the {most} a page has room for",
+                always=always,
+                n=len(steps),
+                most=MOST,
             )
-            faults.append((("questions",), f"{why}; remove `always` from some"))
+            faults.append((("questions",), Sentence("{why}; remove `always` from some", why=why)))
         if faults:
             raise RuleFaults(faults)
         return self
@@ -119,23 +151,31 @@ def read_bank(name: str = USUAL) -> Bank:
         known = {file.stem: file for file in kit_path(BANKS).glob("*.toml")}
         if name not in known:
             raise UsageError(
-                f"There is no bank of questions {name!r}.{suggestion(path.stem, known)} "
-                f"Banks: {', '.join(sorted(known))}; or the path of a .toml file."
+                "There is no bank of questions {name!r}.{hint} Banks: {known}; or the path of a .toml file.",
+                name=name,
+                hint=suggestion(path.stem, known),
+                known=", ".join(sorted(known)),
             )
         path = known[name]
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{path.name} is not valid TOML: {error}. Texts stand in double quotes.") from None
+        raise InputError(
+            "{path} is not valid TOML: {error}. Texts stand in double quotes.", path=path.name, error=error
+        ) from None
     except UnicodeDecodeError as error:
         raise InputError(
-            f"{path.name}: byte {error.start + 1} is not UTF-8. Save the file again with the encoding UTF-8."
+            "{path}: byte {byte} is not UTF-8. Save the file again with the encoding UTF-8.",
+            path=path.name,
+            byte=error.start + 1,
         ) from None
     try:
         return Bank.model_validate(raw)
     except ValidationError as error:
         faults = list(dict.fromkeys(fault for detail in error.errors() for fault in _faults(dict(detail), raw)))
-        raise InputError("\n".join(f"{path.name}: {fault}." for fault in faults)) from None
+        raise InputError(
+            joined((Sentence("{file}: {fault}.", file=path.name, fault=f) for f in faults), "\n")
+        ) from None
 
 
 _PARTS: dict[str, type[BaseModel]] = {
@@ -152,15 +192,25 @@ def _faults(detail: dict[str, Any], raw: Any) -> Iterator[str]:
     place, cause = detail["loc"], detail.get("ctx", {}).get("error")
     if isinstance(cause, RuleFaults):
         for inner, why in cause.faults:
-            yield f"{_where((*place, *inner), raw)}: {why}"
+            yield Sentence("{place}: {fault}", place=_where((*place, *inner), raw), fault=why)
     elif detail["type"] == "extra_forbidden":
         keys = list(_part(place[:-1]).model_fields)
-        known = f"{suggestion(str(place[-1]), keys)} The keys here are {', '.join(keys)}"
-        yield f"{_where(place, raw)} = {_value(detail['input'])}: unknown key.{known}"
+        known = Sentence("{hint} The keys here are {keys}", hint=suggestion(str(place[-1]), keys), keys=", ".join(keys))
+        yield Sentence(
+            "{where} = {value}: unknown key.{known}",
+            where=_where(place, raw),
+            value=_value(detail["input"]),
+            known=known,
+        )
     elif detail["type"] == "missing":
-        yield f"{_where(place, raw)} is missing; add it as in grow.toml"
+        yield Sentence("{where} is missing; add it as in grow.toml", where=_where(place, raw))
     else:
-        yield f"{_where(place, raw)} = {_value(detail['input'])}: {cause or detail['msg']}; write it as in grow.toml"
+        yield Sentence(
+            "{where} = {value}: {cause}; write it as in grow.toml",
+            where=_where(place, raw),
+            value=_value(detail["input"]),
+            cause=cause or Sentence(str(detail["msg"])),
+        )
 
 
 def _part(place: Sequence[str | int]) -> type[BaseModel]:
@@ -181,7 +231,7 @@ def _where(place: Sequence[str | int], raw: Any) -> str:
             text += f"[{part + 1}]" + (f" ({key})" if isinstance(key, str) else "")
         else:
             text += f".{part}" if text else part
-    return text or "the file"
+    return text or Sentence("the file")
 
 
 def _value(value: Any) -> str:

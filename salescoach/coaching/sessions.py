@@ -27,7 +27,11 @@ def read_sessions(place: str | Path) -> pd.DataFrame:
     path = kit_path("data/demo") / "coaching.csv" if str(place) == DEMO else Path(place)
     address = "://" in str(place) or str(place).startswith("env:")
     if not address and not path.is_file():
-        raise UsageError(f"{path} does not exist. Give a coaching ledger, or a CSV with {', '.join(COLUMNS)}.")
+        raise UsageError(
+            "{path} does not exist. Give a coaching ledger, or a CSV with {columns}.",
+            path=path,
+            columns=", ".join(COLUMNS),
+        )
     if address or path.suffix.lower() != ".csv":
         return open_ledger(place).sessions_table()[list(COLUMNS)]
     return _read_csv(path)
@@ -38,7 +42,12 @@ def _read_csv(path: Path) -> pd.DataFrame:
         reader = csv.DictReader(lines)
         for column in COLUMNS[:2]:
             if column not in (names := reader.fieldnames or ()):
-                raise InputError(f"{path.name} has no column {column!r}.{suggestion(column, names)}")
+                raise InputError(
+                    "{path} has no column {column!r}.{hint}",
+                    path=path.name,
+                    column=column,
+                    hint=suggestion(column, names),
+                )
         rows = [_session(path.name, reader.line_num, row) for row in reader]
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     return table.astype({"rep_id": "str", "on": "datetime64[us]", "stage": "str"})
@@ -47,9 +56,13 @@ def _read_csv(path: Path) -> pd.DataFrame:
 def _session(name: str, line: int, row: dict[str, str | None]) -> dict[str, object]:
     rep, on, stage = ((row.get(column) or "").strip() for column in COLUMNS)
     if not rep:
-        raise InputError(f"{name}, line {line}: rep_id is blank. Write the id or the name of who was coached.")
+        raise InputError(
+            "{name}, line {line}: rep_id is blank. Write the id or the name of who was coached.", name=name, line=line
+        )
     try:
         day = pd.Timestamp.fromisoformat(on).normalize()
     except ValueError:
-        raise InputError(f"{name}, line {line}: {on!r} is not a day. Write it as 2026-07-01.") from None
+        raise InputError(
+            "{name}, line {line}: {on!r} is not a day. Write it as 2026-07-01.", name=name, line=line, on=on
+        ) from None
     return {"rep_id": rep, "on": day, "stage": stage or None}

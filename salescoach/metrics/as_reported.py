@@ -65,7 +65,9 @@ def as_reported(
     past = then if isinstance(then, Book) else book.at(then)
     if past.as_of > book.as_of:
         raise UsageError(
-            f"The book of {past.as_of_on.date()} is later than this one of {book.as_of_on.date()}: exchange the two."
+            "The book of {then} is later than this one of {now}: exchange the two.",
+            then=past.as_of_on.date(),
+            now=book.as_of_on.date(),
         )
     if found.stock:
         if not isinstance(then, Book):

@@ -215,6 +215,7 @@ def _check_closes(table: pd.DataFrame, keys: list[str]) -> None:
     off = signed.groupby([table[k] for k in keys]).sum() if keys else pd.Series([signed.sum()])
     if (off != 0).any():
         raise LawBroken(
-            f"The pipeline bridge does not close: {int(off.abs().max())} minor units are left over. "
-            "This is a fault of salescoach; please report it with this line."
+            "The pipeline bridge does not close: {off} minor units are left over. This is a fault of "
+            "salescoach; please report it with this line.",
+            off=int(off.abs().max()),
         )

@@ -40,7 +40,12 @@ def customers(book: Book, period: str | Period | None = None, of: Measured | Non
     """
     if of is not None and of not in get_args(Measured):
         choices = get_args(Measured)
-        raise UsageError(f"of={of!r} is unknown.{suggestion(of, choices)} Measures: {', '.join(choices)}.")
+        raise UsageError(
+            "of={of!r} is unknown.{hint} Measures: {choices}.",
+            of=of,
+            hint=suggestion(of, choices),
+            choices=", ".join(choices),
+        )
     measured = of or best_measure(book)
     deals = decided_deals(book)
     won = deals[(deals["outcome"] == "won") & deals["account_id"].notna()] if "account_id" in deals else deals.iloc[:0]

@@ -105,7 +105,12 @@ def ended_passages(
 def check_rule(rule: str) -> None:
     """Raise UsageError for a rule that there is not."""
     if rule not in RULES:
-        raise UsageError(f"rule={rule!r} is unknown.{suggestion(rule, RULES)} Rules: {', '.join(RULES)}.")
+        raise UsageError(
+            "rule={rule!r} is unknown.{hint} Rules: {rules}.",
+            rule=rule,
+            hint=suggestion(rule, RULES),
+            rules=", ".join(RULES),
+        )
 
 
 def _ended(

@@ -62,8 +62,10 @@ def with_groups(
         else:
             known = [*PEOPLE, *UNITS, *(c for c in result.columns if result[c].dtype == "str")]
             raise UsageError(
-                f"Cannot split by {name!r}: no column of that name.{suggestion(name, known)} "
-                f"Groups: {', '.join(dict.fromkeys(known))}."
+                "Cannot split by {name!r}: no column of that name.{hint} Groups: {known}.",
+                name=name,
+                hint=suggestion(name, known),
+                known=", ".join(dict.fromkeys(known)),
             )
     return result
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from salescoach.book import Book
-from salescoach.errors import LawBroken
+from salescoach.errors import LawBroken, Sentence
 from salescoach.metrics.registry import Measure, measure
 from salescoach.metrics.visits import deals_of
 
@@ -70,21 +70,32 @@ def check_numbers(book: Book) -> None:
         for split in SPLITS:
             parts = measure(book, name, by=(split,))
             if parts.table is not None:
-                _compare(f"{name} over all by {split}", total, _sums(parts, columns))
+                _compare(Sentence("{name} over all by {split}", name=name, split=split), total, _sums(parts, columns))
     for name, (over, under) in RATES.items():
         found = measure(book, name, by=("rep",)).table
         if found is not None:
             again = found[over] / found[under].replace(0, np.nan)
             if not np.allclose(found["value"].astype("float64"), again.astype("float64"), equal_nan=True):
-                raise LawBroken(f"{name} is not {over} over {under} for every rep. {FAULT}")
+                raise LawBroken(
+                    "{name} is not {over} over {under} for every rep. {fault}",
+                    name=name,
+                    over=over,
+                    under=under,
+                    fault=FAULT,
+                )
     waiting = measure(book, "pipeline", by=()).table
     if waiting is not None:
         open_deals = int((deals_of(book)["outcome"] == "open").sum())
         if waiting["n"].sum() != open_deals:
-            raise LawBroken(f"{waiting['n'].sum():,} deals stand in the pipeline, but {open_deals:,} are open. {FAULT}")
+            raise LawBroken(
+                "{n:,} deals stand in the pipeline, but {open_deals:,} are open. {fault}",
+                n=waiting["n"].sum(),
+                open_deals=open_deals,
+                fault=FAULT,
+            )
 
 
-FAULT = "This is a fault of salescoach; please report it with this line. Nothing was published."
+FAULT = Sentence("This is a fault of salescoach; please report it with this line. Nothing was published.")
 
 
 def _sums(found: Measure, columns: tuple[str, ...]) -> pd.Series:
@@ -96,4 +107,11 @@ def _compare(what: str, total: pd.Series, parts: pd.Series) -> None:
     off = (total - parts).abs() > CENT
     if off.any():
         column = str(off.idxmax())
-        raise LawBroken(f"{what}: {column} is {total[column]:,.2f} in all and {parts[column]:,.2f} in parts. {FAULT}")
+        raise LawBroken(
+            "{what}: {column} is {total:,.2f} in all and {parts:,.2f} in parts. {fault}",
+            what=what,
+            column=column,
+            total=total[column],
+            parts=parts[column],
+            fault=FAULT,
+        )

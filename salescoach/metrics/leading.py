@@ -67,7 +67,11 @@ def yardstick_units(book: Book, yardstick: Yardstick) -> pd.DataFrame:
         units = known[yardstick.measure](book)
     else:
         names = (RESULT, *LEADING)
-        raise UsageError(f"There is no yardstick {yardstick.measure!r}.{suggestion(yardstick.measure, names)}")
+        raise UsageError(
+            "There is no yardstick {measure!r}.{hint}",
+            measure=yardstick.measure,
+            hint=suggestion(yardstick.measure, names),
+        )
     if "deal" in units:
         moved = owner_changes(book)
         units = units[~units["deal"].isin(moved.loc[moved["old"].notna(), "deal"])]

@@ -146,7 +146,10 @@ def _waited(book: Book, start: pd.Series, end: pd.Series, clock: Clock) -> tuple
     """The time from `start` to `end` as ladder codes and in hours."""
     if clock not in get_args(Clock):
         raise UsageError(
-            f"clock={clock!r} is unknown.{suggestion(clock, get_args(Clock))} Clocks: {', '.join(get_args(Clock))}."
+            "clock={clock!r} is unknown.{hint} Clocks: {known}.",
+            clock=clock,
+            hint=suggestion(clock, get_args(Clock)),
+            known=", ".join(get_args(Clock)),
         )
     elapsed = (end - start).dt.total_seconds() / 3600
     codes = ladder_codes(start, end, book.timezone)

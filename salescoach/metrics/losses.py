@@ -79,7 +79,12 @@ def reasoned_deals(
     """
     if of not in get_args(Of):
         choices = get_args(Of)
-        raise UsageError(f"of={of!r} is unknown.{suggestion(of, choices)} Outcomes: {', '.join(choices)}.")
+        raise UsageError(
+            "of={of!r} is unknown.{hint} Outcomes: {choices}.",
+            of=of,
+            hint=suggestion(of, choices),
+            choices=", ".join(choices),
+        )
     column = f"{of}_reason"
     if not book.has("deals", column):
         raise Unavailable("`{column}` is missing or empty in `{table}`", column=column, table="deals")

@@ -8,11 +8,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Union, get_args, get_origin
 
-from salescoach.errors import UsageError, suggestion
-from salescoach.wording import N_
+from salescoach.errors import Sentence, UsageError, suggestion
 
 ALWAYS = ("book", "by", "period")
-KINDS = {int: N_("a whole number"), float: N_("a number"), bool: N_("yes or no"), str: N_("a text")}
+KINDS = {
+    int: Sentence("a whole number"),
+    float: Sentence("a number"),
+    bool: Sentence("yes or no"),
+    str: Sentence("a text"),
+}
 YES, NO = ("yes", "true", "1", "on"), ("no", "false", "0", "off")
 NOTHING = ("", "none")
 
@@ -48,11 +52,16 @@ class Option:
         try:
             value = _flag(text) if self.kind is bool else self.kind(text)
         except ValueError as error:
-            raise UsageError(f"{self.name}={text!r} is not {KINDS[self.kind]}.") from error
+            raise UsageError(
+                "{name}={text!r} is not {kind}.", name=self.name, text=text, kind=KINDS[self.kind]
+            ) from error
         if self.choices and value not in self.choices:
             raise UsageError(
-                f"{self.name}={text!r} is unknown.{suggestion(text, map(str, self.choices))} "
-                f"Choices: {', '.join(map(str, self.choices))}."
+                "{name}={text!r} is unknown.{hint} Choices: {choices}.",
+                name=self.name,
+                text=text,
+                hint=suggestion(text, map(str, self.choices)),
+                choices=", ".join(map(str, self.choices)),
             )
         return value
 
@@ -99,8 +108,14 @@ def check_names(metric: str, known: Mapping[str, Option], given: Iterable[str]) 
     """Raise UsageError for an option that the metric does not have, with the nearest name."""
     for name in given:
         if name not in known:
-            have = f"Its options: {', '.join(known)}." if known else "It has none."
-            raise UsageError(f"{metric} has no option {name!r}.{suggestion(name, known)} {have}")
+            have = Sentence("Its options: {known}.", known=", ".join(known)) if known else Sentence("It has none.")
+            raise UsageError(
+                "{metric} has no option {name!r}.{hint} {have}",
+                metric=metric,
+                name=name,
+                hint=suggestion(name, known),
+                have=have,
+            )
 
 
 def accepted(function: Callable[..., Any], given: Mapping[str, Any]) -> dict[str, Any]:

@@ -112,7 +112,12 @@ def based_deals(book: Book, period: str | Period | None = None, base: Base = "de
     """
     if base not in get_args(Base):
         choices = get_args(Base)
-        raise UsageError(f"base={base!r} is unknown.{suggestion(base, choices)} Bases: {', '.join(choices)}.")
+        raise UsageError(
+            "base={base!r} is unknown.{hint} Bases: {choices}.",
+            base=base,
+            hint=suggestion(base, choices),
+            choices=", ".join(choices),
+        )
     need_losses(book)
     if base == "created":
         deals = deals_of(book)

@@ -38,7 +38,7 @@ from typing import Any
 import pandas as pd
 
 from salescoach.book import Book
-from salescoach.errors import InputError, SalescoachError, UsageError
+from salescoach.errors import InputError, SalescoachError, Sentence, UsageError
 from salescoach.metrics.counts import count_table
 from salescoach.metrics.estimate import count_interval
 from salescoach.metrics.groups import complete, group_columns, group_keys, parse_by, with_groups
@@ -57,7 +57,7 @@ def load_own(path: str | Path) -> tuple[str, ...]:
     """
     file = Path(path).resolve()
     if not file.is_file():
-        raise UsageError(f"There is no file {path}. --own takes a Python file with metrics of your own.")
+        raise UsageError("There is no file {path}. --own takes a Python file with metrics of your own.", path=path)
     before = dict(METRICS)
     for name in _LOADED.pop(file, ()):
         METRICS.pop(name, None)
@@ -66,7 +66,7 @@ def load_own(path: str | Path) -> tuple[str, ...]:
         _run(file)
         names = tuple(n for n in METRICS if n not in ours)
         if not names:
-            raise UsageError(f"{file.name} registers no metric: write @metric(…) above its function.")
+            raise UsageError("{file} registers no metric: write @metric(…) above its function.", file=file.name)
     except BaseException:
         METRICS.clear()
         METRICS.update(before)
@@ -98,9 +98,9 @@ def _run(file: Path) -> None:
         source = file.read_text(encoding="utf-8-sig")
         exec(compile(source, str(file), "exec"), {"__name__": file.stem, "__file__": str(file)})
     except SyntaxError as error:
-        raise InputError(f"{file.name}, line {error.lineno}: {error.msg}.") from error
+        raise InputError("{file}, line {line}: {msg}.", file=file.name, line=error.lineno, msg=error.msg) from error
     except UnicodeDecodeError as error:
-        raise InputError(f"{file.name} is not written in UTF-8. Save it as UTF-8.") from error
+        raise InputError("{file} is not written in UTF-8. Save it as UTF-8.", file=file.name) from error
     except Exception as error:
         raise InputError(_with_place(error, file)) from error
 
@@ -108,9 +108,9 @@ def _run(file: Path) -> None:
 def _with_place(error: Exception, file: Path) -> str:
     """The error with the line of the file it came through."""
     lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(file)]
-    where = f"{file.name}, line {lines[-1]}" if lines else file.name
-    said = str(error) if isinstance(error, SalescoachError) else f"{type(error).__name__}: {error}"
-    return f"{where}: {said}{'' if said.endswith('.') else '.'}"
+    where = Sentence("{file}, line {line}", file=file.name, line=lines[-1]) if lines else file.name
+    said = error.said if isinstance(error, SalescoachError) else f"{type(error).__name__}: {error}"
+    return Sentence("{where}: {said}{end}", where=where, said=said, end="" if said.endswith(".") else ".")
 
 
 def _placed(function: Callable[..., Any], file: Path) -> Callable[..., Any]:
@@ -135,12 +135,20 @@ def _checked(compute: Callable[..., Any], name: str, file: Path) -> Callable[...
     def run(book: Book, by: Any = (), period: Any = None, **options: Any) -> pd.DataFrame:
         table = compute(book, by=by, period=period, **options)
         if not isinstance(table, pd.DataFrame):
-            raise InputError(f"{file.name}: {name} gives {type(table).__name__}, and a metric gives a DataFrame.")
+            raise InputError(
+                "{file}: {name} gives {kind}, and a metric gives a DataFrame.",
+                file=file.name,
+                name=name,
+                kind=type(table).__name__,
+            )
         missing = [c for c in (*group_columns(parse_by(by)), *EVERY_TABLE) if c not in table]
         if missing:
             raise InputError(
-                f"{file.name}: the table of {name} has no column `{missing[0]}`. A metric gives its groups, n, value, "
-                "low and high; what cannot be known is null."
+                "{file}: the table of {name} has no column `{missing}`. A metric gives its groups, n, value, "
+                "low and high; what cannot be known is null.",
+                file=file.name,
+                name=name,
+                missing=missing[0],
             )
         return table
 

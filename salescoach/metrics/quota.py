@@ -66,7 +66,12 @@ def achieved_rows(
     """
     if of not in ACHIEVED:
         choices = get_args(Of)
-        raise UsageError(f"of={of!r} is unknown.{suggestion(of, choices)} Targets: {', '.join(choices)}.")
+        raise UsageError(
+            "of={of!r} is unknown.{hint} Targets: {choices}.",
+            of=of,
+            hint=suggestion(of, choices),
+            choices=", ".join(choices),
+        )
     targets = prorated_targets(book, period, of)
     if targets.empty:
         raise Unavailable("no target with metric `{metric}` lies in the period", metric=of)

@@ -68,7 +68,7 @@ def differing_deals(
     scope, span = within or book, as_period(book, period)
     counted = counted_rows(scope, name, span, **options)
     if "deal_id" not in counted or "outcome" not in counted:
-        raise UsageError(f"{name} does not count deals, so it cannot be compared with a list of deals.")
+        raise UsageError("{name} does not count deals, so it cannot be compared with a list of deals.", name=name)
     ours, theirs = counted.drop_duplicates("deal_id"), theirs.drop_duplicates("deal_id")
     theirs = theirs.assign(deal_id=theirs["deal_id"].astype("str"))
     listed = is_in(theirs["deal_id"], ours["deal_id"])
@@ -201,7 +201,7 @@ def definitions(
     if name == "win_rate":
         rows += _foreign_win_rates(scope, span)
     if not rows:
-        raise UsageError(f"{name} is not available in this book, so nothing of it can be compared.")
+        raise UsageError("{name} is not available in this book, so nothing of it can be compared.", name=name)
     table = pd.DataFrame(rows, columns=["definition", "value", "n", "command"])
     table = table[np.isfinite(table["value"].astype("float64"))].drop_duplicates(["definition"])
     table["distance"] = table["value"] - figure

@@ -176,7 +176,7 @@ def metric(
     def register(compute: Compute) -> Compute:
         name = compute.__name__
         if name in METRICS:
-            raise UsageError(f"There is a metric {name!r} already. Give yours another name.")
+            raise UsageError("There is a metric {name!r} already. Give yours another name.", name=name)
         METRICS[name] = Metric(
             name,
             title,
@@ -205,7 +205,10 @@ def find_metric(name: str) -> Metric:
     """Raises UsageError with the nearest name."""
     if name not in METRICS:
         raise UsageError(
-            f"There is no metric {name!r}.{suggestion(name, METRICS)} Metrics: {', '.join(sorted(METRICS))}."
+            "There is no metric {name!r}.{hint} Metrics: {metrics}.",
+            name=name,
+            hint=suggestion(name, METRICS),
+            metrics=", ".join(sorted(METRICS)),
         )
     return METRICS[name]
 

@@ -36,7 +36,9 @@ def visit_counts(warehouse: Warehouse, by: str | Sequence[str] = ()) -> pd.DataF
     handed, taken = table.loc[table["exit"] == "handed_off", "n"].sum(), table.loc[table["late"] != NO_AGE, "n"].sum()
     if handed != taken:
         raise LawBroken(
-            f"{handed:,} hand-overs, but {taken:,} takeovers. This is a fault of salescoach; please report it."
+            "{handed:,} hand-overs, but {taken:,} takeovers. This is a fault of salescoach; please report it.",
+            handed=handed,
+            taken=taken,
         )
     return table
 
@@ -146,7 +148,8 @@ def _need_known(table: pd.DataFrame) -> pd.DataFrame:
     unknown = table["stage"].isna()
     if unknown.any():
         raise LawBroken(
-            f"the stage history names stages that the process does not have, {table.loc[unknown, 'n'].sum():,} times."
+            "the stage history names stages that the process does not have, {table:,} times.",
+            table=table.loc[unknown, "n"].sum(),
         )
     return table
 

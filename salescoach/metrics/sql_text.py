@@ -321,8 +321,10 @@ FROM aged a"""
             raise Unavailable("what is counted here has no `{column}` to split by", column=name)
         known = [*PEOPLE, *UNITS, *texts]
         raise UsageError(
-            f"Cannot split by {name!r}: no column of that name.{suggestion(name, known)} "
-            f"Groups: {', '.join(dict.fromkeys(known))}."
+            "Cannot split by {name!r}: no column of that name.{hint} Groups: {known}.",
+            name=name,
+            hint=suggestion(name, known),
+            known=", ".join(dict.fromkeys(known)),
         )
 
     def _labels(self, unit: Any) -> str:

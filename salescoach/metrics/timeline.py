@@ -89,7 +89,11 @@ def timeline(book: Book, deal_id: str) -> pd.DataFrame:
     """What happened to one deal: `timelines` of it. Raises UsageError for a deal that the book does not have."""
     place = places_in(pd.Series([deal_id], dtype="str"), deals_of(book)["deal_id"])
     if place[0] < 0:
-        raise UsageError(f"There is no deal {deal_id!r} in this book.{suggestion(deal_id, deals_of(book)['deal_id'])}")
+        raise UsageError(
+            "There is no deal {deal_id!r} in this book.{hint}",
+            deal_id=deal_id,
+            hint=suggestion(deal_id, deals_of(book)["deal_id"]),
+        )
     return timelines(book, place.astype(np.int64))
 
 

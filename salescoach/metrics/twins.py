@@ -57,7 +57,12 @@ def twins(book: Book, period: str | Period | None = None, of: Of = "lost", near:
     is unknown). Raises Unavailable where the stages of lost deals are unknown, or where nothing was won.
     """
     if of not in get_args(Of):
-        raise UsageError(f"of={of!r} is unknown.{suggestion(of, get_args(Of))} Deals: {', '.join(get_args(Of))}.")
+        raise UsageError(
+            "of={of!r} is unknown.{hint} Deals: {known}.",
+            of=of,
+            hint=suggestion(of, get_args(Of)),
+            known=", ".join(get_args(Of)),
+        )
     need_stages(book)
     deals = deals_of(book)
     asked = deals.index[deals["outcome"] == "open"] if of == "open" else _lost(book, period)

@@ -78,7 +78,12 @@ def path_of_others(book: Book, period: str | Period | None = None) -> pd.DataFra
 def _path_rows(book: Book, period: str | Period | None, of: str) -> pd.DataFrame:
     """The timed passages of the deals decided so, with the owner at the close."""
     if of not in get_args(Of):
-        raise UsageError(f"of={of!r} is unknown.{suggestion(of, get_args(Of))} Deals: {', '.join(get_args(Of))}.")
+        raise UsageError(
+            "of={of!r} is unknown.{hint} Deals: {known}.",
+            of=of,
+            hint=suggestion(of, get_args(Of)),
+            known=", ".join(get_args(Of)),
+        )
     need_stages(book)
     deals = decided_deals(book, period)
     deals = deals[deals["outcome"] == of]

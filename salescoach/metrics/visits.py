@@ -239,7 +239,9 @@ def _step_of(book: Book, deal: Whole, stage: pd.Series) -> np.ndarray[Any, np.dt
     found = table[0][of_stage] if len(pipelines) == 1 else table[of_deal[deal], of_stage]
     if (found < 0).any():
         unknown = sorted(stage[found < 0].unique())
-        raise LawBroken(f"the stage history names stages that the process does not have: {', '.join(unknown)}.")
+        raise LawBroken(
+            "the stage history names stages that the process does not have: {unknown}.", unknown=", ".join(unknown)
+        )
     return found
 
 
@@ -321,8 +323,11 @@ def _check_visits(result: pd.DataFrame, entered: int) -> None:
     open_ended = bool(((result["exit"] == "still") == result["exited_at"].isna()).all())
     if entered != int(kinds.sum()) or late != handed or not open_ended or not set(kinds.index) <= set(EXITS):
         raise LawBroken(
-            f"{entered:,} stage entries, but {dict(kinds)} exits and {late:,} takeovers. "
-            "This is a fault of salescoach; please report it with this line."
+            "{entered:,} stage entries, but {kinds} exits and {late:,} takeovers. This is a fault of "
+            "salescoach; please report it with this line.",
+            entered=entered,
+            kinds=dict(kinds),
+            late=late,
         )
 
 

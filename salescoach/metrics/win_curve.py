@@ -40,7 +40,12 @@ def entered_deals(book: Book, period: str | Period | None = None, stage: str | N
 def _check_stage(book: Book, stage: str) -> None:
     known = list(dict.fromkeys(s.key for line in book.process.pipelines.values() for s in line.working))
     if stage not in known:
-        raise UsageError(f"stage={stage!r} is unknown.{suggestion(stage, known)} Stages: {', '.join(known)}.")
+        raise UsageError(
+            "stage={stage!r} is unknown.{hint} Stages: {known}.",
+            stage=stage,
+            hint=suggestion(stage, known),
+            known=", ".join(known),
+        )
 
 
 @metric(

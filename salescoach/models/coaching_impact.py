@@ -104,7 +104,11 @@ def coaching_impact(
     """
     windows = windows or Windows()
     if missing := [c for c in ["rep_id", "on", *([by] if by else [])] if c not in sessions]:
-        raise UsageError(f"The table of sessions has no column {missing[0]!r}; it has {', '.join(sessions.columns)}.")
+        raise UsageError(
+            "The table of sessions has no column {missing!r}; it has {columns}.",
+            missing=missing[0],
+            columns=", ".join(sessions.columns),
+        )
     first, strangers = _first_sessions(book, sessions)
     chosen = first[_held_in(book, period, first["on"])]
     if chosen.empty:

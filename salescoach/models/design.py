@@ -151,7 +151,12 @@ def read_driver(
     of a unit; `gaps` gives what is not known a column of its own.
     """
     if step is not None and step not in STEPS:
-        raise UsageError(f"step={step!r} is unknown.{suggestion(step, STEPS)} Steps: {', '.join(STEPS)}.")
+        raise UsageError(
+            "step={step!r} is unknown.{hint} Steps: {steps}.",
+            step=step,
+            hint=suggestion(step, STEPS),
+            steps=", ".join(STEPS),
+        )
     name = str(values.name)
     if not is_number(values):
         return _levels(name, values, weights, reference, most_levels)

@@ -52,7 +52,9 @@ def fit_drivers(
     for a driver, stage or number of pairs that cannot be.
     """
     if len(interactions) > 3:
-        raise UsageError(f"{len(interactions)} interactions are too many to be told from chance; declare at most 3.")
+        raise UsageError(
+            "{n} interactions are too many to be told from chance; declare at most 3.", n=len(interactions)
+        )
     units = units_of(book, period, stage, pipeline)
     chosen, refused, doubtful = choose_drivers(book, units, drivers)
     most = MOST_LEVELS if drivers is None else guard.TOO_MANY
@@ -124,7 +126,12 @@ def units_of(book: Book, period: str | Period | None, stage: str | None, pipelin
         return _with_people(book, won_units(book, period))
     known = [s.key for line in book.process.pipelines.values() for s in line.working]
     if stage not in known:
-        raise UsageError(f"There is no stage {stage!r}.{suggestion(stage, known)} Stages: {', '.join(known)}.")
+        raise UsageError(
+            "There is no stage {stage!r}.{hint} Stages: {known}.",
+            stage=stage,
+            hint=suggestion(stage, known),
+            known=", ".join(known),
+        )
     return _with_people(book, stage_units(book, stage, period, pipeline))
 
 
@@ -138,7 +145,7 @@ def _with_people(book: Book, units: pd.DataFrame) -> pd.DataFrame:
 
 def _column(units: pd.DataFrame, name: str) -> pd.Series:
     if name not in units:
-        raise UsageError(f"There is no column {name!r}.{suggestion(name, units.columns)}")
+        raise UsageError("There is no column {name!r}.{hint}", name=name, hint=suggestion(name, units.columns))
     return units[name]
 
 

@@ -269,7 +269,12 @@ def fit_free_text(
     deals = deals[deals["outcome"] == of]
     if found[0] not in deals:
         known = [str(c) for c in deals if deals[c].dtype == "str"]
-        raise UsageError(f"`deals` has no column {found[0]!r}.{suggestion(found[0], known)} Texts: {', '.join(known)}.")
+        raise UsageError(
+            "`deals` has no column {found!r}.{hint} Texts: {known}.",
+            found=found[0],
+            hint=suggestion(found[0], known),
+            known=", ".join(known),
+        )
     texts = deals[found[0]].astype("str").str.strip()
     deals = deals.assign(text=texts)[texts.notna() & (texts != "")]
     made = group_texts(deals["text"].tolist())

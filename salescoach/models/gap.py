@@ -88,9 +88,11 @@ def fit_gap(
     """
     groups = parse_by(by)
     if groups not in BY:
-        raise UsageError(f"A gap is split by rep, by team or not at all; got {by!r}.")
+        raise UsageError("A gap is split by rep, by team or not at all; got {by!r}.", by=by)
     if against not in get_args(Against):
-        raise UsageError(f"against={against!r} is unknown.{suggestion(against, get_args(Against))}")
+        raise UsageError(
+            "against={against!r} is unknown.{hint}", against=against, hint=suggestion(against, get_args(Against))
+        )
     sides = Sides(book, groups, as_period(book, period), speed, draws, seed)
     own, other, who = sides.held_against(against)
     return _fit(book, groups, who, own, other, against)

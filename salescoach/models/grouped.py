@@ -157,7 +157,9 @@ def fit_grouped(
 def _check_columns(units: pd.DataFrame, names: Sequence[str]) -> None:
     for name in names:
         if name not in units:
-            raise UsageError(f"There is no column {name!r} to fit.{suggestion(name, units.columns)}")
+            raise UsageError(
+                "There is no column {name!r} to fit.{hint}", name=name, hint=suggestion(name, units.columns)
+            )
 
 
 def _need_both(n: Floats, won: Floats) -> None:

@@ -93,7 +93,7 @@ def time_regression(
     fewer than ten deals for each column came to the end; UsageError for a column that there is not.
     """
     if until not in get_args(Until):
-        raise UsageError(f"until={until!r} is unknown.{suggestion(until, get_args(Until))}")
+        raise UsageError("until={until!r} is unknown.{hint}", until=until, hint=suggestion(until, get_args(Until)))
     deals = with_industry(book, started_deals(book, period)).reset_index(drop=True)
     if deals.empty:
         raise Unavailable(NO_DEALS)
@@ -133,7 +133,7 @@ def _asked(book: Book, deals: pd.DataFrame, drivers: Sequence[str] | None) -> tu
     """The columns to be fitted, and the refused ones with why."""
     for name in drivers or ():
         if name not in deals:
-            raise UsageError(f"There is no column {name!r}.{suggestion(name, deals.columns)}")
+            raise UsageError("There is no column {name!r}.{hint}", name=name, hint=suggestion(name, deals.columns))
     asked = [c for c in (TRAITS if drivers is None else drivers) if c in deals and deals[c].notna().any()]
     refused, _ = guard.judge_columns(book)
     ended = deals["ended"].to_numpy(float)

@@ -72,7 +72,12 @@ def fit_pareto(book: Book, period: str | Period | None = None, of: Of = "lost", 
     """
     if by not in get_args(By):
         choices = get_args(By)
-        raise UsageError(f"by={by!r} is unknown.{suggestion(by, choices)} Choices: {', '.join(choices)}.")
+        raise UsageError(
+            "by={by!r} is unknown.{hint} Choices: {choices}.",
+            by=by,
+            hint=suggestion(by, choices),
+            choices=", ".join(choices),
+        )
     table = loss_reasons(book, (), period, of)
     if table.empty or not table["n"].sum():
         raise Unavailable("no deal of that outcome was decided in the period")

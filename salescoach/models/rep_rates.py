@@ -131,7 +131,7 @@ def _fields(book: Book, deals: pd.DataFrame, asked: Sequence[str] | None) -> lis
     if asked is not None:
         for name in asked:
             if name not in deals:
-                raise UsageError(f"There is no column {name!r}.{suggestion(name, deals.columns)}")
+                raise UsageError("There is no column {name!r}.{hint}", name=name, hint=suggestion(name, deals.columns))
         return list(asked)
     refused, _ = guard.judge_columns(book)
     known = [c for c in MIX if c in deals and c not in refused]

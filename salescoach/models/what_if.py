@@ -82,7 +82,7 @@ def what_if_together(
     asked, slower = conversions or {}, days or {}
     for stage in (*asked, *slower):
         if stage not in factors.stages:
-            raise UsageError(f"There is no stage {stage!r}.{suggestion(stage, factors.stages)}")
+            raise UsageError("There is no stage {stage!r}.{hint}", stage=stage, hint=suggestion(stage, factors.stages))
     drawn = factors.draws
     new = _changed(factors.stages, asked, factors.rates, factors.usual)
     drawn_new = _changed(factors.stages, asked, drawn["rates"], drawn["usual"])
@@ -109,7 +109,9 @@ def _new_rate(conversion: float | str | None, at: int, rates: Floats, usual: Flo
     if conversion == "usual":
         return np.asarray(usual[at])
     if isinstance(conversion, str) or not 0 <= conversion <= 1:
-        raise UsageError(f"conversion={conversion!r} is neither a share from 0 to 1, nor 'usual', nor 'point'.")
+        raise UsageError(
+            "conversion={conversion!r} is neither a share from 0 to 1, nor 'usual', nor 'point'.", conversion=conversion
+        )
     return np.full_like(rates[at], conversion)
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from salescoach.errors import UsageError, suggestion
+from salescoach.errors import Sentence, UsageError, suggestion
 from salescoach.process.fields import CalendarDate, Strict, Text, fold_name
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -45,7 +45,7 @@ class FiscalYear(Strict):
     @classmethod
     def _ends_on_a_known_day(cls, value: str | None) -> str | None:
         if value is not None and not _YEAR_END.fullmatch(fold_name(value)):
-            raise ValueError('must read like "last sat of jan" or "nearest sat of jan"')
+            raise ValueError(Sentence('must read like "last sat of jan" or "nearest sat of jan"'))
         return value
 
     @model_validator(mode="after")
@@ -55,17 +55,28 @@ class FiscalYear(Strict):
         halves = (self.pattern is None) != (self.ends is None) or bool(self.starts) != (self.first_year is not None)
         if by_month + by_weeks + listed != 1 or halves:
             raise ValueError(
-                'needs either start_month = 1 … 12, or both pattern = "4-4-5" and ends = "last sat of jan", or both '
-                "first_year = 2026 and starts = [2025-12-29, …]"
+                Sentence(
+                    'needs either start_month = 1 … 12, or both pattern = "4-4-5" and ends = "last sat of jan", or '
+                    "both first_year = 2026 and starts = [2025-12-29, …]"
+                )
             )
         if self.starts and (len(self.starts) % 12 != 1 or len(self.starts) < 13):
             raise ValueError(
-                f"lists {len(self.starts)} days in `starts`: write twelve first days for each year, and then the day "
-                "after the last"
+                Sentence(
+                    "lists {n} days in `starts`: write twelve first days for each year, and then the day after the "
+                    "last",
+                    n=len(self.starts),
+                )
             )
         for before, after in zip(self.starts, self.starts[1:], strict=False):
             if after <= before:
-                raise ValueError(f"lists {after} after {before} in `starts`; the first days stand in order of time")
+                raise ValueError(
+                    Sentence(
+                        "lists {after} after {before} in `starts`; the first days stand in order of time",
+                        after=after,
+                        before=before,
+                    )
+                )
         return self
 
     @property
@@ -101,7 +112,9 @@ class Calendar(Strict):
             zoneinfo.ZoneInfo(value)
         except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
             hint = suggestion(value, zoneinfo.available_timezones())
-            raise ValueError(f'is not a known time zone.{hint} Write one such as "Asia/Shanghai"') from None
+            raise ValueError(
+                Sentence('is not a known time zone.{hint} Write one such as "Asia/Shanghai"', hint=hint)
+            ) from None
         return value
 
     @field_validator("workdays")
@@ -110,11 +123,15 @@ class Calendar(Strict):
         unknown = [day for day in value if day not in WEEKDAYS]
         if unknown:
             raise ValueError(
-                f"has the unknown day {unknown[0]!r}.{suggestion(unknown[0], WEEKDAYS)}"
-                f" The days are {', '.join(WEEKDAYS)}"
+                Sentence(
+                    "has the unknown day {unknown!r}.{hint} The days are {weekdays}",
+                    unknown=unknown[0],
+                    hint=suggestion(unknown[0], WEEKDAYS),
+                    weekdays=", ".join(WEEKDAYS),
+                )
             )
         if not value or len(set(value)) < len(value):
-            raise ValueError('must name at least one day and each day once, such as ["mon", "tue"]')
+            raise ValueError(Sentence('must name at least one day and each day once, such as ["mon", "tue"]'))
         return value
 
     @field_validator("hours")
@@ -124,7 +141,7 @@ class Calendar(Strict):
             return None
         times = [minutes for minutes in map(_minutes, value) if minutes is not None]
         if len(times) != 2 or len(value) != 2 or times[0] >= times[1]:
-            raise ValueError('must be when a working day begins and ends, such as ["09:00", "18:00"]')
+            raise ValueError(Sentence('must be when a working day begins and ends, such as ["09:00", "18:00"]'))
         return value
 
     @property
@@ -144,9 +161,11 @@ class Calendar(Strict):
         country, _, part = value.partition("-")
         if country not in places or (part and part not in places[country]):
             raise ValueError(
-                "is neither a code of the `holidays` package nor a CSV file."
-                f"{suggestion(value, [code for code in places if len(code) == 2])}"
-                ' Write a country ("CN"), a country and its part ("DE-BY"), or "company_days.csv"'
+                Sentence(
+                    'is neither a code of the `holidays` package nor a CSV file.{hint} Write a country ("CN"), a '
+                    'country and its part ("DE-BY"), or "company_days.csv"',
+                    hint=suggestion(value, [code for code in places if len(code) == 2]),
+                )
             )
         return value
 
@@ -154,5 +173,5 @@ class Calendar(Strict):
     def _off_or_on(self) -> Calendar:
         both = sorted(set(self.days_off) & set(self.days_on))
         if both:
-            raise ValueError(f"{both[0]} is both a day off and a day on; keep one of the two")
+            raise ValueError(Sentence("{both} is both a day off and a day on; keep one of the two", both=both[0]))
         return self

@@ -9,6 +9,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from salescoach.errors import Sentence
+
 Place = tuple[str | int, ...]
 
 _SLUG = re.compile(r"[a-z][a-z0-9_-]*")
@@ -48,26 +50,26 @@ def only_a_date(value: object) -> date:
             return date.fromisoformat(value)
         except ValueError:
             pass
-    raise ValueError("must be a calendar date; write it as 2025-03-31, without quotes and without a time")
+    raise ValueError(Sentence("must be a calendar date; write it as 2025-03-31, without quotes and without a time"))
 
 
 def named(value: object) -> object:
     if isinstance(value, str):
         return {"name": value}
     if not isinstance(value, dict) and not isinstance(value, BaseModel):
-        raise ValueError('must be a text in double quotes, or { name = "Demo", retired = true }')
+        raise ValueError(Sentence('must be a text in double quotes, or { name = "Demo", retired = true }'))
     return value
 
 
 def real_text(value: str) -> str:
     if not value.strip():
-        raise ValueError("is empty; write the text or remove the entry")
+        raise ValueError(Sentence("is empty; write the text or remove the entry"))
     return value
 
 
 def slug(value: str) -> str:
     if not _SLUG.fullmatch(value):
-        raise ValueError("must begin with a letter and use only a-z, 0-9, '_' and '-', such as \"quote\"")
+        raise ValueError(Sentence("must begin with a letter and use only a-z, 0-9, '_' and '-', such as \"quote\""))
     return value
 
 
@@ -89,7 +91,7 @@ class Words(Strict):
     @model_validator(mode="after")
     def _has_words(self) -> Words:
         if not (self.en or "").strip() and not (self.zh or "").strip():
-            raise ValueError('needs a text in at least one language; write { en = "…", zh = "…" }')
+            raise ValueError(Sentence('needs a text in at least one language; write { en = "…", zh = "…" }'))
         return self
 
     def in_language(self, language: str) -> str:

@@ -6,7 +6,7 @@ import calendar
 from datetime import date, timedelta
 from itertools import accumulate
 
-from salescoach.errors import UsageError
+from salescoach.errors import Sentence, UsageError
 from salescoach.process.company_calendar import FiscalYear
 
 _WEEKS = {"4-4-5": (4, 4, 5), "4-5-4": (4, 5, 4), "5-4-4": (5, 4, 4)}
@@ -66,19 +66,31 @@ def check_listed(fiscal: FiscalYear, first: date, last: date) -> None:
     """Raise UsageError where a listed calendar does not hold these days."""
     if fiscal.starts and not (fiscal.starts[0] <= first and last < fiscal.starts[-1]):
         outside = first if first < fiscal.starts[0] else last
-        raise UsageError(f"{outside} lies outside the fiscal years listed in the process file. {_listed(fiscal)}")
+        raise UsageError(
+            "{outside} lies outside the fiscal years listed in the process file. {known}",
+            outside=outside,
+            known=_listed(fiscal),
+        )
 
 
 def _place(fiscal: FiscalYear, year: int, years_beyond: int = 0) -> int:
     place = 12 * (year - (fiscal.first_year or 0))
     if not 0 <= place < len(fiscal.starts) - 1 + years_beyond:
-        raise UsageError(f"FY{year:04d} is not among the fiscal years listed in the process file. {_listed(fiscal)}")
+        raise UsageError(
+            "FY{year:04d} is not among the fiscal years listed in the process file. {known}",
+            year=year,
+            known=_listed(fiscal),
+        )
     return place
 
 
 def _listed(fiscal: FiscalYear) -> str:
     end = fiscal.starts[-1] - timedelta(days=1)
-    return f"They go from {fiscal.starts[0]} to {end}: add first days to `starts` under fiscal_year."
+    return Sentence(
+        "They go from {first} to {end}: add first days to `starts` under fiscal_year.",
+        first=fiscal.starts[0],
+        end=end,
+    )
 
 
 def _ending_year(fiscal: FiscalYear, year: int) -> int:

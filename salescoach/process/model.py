@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from salescoach.errors import UsageError, suggestion
+from salescoach.errors import Sentence, UsageError, suggestion
 from salescoach.process.company_calendar import Calendar
 from salescoach.process.fields import (
     CalendarDate,
@@ -51,7 +51,11 @@ class StageName(Strict):
     @model_validator(mode="after")
     def _in_order(self) -> StageName:
         if self.since and self.until and self.since > self.until:
-            raise ValueError(f"since {self.since} is after until {self.until}; exchange the two dates")
+            raise ValueError(
+                Sentence(
+                    "since {since} is after until {until}; exchange the two dates", since=self.since, until=self.until
+                )
+            )
         return self
 
 
@@ -118,28 +122,35 @@ class Pipeline(Strict):
     def _order_faults(self) -> Iterator[str]:
         if len([s for s in self.stages if s.outcome == "won"]) != 1 or not self.lost:
             yield (
-                "a pipeline needs exactly one won stage and at least one lost stage; "
-                'mark them with outcome = "won" and outcome = "lost"'
+                Sentence(
+                    "a pipeline needs exactly one won stage and at least one lost stage; "
+                    'mark them with outcome = "won" and outcome = "lost"'
+                )
             )
         if len([s for s in self.stages if s.outcome == "void"]) > 1:
-            yield "a pipeline has at most one void stage; put all its names into one"
+            yield Sentence("a pipeline has at most one void stage; put all its names into one")
         if not self.working:
-            yield "a pipeline needs at least one working stage, that is one without `outcome`"
+            yield Sentence("a pipeline needs at least one working stage, that is one without `outcome`")
         ended = [stage.outcome is not None for stage in self.stages]
         if ended != sorted(ended):
-            yield "outcome stages come after all working stages; move them to the end of the file"
+            yield Sentence("outcome stages come after all working stages; move them to the end of the file")
 
     def _key_faults(self) -> Iterator[str]:
         for key in sorted({key for key in self.keys if self.keys.count(key) > 1}):
-            yield f"the key {key!r} is used by several stages; give each stage a key of its own"
+            yield Sentence("the key {key!r} is used by several stages; give each stage a key of its own", key=key)
 
     def _name_faults(self) -> Iterator[str]:
         for name, meanings in self.name_index.items():
             for one, other in combinations(meanings, 2):
                 if one.stage != other.stage and one.overlaps(other):
                     yield (
-                        f"the name {self._as_written(name)!r} maps to both {one.stage!r} and {other.stage!r};"
-                        " remove it from one of them, or give it since and until dates that do not overlap"
+                        Sentence(
+                            "the name {name!r} maps to both {stage!r} and {stage_2!r}; remove it from one of "
+                            "them, or give it since and until dates that do not overlap",
+                            name=self._as_written(name),
+                            stage=one.stage,
+                            stage_2=other.stage,
+                        )
                     )
                     break
 
@@ -183,7 +194,10 @@ class Pipeline(Strict):
         """The position of a stage, 0 for the first."""
         if key not in self.keys:
             raise UsageError(
-                f"The process has no stage {key!r}.{suggestion(key, self.keys)} Its stages are {', '.join(self.keys)}."
+                "The process has no stage {key!r}.{hint} Its stages are {keys}.",
+                key=key,
+                hint=suggestion(key, self.keys),
+                keys=", ".join(self.keys),
             )
         return self.keys.index(key)
 
@@ -222,12 +236,12 @@ class Process(Strict):
 
     def _key_faults(self) -> Iterator[tuple[Place, str]]:
         if not self.pipelines:
-            yield ("pipelines",), "a process needs at least one pipeline; add [pipelines.new]"
+            yield ("pipelines",), Sentence("a process needs at least one pipeline; add [pipelines.new]")
         for key in self.pipelines:
             try:
                 slug(key)
             except ValueError as error:
-                yield ("pipelines", key), f"the key {error}"
+                yield ("pipelines", key), Sentence("the key {fault}", fault=error)
 
     def _match_faults(self) -> Iterator[tuple[Place, str]]:
         seen: dict[str, str] = {}
@@ -237,7 +251,12 @@ class Process(Strict):
                 if first != key:
                     yield (
                         ("pipelines", key, "match"),
-                        f"the pipelines {first!r} and {key!r} both match {raw!r}; name it in one of them only",
+                        Sentence(
+                            "the pipelines {first!r} and {key!r} both match {raw!r}; name it in one of them only",
+                            first=first,
+                            key=key,
+                            raw=raw,
+                        ),
                     )
 
     def _raw_names(self, key: str) -> tuple[str, ...]:
@@ -248,8 +267,10 @@ class Process(Strict):
         """The pipeline of that key."""
         if key not in self.pipelines:
             raise UsageError(
-                f"The process has no pipeline {key!r}.{suggestion(key, self.pipelines)}"
-                f" Its pipelines are {', '.join(self.pipelines)}."
+                "The process has no pipeline {key!r}.{hint} Its pipelines are {pipelines}.",
+                key=key,
+                hint=suggestion(key, self.pipelines),
+                pipelines=", ".join(self.pipelines),
             )
         return self.pipelines[key]
 

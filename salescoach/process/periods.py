@@ -67,7 +67,11 @@ def parse_day(written: str | date, option: str) -> date:
             return date.fromisoformat(written)
         except ValueError:
             pass
-    raise UsageError(f"{option}: {written!r} is no day. Write it as year-month-day, such as 2026-09-30.")
+    raise UsageError(
+        "{option}: {written!r} is no day. Write it as year-month-day, such as 2026-09-30.",
+        option=option,
+        written=written,
+    )
 
 
 def parse_period(text: str | None, process: Process, as_of_on: date) -> Period:
@@ -89,11 +93,17 @@ def parse_period(text: str | None, process: Process, as_of_on: date) -> Period:
         period = None  # a month 13, a 30 February, a year 0
     if period is None:
         raise UsageError(
-            f"{text!r} is not a period. Write one of: {EXAMPLES}; or leave it empty for everything up to {as_of}."
+            "{text!r} is not a period. Write one of: {examples}; or leave it empty for everything up to {as_of}.",
+            text=text,
+            examples=EXAMPLES,
+            as_of=as_of,
         )
     if period.start_on is not None and period.start_on > period.end_on:
         raise UsageError(
-            f"The period {text!r} ends on {period.end_on}, before it starts on {period.start_on}. Exchange the two."
+            "The period {text!r} ends on {end_on}, before it starts on {start_on}. Exchange the two.",
+            text=text,
+            end_on=period.end_on,
+            start_on=period.start_on,
         )
     return period
 
@@ -113,7 +123,9 @@ def previous_period(period: Period, process: Process | None = None) -> Period | 
     # The last 28 days may happen to be February, but the 28 days before them are not January.
     months = 0 if period.label.startswith("last") else _whole_months(period.start_on, period.end_on)
     if label is not None and label.startswith("FY") and not months:
-        raise UsageError(f"What comes before {period.label} depends on the fiscal year; pass the process too.")
+        raise UsageError(
+            "What comes before {label} depends on the fiscal year; pass the process too.", label=period.label
+        )
     if months:
         start = _months_later(period.start_on, -months)
         return Period(label or f"{start:%Y-%m}..{end:%Y-%m}", start, end)
@@ -135,7 +147,12 @@ def period_of(dates: Any, unit: Unit, process: Process) -> pd.Series[Any]:
 
     if unit not in get_args(Unit):
         units = get_args(Unit)
-        raise UsageError(f"{unit!r} is not a unit of time.{suggestion(unit, units)} Use {', '.join(units)}.")
+        raise UsageError(
+            "{unit!r} is not a unit of time.{hint} Use {units}.",
+            unit=unit,
+            hint=suggestion(unit, units),
+            units=", ".join(units),
+        )
     days = as_days(dates).ravel()
     starts, labels = _grid(days, unit, process)
     codes = np.searchsorted(starts, days, side="right") - 1

@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from salescoach.errors import ProcessError, nearest, suggestion
+from salescoach.errors import ProcessError, Sentence, joined, nearest, suggestion
 from salescoach.process.company_calendar import Calendar, FiscalYear
 from salescoach.process.fields import Place, RuleFaults, Words
 from salescoach.process.model import Match, Pipeline, Process, Stage, StageName
@@ -32,32 +32,33 @@ _PARTS: dict[str, type[BaseModel]] = {
 _EXAMPLES = {
     "version": "version = 1",
     "name": 'name = { en = "Our process", zh = "我们的流程" }',
-    "calendar": '[calendar] with timezone = "Asia/Shanghai"',
+    "calendar": Sentence('[calendar] with timezone = "Asia/Shanghai"'),
     "timezone": 'timezone = "Asia/Shanghai"',
     "workdays": 'workdays = ["mon", "tue", "wed", "thu", "fri"]',
     "hours": 'hours = ["09:00", "18:00"]',
     "fiscal_year": "fiscal_year = { start_month = 1 }",
-    "pipelines": '[pipelines.new] with label = { en = "New business" }',
+    "pipelines": Sentence('[pipelines.new] with label = { en = "New business" }'),
     "label": 'label = { en = "Quote", zh = "报价" }',
     "coach": 'coach = { en = "Look for missed quotes." }',
     "match": 'match = { pipeline = ["default"] }',
     "pipeline": 'pipeline = ["default"]',
-    "stages": '[[pipelines.new.stages]] with key = "prospect"',
+    "stages": Sentence('[[pipelines.new.stages]] with key = "prospect"'),
     "key": 'key = "quote"',
     "names": 'names = ["Proposal", { name = "Demo", retired = true }]',
     "enter": 'enter = ["amount"]',
     "exit": 'exit = ["need confirmed"]',
 }
+STORED = Sentence("the stored process")
 _TYPE_FAULTS = {
-    "string_type": "must be a text in double quotes",
-    "string_too_short": "is empty; write the text or remove the entry",
-    "float_type": "must be a number without quotes",
-    "int_type": "must be a whole number without quotes",
-    "bool_type": "must be true or false, without quotes",
-    "tuple_type": "must be a list in square brackets",
-    "model_type": "must be a table in braces or under a header of its own",
-    "mapping_type": "must be a table under a header of its own",
-    "finite_number": "must be a finite number",
+    "string_type": Sentence("must be a text in double quotes"),
+    "string_too_short": Sentence("is empty; write the text or remove the entry"),
+    "float_type": Sentence("must be a number without quotes"),
+    "int_type": Sentence("must be a whole number without quotes"),
+    "bool_type": Sentence("must be true or false, without quotes"),
+    "tuple_type": Sentence("must be a list in square brackets"),
+    "model_type": Sentence("must be a table in braces or under a header of its own"),
+    "mapping_type": Sentence("must be a table under a header of its own"),
+    "finite_number": Sentence("must be a finite number"),
 }
 
 
@@ -67,13 +68,17 @@ def read_process(path: str | Path) -> Process:
     try:
         text = file.read_bytes().decode("utf-8")
     except FileNotFoundError:
-        raise ProcessError(f"There is no process file {file}.{_other_file(file)}") from None
+        raise ProcessError("There is no process file {file}.{hint}", file=file, hint=_other_file(file)) from None
     except UnicodeDecodeError as error:
         raise ProcessError(
-            f"{file}: byte {error.start + 1} is not UTF-8. Save the file again with the encoding UTF-8."
+            "{file}: byte {byte} is not UTF-8. Save the file again with the encoding UTF-8.",
+            file=file,
+            byte=error.start + 1,
         ) from None
     except OSError as error:
-        raise ProcessError(f"{file} cannot be read: {error.strerror}. Name a process file (.toml).") from None
+        raise ProcessError(
+            "{file} cannot be read: {problem}. Name a process file (.toml).", file=file, problem=error.strerror
+        ) from None
     return parse_process(text, file)
 
 
@@ -91,7 +96,7 @@ def process_to_dict(process: Process) -> dict[str, Any]:
     return process.model_dump(mode="json", exclude_none=True)
 
 
-def process_from_dict(values: Mapping[str, Any], origin: str = "the stored process") -> Process:
+def process_from_dict(values: Mapping[str, Any], origin: str = STORED) -> Process:
     """The process that `process_to_dict` wrote; reads no other file."""
     return _checked(dict(values), origin)
 
@@ -105,16 +110,17 @@ def _checked(raw: dict[str, Any], origin: str) -> Process:
 
 
 def _listed(origin: str, faults: list[str]) -> str:
-    sentences = [fault if fault.endswith("?") else f"{fault}." for fault in faults]
+    sentences = [fault if fault.endswith("?") else Sentence("{fault}.", fault=fault) for fault in faults]
     if len(sentences) == 1:
-        return f"{origin}: {sentences[0]}"
-    return "\n".join([f"{origin} has {len(sentences)} faults:", *(f"  - {text}" for text in sentences)])
+        return Sentence("{origin}: {fault}", origin=origin, fault=sentences[0])
+    head = Sentence("{origin} has {n} faults:", origin=origin, n=len(sentences))
+    return joined([head, *(Sentence("  - {fault}", fault=fault) for fault in sentences)], "\n")
 
 
 def _other_file(file: Path) -> str:
     folder = file.parent
     known = [other.name for other in folder.glob("*.toml")] if folder.is_dir() else []
-    return suggestion(file.name, known) or " `salescoach init` writes one to start from."
+    return suggestion(file.name, known) or Sentence(" `salescoach init` writes one to start from.")
 
 
 def _syntax_fault(text: str, message: str, origin: str) -> str:
@@ -123,10 +129,15 @@ def _syntax_fault(text: str, message: str, origin: str) -> str:
     lines = text.splitlines()
     number = int(found[1]) if found else max(len(lines), 1)
     shown = lines[number - 1].strip()[:80] if number <= len(lines) else ""
-    column = f", column {found[2]}" if found else ""
-    return (
-        f"{origin}, line {number}{column} is not valid TOML: {reason}. The line reads: {shown}\n"
-        "Texts stand in double quotes, lists in [ ], tables in { }; each opened one must be closed."
+    column = Sentence(", column {column}", column=found[2]) if found else ""
+    return Sentence(
+        "{origin}, line {number}{column} is not valid TOML: {reason}. The line reads: {shown}\nTexts stand in "
+        "double quotes, lists in [ ], tables in {{ }}; each opened one must be closed.",
+        origin=origin,
+        number=number,
+        column=column,
+        reason=reason,
+        shown=shown,
     )
 
 
@@ -136,42 +147,55 @@ def _explain(detail: dict[str, Any], raw: Any) -> Iterator[str]:
     kind, cause = detail["type"], detail.get("ctx", {}).get("error")
     if isinstance(cause, RuleFaults):
         for place, message in cause.faults:
-            yield f"{_place((*loc, *place), raw)}: {message}"
+            yield Sentence("{place}: {fault}", place=_place((*loc, *place), raw), fault=message)
     elif kind == "extra_forbidden":
-        yield f"{_place(loc, raw)} = {_shown(detail['input'])}: unknown key.{_key_hint(loc)}"
+        yield Sentence(
+            "{place} = {value}: unknown key.{hint}",
+            place=_place(loc, raw),
+            value=_shown(detail["input"]),
+            hint=_key_hint(loc),
+        )
     elif kind == "missing":
-        yield f"{_place(loc, raw)} is missing; {_add_hint(loc)}"
+        yield Sentence("{place} is missing; {step}", place=_place(loc, raw), step=_add_hint(loc))
     else:
-        yield f"{_place(loc, raw)} = {_shown(detail['input'])}: {cause or _type_fault(detail, loc)}"
+        fault = cause or _type_fault(detail, loc)
+        yield Sentence("{place} = {value}: {fault}", place=_place(loc, raw), value=_shown(detail["input"]), fault=fault)
 
 
 def _type_fault(detail: dict[str, Any], loc: Place) -> str:
     kind, context = detail["type"], detail.get("ctx", {})
     if kind == "greater_than":
-        return f"must be greater than {context['gt']:g}; remove the key if nothing is expected"
+        return Sentence("must be greater than {gt:g}; remove the key if nothing is expected", gt=context["gt"])
     if kind in {"greater_than_equal", "less_than_equal"}:
-        return "must be a month from 1 to 12"
+        return Sentence("must be a month from 1 to 12")
     if kind == "literal_error":
         return _choice_fault(detail)
     key = next((part for part in reversed(loc) if isinstance(part, str)), "")
     example = _EXAMPLES.get(key)
     why = _TYPE_FAULTS.get(kind, str(detail["msg"]))
-    return f"{why}, such as {example}" if example and not isinstance(loc[-1], int) else why
+    if not example or isinstance(loc[-1], int):
+        return why
+    return Sentence("{fault}, such as {example}", fault=why, example=example)
 
 
 def _choice_fault(detail: dict[str, Any]) -> str:
     expected = str(detail["ctx"]["expected"]).replace("'", '"')
     known = re.findall(r'"([^"]+)"', expected)
-    return f"must be {expected}.{suggestion(str(detail['input']), known)}".removesuffix(".")
+    near = suggestion(str(detail["input"]), known)
+    return (
+        Sentence("must be {known}.{hint}", known=expected, hint=near)
+        if near
+        else Sentence("must be {known}", known=expected)
+    )
 
 
 def _key_hint(loc: Place) -> str:
     known = list(_model_at(loc[:-1]).model_fields)
-    return f"{suggestion(str(loc[-1]), known)} The keys here are {', '.join(known)}"
+    return Sentence("{hint} The keys here are {known}", hint=suggestion(str(loc[-1]), known), known=", ".join(known))
 
 
 def _add_hint(loc: Place) -> str:
-    return f"add {_EXAMPLES.get(str(loc[-1]), f'{loc[-1]} = …')}"
+    return Sentence("add {example}", example=_EXAMPLES.get(str(loc[-1]), f"{loc[-1]} = …"))
 
 
 def _model_at(loc: Place) -> type[BaseModel]:
@@ -193,7 +217,7 @@ def _place(loc: Place, raw: Any) -> str:
             text += f"[{part}]" + _key_of(here)
         else:
             text += f".{part}" if text else part
-    return text or "the file"
+    return text or Sentence("the file")
 
 
 def _inside(here: Any, part: str | int) -> Any:
@@ -237,18 +261,24 @@ def _joined(written: Any, listed: list[date]) -> Any:
 def _read_days(origin: Path, name: str) -> tuple[list[date], list[date]]:
     if Path(name).name != name or "\\" in name:
         raise ProcessError(
-            f"{origin}: calendar.holidays = {_shown(name)}: must be a file beside the process file, without a folder."
+            "{origin}: calendar.holidays = {name}: must be a file beside the process file, without a folder.",
+            origin=origin,
+            name=_shown(name),
         )
     file = origin.parent / name
     try:
         text = file.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
         raise ProcessError(
-            f"{origin}: calendar.holidays = {_shown(name)}: there is no such file beside the process file."
-            ' Put a CSV with the columns date,kind (off or on) there, or write a country code such as "CN".'
+            "{origin}: calendar.holidays = {name}: there is no such file beside the process file. Put a CSV "
+            'with the columns date,kind (off or on) there, or write a country code such as "CN".',
+            origin=origin,
+            name=_shown(name),
         ) from None
     except (UnicodeDecodeError, OSError) as error:
-        raise ProcessError(f"{file} cannot be read as UTF-8 text: {error}. Save it again as UTF-8.") from None
+        raise ProcessError(
+            "{file} cannot be read as UTF-8 text: {error}. Save it again as UTF-8.", file=file, error=error
+        ) from None
     return _days_in(text, file)
 
 
@@ -257,17 +287,24 @@ def _days_in(text: str, file: Path) -> tuple[list[date], list[date]]:
     missing = [column for column in ("date", "kind") if column not in (rows.fieldnames or ())]
     if missing:
         near = nearest(missing[0], rows.fieldnames or ())
-        hint = f" Nearest: {near!r}." if near else ""
-        raise ProcessError(f"{file} has no column {missing[0]!r}.{hint} Its first line must read: date,kind")
+        hint = Sentence(" Nearest: {near!r}.", near=near) if near else ""
+        raise ProcessError(
+            "{file} has no column {missing!r}.{hint} Its first line must read: date,kind",
+            file=file,
+            missing=missing[0],
+            hint=hint,
+        )
     days: dict[str, list[date]] = {"off": [], "on": []}
-    faults = []
+    faults: list[str] = []
     for row in rows:
         day, kind = row["date"] or "", row["kind"] or ""
         try:
             days[kind.strip().casefold()].append(date.fromisoformat(day.strip()))
         except (KeyError, ValueError):
-            why = "write a day and off or on, such as 2026-02-17,off"
-            faults.append(f'line {rows.line_num} = "{day},{kind}": {why}')
+            why = Sentence("write a day and off or on, such as 2026-02-17,off")
+            faults.append(
+                Sentence('line {line} = "{row}": {fault}', line=rows.line_num, row=f"{day},{kind}", fault=why)
+            )
     if faults:
         raise ProcessError(_listed(str(file), faults))
     return days["off"], days["on"]

@@ -63,7 +63,7 @@ def render(macro: str, text: str, *args: Any) -> Block:
 
 def unavailable(say: Words, title: str, reason: Unavailable) -> Block:
     """Said in place of a piece: why there is none."""
-    because = say(reason.text, **reason.values)
+    because = say(reason.said)
     text = say("{metric}: unavailable, because {because}.", metric=title.rstrip("?？"), because=because)
     return render("empty", text, text)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import datetime as dt
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 
@@ -12,9 +12,10 @@ from salescoach.book import TABLES
 from salescoach.kit import PACKAGE, kit_path
 from salescoach.metrics import METRICS
 from salescoach.reports.stories import read_story
-from salescoach.wording import CATALOGUES, LANGUAGES, catalogue, words
+from salescoach.wording import CATALOGUES, LANGUAGES, catalogue, paragraphs, words
 
-MARKERS = ("say", "N_", "Unavailable")
+MARKERS = {"say", "tell", "N_", "Sentence"}  # and every error of ours
+SPEAKING = {"command", "group"}  # a function so decorated is a command, and its docstring is read
 VERSION_LINES = (b'"Generated-By', b'"Report-Msgid-Bugs-To')  # what changes with Babel, and what we do not have
 UNDATED = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)  # a catalogue changes when its sentences do, not when it is written
 
@@ -26,17 +27,34 @@ def sentences() -> list[str]:
 
 
 def _code_sentences() -> Iterator[str]:
-    for file in sorted(PACKAGE.rglob("*.py")):
-        yield from marked(file.read_text(encoding="utf-8"))
+    sources = [file.read_text(encoding="utf-8") for file in sorted(PACKAGE.rglob("*.py"))]
+    ours = errors(sources)
+    for source in sources:
+        yield from marked(source, ours)
 
 
-def marked(source: str) -> Iterator[str]:
-    """The literal first arguments of say("…"), self.say("…"), N_("…") and Unavailable("…")."""
+def errors(sources: Sequence[str]) -> set[str]:
+    """The names of all errors of ours, whose first argument is a sentence."""
+    classes = [n for s in sources for n in ast.walk(ast.parse(s)) if isinstance(n, ast.ClassDef)]
+    found = {"SalescoachError"}
+    while more := {c.name for c in classes if {_name(b) for b in c.bases} & found} - found:
+        found |= more
+    return found
+
+
+def marked(source: str, ours: Collection[str] = ()) -> Iterator[str]:
+    """The literal first arguments of say("…"), self.say("…"), N_("…"), … and our errors; what commands say in help."""
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Call) and node.args and _name(node.func) in MARKERS:
-            first = node.args[0]
-            if isinstance(first, ast.Constant) and isinstance(first.value, str):
-                yield first.value
+        if isinstance(node, ast.Call):
+            told = node.args[:1] if _name(node.func) in MARKERS or _name(node.func) in ours else []
+            told = [*told, *(k.value for k in node.keywords if k.arg == "help")]
+            yield from (t.value for t in told if isinstance(t, ast.Constant) and isinstance(t.value, str))
+        elif isinstance(node, ast.FunctionDef) and any(_is_command(d) for d in node.decorator_list):
+            yield paragraphs(ast.get_docstring(node) or "")
+
+
+def _is_command(decorator: ast.expr) -> bool:
+    return isinstance(decorator, ast.Call) and _name(decorator.func) in SPEAKING
 
 
 def _name(function: ast.expr) -> str:

@@ -413,7 +413,7 @@ class Drivers(ABC):
 
     def _no_drivers(self, caption: str, why: Unavailable) -> Block:
         say = self.say
-        because = say(why.text, **why.values)
+        because = say(why.said)
         text = say("{metric}: unavailable, because {because}.", metric=caption.rstrip("?？"), because=because)
         return render("empty", text, text)
 

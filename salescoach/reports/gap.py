@@ -372,7 +372,11 @@ class Gap(ABC):
         except Unavailable as reason:
             return unavailable(say, caption, reason)
         if stage and not (table["stage"] == stage).any():
-            raise UsageError(f"No deal ended in stage {stage!r}. Stages: {', '.join(table['stage'].unique())}.")
+            raise UsageError(
+                "No deal ended in stage {stage!r}. Stages: {stages}.",
+                stage=stage,
+                stages=", ".join(table["stage"].unique()),
+            )
         table = table[table["stage"] == stage] if stage else table
         lowest = table.iloc[int(table["value"].to_numpy(dtype=float).argmin())].to_dict()
         rows = stopped_deals(self.book, lowest["pipeline"], lowest["stage"], self.period)

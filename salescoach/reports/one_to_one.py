@@ -270,7 +270,7 @@ class OneToOne(Gap, Twins):
         if found.table is None or found.table.empty or not is_known(found.table["pace"].iloc[0]):
             because = say("no target of won amounts is set for {period}", period=self.when)
             if found.reason is not None:
-                because = say(found.reason.text, **found.reason.values)
+                because = say(found.reason.said)
             return NOTHING, name, say("unavailable, because {because}", because=because)
         row = found.table.iloc[0]
         share = float(row["target"] / row["to_date"])
@@ -289,7 +289,7 @@ class OneToOne(Gap, Twins):
             try:
                 return self._gap_fit(against, False), ""  # type: ignore[arg-type]
             except Unavailable as reason:
-                because = say(reason.text, **reason.values)
+                because = say(reason.said)
                 untold = untold or say("The gap in its parts: unavailable, because {because}.", because=because)
         return None, untold
 
@@ -383,9 +383,7 @@ class OneToOne(Gap, Twins):
         more, untold = self._found.more, self._found.unavailable
         if self._found.table.empty and untold and len(self.book.deals):
             reason = next(iter(untold.values()))
-            return self.say(
-                "Nothing can be concluded, because {because}.", because=self.say(reason.text, **reason.values)
-            )
+            return self.say("Nothing can be concluded, because {because}.", because=self.say(reason.said))
         return self.say(NOTHING_YET, n=self.say.number(more)) if more else self.say(NOTHING_YET_PLAIN)
 
     def _twin_said(self, finding: Mapping[str, Any] | None) -> str:
@@ -476,7 +474,7 @@ class OneToOne(Gap, Twins):
             [] if rows or len(untold) == len(LAPSE_WORDS) else [say("Nothing was left undone, as far as is recorded.")]
         )
         notes += [
-            say("{what}: unavailable, because {because}.", what=say(LAPSE_WORDS[k]), because=say(r.text, **r.values))
+            say("{what}: unavailable, because {because}.", what=say(LAPSE_WORDS[k]), because=say(r.said))
             for k, r in untold.items()
         ]
         note = " ".join(notes)

@@ -133,7 +133,7 @@ class People(Rates):
                 try:
                     fit = self._rates
                 except Unavailable as reason:
-                    notes.append(self._missing(say(WIN_RATES), say(reason.text, **reason.values)))
+                    notes.append(self._missing(say(WIN_RATES), say(reason.said)))
                     continue
                 table = table.merge(fit.table[["rep_id", "expected", "signal"]], on="rep_id", how="left")
                 table["signal"] = table["signal"].fillna("few").map(lambda s: say(SIGNALS[s]))
@@ -189,7 +189,7 @@ class People(Rates):
                 today=say.date(book.as_of_on),
             ),
             *(
-                self._missing(", ".join(say(CHANGES[c]) for c in names), say(reason.text, **reason.values))
+                self._missing(", ".join(say(CHANGES[c]) for c in names), say(reason.said))
                 for reason, names in _by_reason(untold)
             ),
         ]
@@ -450,7 +450,7 @@ class People(Rates):
         return say("The {n} largest of {all} deals, in the order of names.", n=most, all=say.number(total))
 
     def _unavailable(self, caption: str, reason: Unavailable) -> Block:
-        return render("empty", caption, self._missing(caption, self.say(reason.text, **reason.values)))
+        return render("empty", caption, self._missing(caption, self.say(reason.said)))
 
     def _missing(self, what: str, because: str) -> str:
         return self.say("{metric}: unavailable, because {because}.", metric=what, because=because)

@@ -322,7 +322,7 @@ class Report(Conformance, Drivers, OneToOne, Impact, People, Rates, Reasons, Sel
         ]
 
     def _because(self, found: Measure) -> str:
-        return "" if found.reason is None else self.say(found.reason.text, **found.reason.values)
+        return "" if found.reason is None else self.say(found.reason.said)
 
     def _nothing(self, found: Measure) -> Block:
         """Said in place of a table or picture: why there is none."""

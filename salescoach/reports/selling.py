@@ -178,7 +178,7 @@ class Selling(ABC):
 
     def _cannot(self, title: str, why: Unavailable) -> Block:
         say = self.say
-        text = say("{metric}: unavailable, because {because}.", metric=title, because=say(why.text, **why.values))
+        text = say("{metric}: unavailable, because {because}.", metric=title, because=say(why.said))
         return render("empty", text, text)
 
 

@@ -31,13 +31,18 @@ class Story:
         for name, value in given.items():
             if looks_secret(name, value):
                 raise UsageError(
-                    f"The parameter {name!r} of {self.name} looks like a secret, and would stand in the report. "
-                    'Name the secret in a source file, as { env = "NAME" }, and load a book with it.'
+                    "The parameter {name!r} of {notebook} looks like a secret, and would stand in the report. "
+                    'Name the secret in a source file, as {{ env = "NAME" }}, and load a book with it.',
+                    name=name,
+                    notebook=self.name,
                 )
             if name not in self.parameters:
                 raise UsageError(
-                    f"The notebook {self.name} has no parameter {name!r}.{suggestion(name, self.parameters)} "
-                    f"Its parameters: {', '.join(self.parameters)}."
+                    "The notebook {notebook} has no parameter {name!r}.{hint} Its parameters: {parameters}.",
+                    notebook=self.name,
+                    name=name,
+                    hint=suggestion(name, self.parameters),
+                    parameters=", ".join(self.parameters),
                 )
 
     def read(self, say: Words, first: str = "") -> Any:
@@ -84,7 +89,10 @@ def find_story(name: str) -> Story:
     known = {f.stem: f for f in kit_path("notebooks").glob("*.ipynb")}
     if name not in known:
         raise UsageError(
-            f"There is no notebook {name!r}.{suggestion(name, known)} Notebooks: {', '.join(sorted(known))}."
+            "There is no notebook {name!r}.{hint} Notebooks: {known}.",
+            name=name,
+            hint=suggestion(name, known),
+            known=", ".join(sorted(known)),
         )
     return read_story(known[name])
 
@@ -96,7 +104,8 @@ def read_story(path: Path) -> Story:
     cell = next((c for c in notebook.cells if c.cell_type == "code" and PARAMETERS in c.metadata.get("tags", [])), None)
     if cell is None:
         raise InputError(
-            f"{path.name} has no cell tagged `parameters`. Tag the cell that assigns book, rep, team, period, language."
+            "{path} has no cell tagged `parameters`. Tag the cell that assigns book, rep, team, period, language.",
+            path=path.name,
         )
     return Story(path.stem, path, question, _assignments(cell.source, path))
 
@@ -113,7 +122,9 @@ def _assignments(source: str, path: Path) -> dict[str, Any]:
         )
         if not isinstance(target, ast.Name) or not isinstance(node, ast.Assign | ast.AnnAssign) or node.value is None:
             raise InputError(
-                f"{path.name}: the parameters cell may only assign values, one a line; found `{ast.unparse(node)}`."
+                "{path}: the parameters cell may only assign values, one a line; found `{node}`.",
+                path=path.name,
+                node=ast.unparse(node),
             )
         found[target.id] = ast.literal_eval(node.value)
     return found
@@ -129,5 +140,5 @@ def _read(path: Path) -> Any:
     import nbformat
 
     if not path.is_file():
-        raise UsageError(f"{path} does not exist. Give the path of a notebook.")
+        raise UsageError("{path} does not exist. Give the path of a notebook.", path=path)
     return nbformat.read(path, as_version=4)

@@ -260,7 +260,11 @@ class Twins(ABC):
         say, deals = self.say, deals_of(self.book)
         [row] = places_in(pd.Series([deal_id], dtype="str"), deals["deal_id"])
         if row < 0:
-            raise UsageError(f"There is no deal {deal_id!r} in this book.{suggestion(deal_id, deals['deal_id'])}")
+            raise UsageError(
+                "There is no deal {deal_id!r} in this book.{hint}",
+                deal_id=deal_id,
+                hint=suggestion(deal_id, deals["deal_id"]),
+            )
         deal = deals.iloc[row]
         caption = say("What happened to {deal}?", deal=self._name_of(row))
         try:

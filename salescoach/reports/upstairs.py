@@ -30,7 +30,7 @@ class Upstairs:
         try:
             found = trust_bounds(self.book, self.period, self.say.language)
         except Unavailable as reason:
-            because = say(reason.text, **reason.values)
+            because = say(reason.said)
             text = say("{metric}: unavailable, because {because}.", metric=caption, because=because)
             return render("empty", caption, text)
         found = found[found["rep_id"].isna() & (found["low"] < found["high"])]

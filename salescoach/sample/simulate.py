@@ -76,6 +76,11 @@ def simulate(
 def _check(n_deals: int, n_reps: int, n_teams: int, months: int) -> None:
     if n_teams < 1 or n_reps < max(n_teams, FEWEST_REPS) or n_deals < 1 or months < 3 or months % 3:
         raise UsageError(
-            f"A sample needs at least one deal, one team, {FEWEST_REPS} reps, no fewer reps than teams, "
-            f"and whole quarters; got n_deals={n_deals}, n_reps={n_reps}, n_teams={n_teams}, months={months}."
+            "A sample needs at least one deal, one team, {fewest_reps} reps, no fewer reps than teams, and "
+            "whole quarters; got n_deals={n_deals}, n_reps={n_reps}, n_teams={n_teams}, months={months}.",
+            fewest_reps=FEWEST_REPS,
+            n_deals=n_deals,
+            n_reps=n_reps,
+            n_teams=n_teams,
+            months=months,
         )

@@ -130,10 +130,12 @@ class Truth:
 
     def __post_init__(self) -> None:
         if not all(0 < share < 1 for share in self.conversion):
-            raise UsageError(f"Every conversion must lie between 0 and 1; got {self.conversion}.")
+            raise UsageError("Every conversion must lie between 0 and 1; got {conversion}.", conversion=self.conversion)
         for stage in (self.weak_stage, self.strong_stage):
             if stage not in STAGES:
-                raise UsageError(f"Unknown stage {stage!r}; the sample has {', '.join(STAGES)}.")
+                raise UsageError(
+                    "Unknown stage {stage!r}; the sample has {stages}.", stage=stage, stages=", ".join(STAGES)
+                )
 
 
 DEMO_TRUTH = Truth()

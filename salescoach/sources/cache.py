@@ -95,8 +95,10 @@ class Cache:
                 (self.folder / f"{name}.parquet").unlink(missing_ok=True)
         except OSError as error:
             raise StorageError(
-                f"The cache {self.folder} cannot be written ({error.strerror}). Make room, name another folder, "
-                "or load without a cache."
+                "The cache {folder} cannot be written ({problem}). Make room, name another folder, or load "
+                "without a cache.",
+                folder=self.folder,
+                problem=error.strerror,
             ) from error
 
     def _state(self) -> dict[str, Any]:
@@ -106,8 +108,9 @@ class Cache:
                 return {}
             if hasattr(os, "getuid") and self.folder.stat().st_uid != os.getuid():
                 raise StorageError(
-                    f"The cache {self.folder} belongs to another user, who could change your numbers. Name a folder "
-                    "of your own."
+                    "The cache {folder} belongs to another user, who could change your numbers. Name a folder "
+                    "of your own.",
+                    folder=self.folder,
                 )
             others = [f.name for f in self.folder.iterdir() if not f.name.startswith(f".{STATE}-")]
             if not others:
@@ -116,11 +119,14 @@ class Cache:
         except (OSError, ValueError) as error:
             problem = getattr(error, "strerror", None) or "state.json is damaged"
             raise StorageError(
-                f"The cache {self.folder} cannot be read ({problem}). Delete it, or name another folder."
+                "The cache {folder} cannot be read ({problem}). Delete it, or name another folder.",
+                folder=self.folder,
+                problem=problem,
             ) from error
         if not isinstance(state, dict) or state.get("kind") != KIND:
             raise StorageError(
-                f"{self.folder} is not empty and is no cache of salescoach. Name another folder; it will be made."
+                "{folder} is not empty and is no cache of salescoach. Name another folder; it will be made.",
+                folder=self.folder,
             )
         return state
 

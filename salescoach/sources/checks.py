@@ -10,10 +10,11 @@ import pandas as pd
 
 from salescoach.book import REFERENCES, is_in
 from salescoach.book.splits import is_overlay, wrong_sums
-from salescoach.errors import ControlTotal, InputError, LawBroken, counted
+from salescoach.errors import ControlTotal, InputError, LawBroken, Sentence, counted
 from salescoach.process import Process, fold_name
 from salescoach.sources.draft import Draft
 from salescoach.sources.parse import minor_digits
+from salescoach.wording import N_
 
 EXAMPLES = 5
 PEAK = 10  # a day is unusual that has more than this many times the rows of the median day …
@@ -76,16 +77,24 @@ def check_laws(found: Mapping[str, Any]) -> None:
     for name, n in found["rows"].items():
         if n["read"] != n["used"] + n["quarantined"] + n["blank"] + n["other"]:
             raise LawBroken(
-                f"{name}: {n['read']:,} records read, but {n['used']:,} used + {n['quarantined']:,} quarantined + "
-                f"{n['blank']:,} blank. This is a fault of salescoach; please report it with this line."
+                "{name}: {read:,} records read, but {used:,} used + {quarantined:,} quarantined + {blank:,} "
+                "blank. This is a fault of salescoach; please report it with this line.",
+                name=name,
+                read=n["read"],
+                used=n["used"],
+                quarantined=n["quarantined"],
+                blank=n["blank"],
             )
     money = found["money_minor"]
     for currency, total in money["in"].items():
         parts = sum(money[part].get(currency, 0) for part in ("used", "quarantined", "other"))
         if total != parts:
             raise LawBroken(
-                f"deals: {currency} {total:,} minor units read, but {parts:,} used and quarantined. "
-                "This is a fault of salescoach; please report it with this line."
+                "deals: {currency} {total:,} minor units read, but {parts:,} used and quarantined. This is a "
+                "fault of salescoach; please report it with this line.",
+                currency=currency,
+                total=total,
+                parts=parts,
             )
 
 
@@ -96,12 +105,21 @@ def check_totals(draft: Draft, currency: str) -> None:
     records = draft.read - draft.blank
     if wanted is not None and records != wanted:
         raise ControlTotal(
-            f"{names} holds {counted(records, 'record')} of {draft.name}, and expect_rows says {wanted:,}. Export it "
-            "again, or correct expect_rows."
+            "{names} holds {records} of {table}, and expect_rows says {wanted:,}. Export it again, or correct "
+            "expect_rows.",
+            names=names,
+            records=counted(records, N_("{n:,} record"), N_("{n:,} records")),
+            table=draft.name,
+            wanted=wanted,
         )
     for column, total in draft.source.expect_sum.items():
         if column not in draft.table:
-            raise ControlTotal(f"{names}: expect_sum names {column!r}, which {draft.name} does not have. Correct it.")
+            raise ControlTotal(
+                "{names}: expect_sum names {column!r}, which {table} does not have. Correct it.",
+                names=names,
+                column=column,
+                table=draft.name,
+            )
         if f"{column}_minor" in draft.table:
             minor = Decimal(int(draft.table[f"{column}_minor"].sum()))
             found = minor.scaleb(-int(minor_digits(pd.Series([currency])).iloc[0]))
@@ -109,8 +127,13 @@ def check_totals(draft: Draft, currency: str) -> None:
             found = Decimal(repr(float(draft.table[column].sum())))
         if found != total:
             raise ControlTotal(
-                f"{names}: the {column} of all {draft.name} add up to {found:,}, and expect_sum says {total:,}. Export "
-                "it again, or correct expect_sum."
+                "{names}: the {column} of all {table} add up to {found:,}, and expect_sum says {total:,}. "
+                "Export it again, or correct expect_sum.",
+                names=names,
+                column=column,
+                table=draft.name,
+                found=found,
+                total=total,
             )
 
 
@@ -123,10 +146,13 @@ def check_shares(splits: Draft) -> None:
     rows = splits.alive & splits.table["deal_id"].isin(wrong.index) & ~is_overlay(splits.table)
     stands = pd.Series(splits.stands(rows)).groupby(splits.table["deal_id"][rows].to_numpy()).agg("; ".join)
     shown = [f"{deal} ({total:.4g}: {stands[str(deal)]})" for deal, total in wrong.head(EXAMPLES).items()]
-    more = f", and {len(wrong) - EXAMPLES:,} more" if len(wrong) > EXAMPLES else ""
+    more = Sentence(", and {n:,} more", n=len(wrong) - EXAMPLES) if len(wrong) > EXAMPLES else ""
     raise InputError(
-        f"The shares of {counted(len(wrong), 'deal')} do not add up to 1: {', '.join(shown)}{more}. Correct them; a "
-        "share on top of the deal has the split_type overlay."
+        "The shares of {deals} do not add up to 1: {shown}{more}. Correct them; a share on top of the deal has the "
+        "split_type overlay.",
+        deals=counted(len(wrong), N_("{n:,} deal"), N_("{n:,} deals")),
+        shown=", ".join(shown),
+        more=more,
     )
 
 

@@ -30,13 +30,21 @@ def read_corrections(file: str | Path) -> pd.DataFrame:
     read = read_raw(path, "quarantine")
     missing = [c for c in NEEDED if c not in read.frame]
     if missing:
-        raise SourceError(f"{path.name} is no quarantine.csv: it lacks {', '.join(missing)}. Keep its columns.")
+        raise SourceError(
+            "{path} is no quarantine.csv: it lacks {missing}. Keep its columns.",
+            path=path.name,
+            missing=", ".join(missing),
+        )
     if len(read.rejects):
-        raise SourceError(f"{path.name}, line {read.rejects.lines[0]}: this row does not have the header's fields.")
+        raise SourceError(
+            "{path}, line {line}: this row does not have the header's fields.",
+            path=path.name,
+            line=read.rejects.lines[0],
+        )
     rows = quarantine_as_loaded(read.frame).assign(place=[f"{path.name}, line {n}" for n in read.lines])
     unread = rows[rows["record"].isna()]
     if len(unread):
-        raise SourceError(f"{unread['place'].iloc[0]}: `record` is no number. Leave it as it was.")
+        raise SourceError("{place}: `record` is no number. Leave it as it was.", place=unread["place"].iloc[0])
     return rows
 
 
@@ -52,8 +60,10 @@ def corrected(raw: RawTable, table: str, corrections: pd.DataFrame) -> RawTable:
     stale = ours[ours["sha256"] != raw.sha256]
     if len(stale):
         raise SourceError(
-            f"{stale['place'].iloc[0]}: {raw.file} has changed since this row was set aside. Load the file without "
-            "--corrections, and correct the quarantine.csv of that book."
+            "{place}: {file} has changed since this row was set aside. Load the file without --corrections, "
+            "and correct the quarantine.csv of that book.",
+            place=stale["place"].iloc[0],
+            file=raw.file,
         )
     frame = raw.frame.copy()
     row_of = {int(n): i for i, n in enumerate(raw.numbers)}
@@ -64,7 +74,12 @@ def corrected(raw: RawTable, table: str, corrections: pd.DataFrame) -> RawTable:
         unknown = [k for k in fields if k not in frame.columns]
         if number in row_of:
             if unknown:
-                raise SourceError(f"{row['place']}: `raw` has {unknown[0]!r}, which is no column of {raw.file}.")
+                raise SourceError(
+                    "{place}: `raw` has {unknown!r}, which is no column of {file}.",
+                    place=row["place"],
+                    unknown=unknown[0],
+                    file=raw.file,
+                )
             frame.loc[row_of[number]] = [fields.get(c, "") for c in frame.columns]
         elif (
             not unknown and fields != json.loads(rejected.get(number, "{}")) and _is_a_row(row["reason"], fields, frame)
@@ -79,7 +94,7 @@ def _fields(row: dict[Any, Any]) -> dict[str, Any]:
         fields = json.loads(row["raw"])
     except (TypeError, json.JSONDecodeError) as error:
         raise SourceError(
-            f"{row['place']}: `raw` is no JSON object: {error}. Correct it, or delete the row."
+            "{place}: `raw` is no JSON object: {error}. Correct it, or delete the row.", place=row["place"], error=error
         ) from error
     column, value = row["column"], row["value"]
     if isinstance(column, str) and column:

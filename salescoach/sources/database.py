@@ -26,7 +26,7 @@ from urllib.parse import quote, quote_plus
 import numpy as np
 import pandas as pd
 
-from salescoach.errors import InputError, SourceError, UsageError, listed
+from salescoach.errors import InputError, Sentence, SourceError, UsageError, listed
 from salescoach.sources import parse
 from salescoach.sources.detect import match_columns
 from salescoach.sources.layout import SECRET, Connection, Source, TableSource, check_no_secret
@@ -142,8 +142,10 @@ class _Address:
         if url is None:
             where = connection.env or "/".join(connection.keyring or ()) or "connection"
             raise SourceError(
-                f"{origin}: {where} holds no database URL. Write it as dialect://user:password@host/database, "
-                "such as postgresql://ann@db.example.com/crm or duckdb:///crm.duckdb."
+                "{origin}: {where} holds no database URL. Write it as dialect://user:password@host/database, "
+                "such as postgresql://ann@db.example.com/crm or duckdb:///crm.duckdb.",
+                origin=origin,
+                where=where,
             )
         return cls(_beside(url, origin, folder))
 
@@ -183,12 +185,14 @@ def _kept_secret(connection: Connection, origin: str) -> str:
         found = os.environ.get(connection.env, "").strip()
         if not found:
             raise SourceError(
-                f"{origin}: the environment variable {connection.env} is not set. "
-                "Set it to the URL of the database, such as postgresql://ann:…@db.example.com/crm."
+                "{origin}: the environment variable {env} is not set. Set it to the URL of the database, such "
+                "as postgresql://ann:…@db.example.com/crm.",
+                origin=origin,
+                env=connection.env,
             )
         return found
     service, user = connection.keyring or ("", "")
-    keyring = _extra("keyring", f"{origin} names a keyring entry")
+    keyring = _extra("keyring", Sentence("{origin} names a keyring entry", origin=origin))
     problem = ""
     secret: str | None = None
     try:
@@ -197,8 +201,12 @@ def _kept_secret(connection: Connection, origin: str) -> str:
         problem = f" ({type(error).__name__})"
     if not secret:
         raise SourceError(
-            f"{origin}: the keyring has no entry {service!r} for {user!r}{problem}. Put the URL of the database there: "
-            f"`keyring set {service} {user}`."
+            "{origin}: the keyring has no entry {service!r} for {user!r}{problem}. Put the URL of the database "
+            "there: `keyring set {service} {user}`.",
+            origin=origin,
+            service=service,
+            user=user,
+            problem=problem,
         )
     return str(secret)
 
@@ -211,7 +219,9 @@ def _beside(url: Any, origin: str, folder: Path | None) -> Any:
         return url
     file = (folder or Path()) / url.database
     if not file.is_file():
-        raise SourceError(f"{origin}: the database {file} does not exist. Correct the connection.")
+        raise SourceError(
+            "{origin}: the database {file} does not exist. Correct the connection.", origin=origin, file=file
+        )
     return url.set(database=str(file))
 
 
@@ -220,7 +230,9 @@ def _extra(module: str, why: str, extra: str = "sql") -> Any:
         return importlib.import_module(module)
     except ImportError:
         pass
-    raise UsageError(f'{why}, and {module} is not installed: pip install "salescoach[{extra}]"')
+    raise UsageError(
+        '{why}, and {module} is not installed: pip install "salescoach[{extra}]"', why=why, module=module, extra=extra
+    )
 
 
 def said(act: Callable[[], Answer], name: str, address: _Address | None = None) -> Answer:
@@ -234,13 +246,18 @@ def said(act: Callable[[], Answer], name: str, address: _Address | None = None) 
         raise
     except Exception as error:  # every driver raises kinds of its own
         problem = _problem(error, address)
-    raise InputError(f"{name}: the database{f' at {address}' if address else ''} answers {problem}")
+    where = Sentence(" at {address}", address=str(address)) if address else ""
+    raise InputError("{name}: the database{where} answers {problem}", name=name, where=where, problem=problem)
 
 
 def _problem(error: Exception, address: _Address | None) -> str:
     if isinstance(error, ModuleNotFoundError):
         driver = str(error.name)
-        return f"nothing, its driver {driver} is not installed: pip install {DRIVERS.get(driver, driver)}"
+        return Sentence(
+            "nothing, its driver {driver} is not installed: pip install {package}",
+            driver=driver,
+            package=DRIVERS.get(driver, driver),
+        )
     origin = getattr(error, "orig", None) or error
     text = " ".join(str(origin).split())
     text = QUOTED.sub(lambda m: f"{m[1] or m[2]}***{'@' if m[1] else ''}", address.redact(text) if address else text)
@@ -393,7 +410,7 @@ def _connect(address: _Address) -> Engine:
     """A connection of our own, read in one transaction where the database can."""
     backend, url = address.url.get_backend_name(), address.url
     if backend == "duckdb":
-        duckdb = _extra("duckdb", "The connection is a DuckDB file")
+        duckdb = _extra("duckdb", Sentence("The connection is a DuckDB file"))
         file = url.database or ":memory:"
         settings = {"python_enable_replacements": False}  # else a name that is no table is looked up in our variables
         connection = duckdb.connect(file, read_only=file != ":memory:", config=settings)
@@ -432,8 +449,9 @@ def _engine_of(given: Any) -> Engine:
     if hasattr(given, "cursor"):
         return _Plain(given)
     raise UsageError(
-        f"A {type(given).__name__} is no connection. Give an SQLAlchemy engine or connection, an ADBC or DB-API "
-        "connection, or a URL without a password."
+        "A {kind} is no connection. Give an SQLAlchemy engine or connection, an ADBC or DB-API connection, or "
+        "a URL without a password.",
+        kind=type(given).__name__,
     )
 
 
@@ -518,20 +536,27 @@ class Reading:
             else:
                 empty.append(f"{self.name}: {name} (no rows)")
             if name == "deals" and raw is None:
-                raise InputError(f"{self.name}: deals has no row to read. Check the table, the reps and the day.")
+                raise InputError(
+                    "{name}: deals has no row to read. Check the table, the reps and the day.", name=self.name
+                )
         if "deals" not in found:
-            raise SourceError(f"{self.name}: the database has no table `deals`. Name its tables in a source file.")
+            raise SourceError(
+                "{name}: the database has no table `deals`. Name its tables in a source file.", name=self.name
+            )
         return found, empty
 
     def _table(self, name: str, table: TableSource, declared: str) -> RawTable | None:
         there = self._do(lambda: self.engine.header(_all_of(declared)), name)
         headers = match_columns(table, there)
         if self.selection.reps and name == "deals" and "rep_id" not in headers:
-            raise UsageError(f"{self.name}: deals has no column for `rep_id`, so it cannot be read by rep.")
+            raise UsageError("{name}: deals has no column for `rep_id`, so it cannot be read by rep.", name=self.name)
         wanted = [h for h in there if h in _needed(table, headers, there)]
         if not wanted:
             raise SourceError(
-                f"{self.name}: {name} has none of the columns named under [{name}.columns]. It has: {listed(there)}."
+                "{name}: {table} has none of the columns named under [{table}.columns]. It has: {there}.",
+                name=self.name,
+                table=name,
+                there=listed(there),
             )
         rows = _from(declared, there)
         conditions = tuple(self._conditions(name, table, rows, headers))

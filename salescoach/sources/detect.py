@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from salescoach.book import TABLES
-from salescoach.errors import SourceError, nearest
+from salescoach.errors import Sentence, SourceError, joined, nearest
 from salescoach.sources.layout import Source, TableSource, presets
 from salescoach.sources.place import Place, beside, data_files, fits, name_of, title
 from salescoach.sources.read import read_header
@@ -60,7 +60,7 @@ def detect(paths: Sequence[Place]) -> Found:
     best = [found for score, found in scored if score == highest]
     if len(best) > 1:
         names = " or ".join(f"--source {f.source.preset.name}" for f in best if f.source.preset)
-        raise SourceError(f"{name_of(files[0])} fits several presets. Say which: {names}.")
+        raise SourceError("{file} fits several presets. Say which: {names}.", file=name_of(files[0]), names=names)
     return _with_our_own(best[0], headers)
 
 
@@ -108,13 +108,16 @@ def _nothing_fits(headers: dict[Place, list[str]]) -> str:
     names = {fold_header(name) for spellings in known.values() for name in spellings}
     file, header = max(headers.items(), key=lambda item: len({fold_header(h) for h in item[1]} & names))
     near = {ours: _nearest_of(header, known[ours]) for ours in TABLES["deals"].mandatory}
-    hits = "; ".join(f"for `{ours}`: {hit!r}" for ours, hit in near.items() if hit)
-    near_by = f" Nearest {hits}." if hits else ""
+    hits = joined((Sentence("for `{ours}`: {hit!r}", ours=o, hit=h) for o, h in near.items() if h), "; ")
+    near_by = Sentence(" Nearest {hits}.", hits=hits) if hits else ""
     more = ", …" if len(header) > 12 else ""
-    return (
-        f"{name_of(file)}: its columns ({', '.join(header[:12])}{more}) fit no preset.{near_by} "
-        "Write a source file that maps them and give it with --source; "
-        f"`salescoach init --from-data {name_of(file)}` drafts one."
+    return Sentence(
+        "{file}: its columns ({header}{more}) fit no preset.{hint} Write a source file that maps them and "
+        "give it with --source; `salescoach init --from-data {file}` drafts one.",
+        file=name_of(file),
+        header=", ".join(header[:12]),
+        more=more,
+        hint=near_by,
     )
 
 
@@ -147,13 +150,17 @@ def locate(source: Source, paths: Sequence[Place], folder: Path | None) -> Found
         if not hits_of:
             seen = ", ".join(p.name for p in paths) or str(folder or Path())
             raise SourceError(
-                f"{source.origin}: no file fits [{name}] from = {named[name]!r} in {seen}. Correct `from`, "
-                "or give the file."
+                "{origin}: no file fits [{name}] from = {named!r} in {seen}. Correct `from`, or give the file.",
+                origin=source.origin,
+                name=name,
+                named=named[name],
+                seen=seen,
             )
     if "deals" not in found.files:
         raise SourceError(
-            f"{source.origin}: none of {', '.join(p.name for p in paths)} holds the deals. "
-            "Its headers must have the columns named under [deals.columns]."
+            "{origin}: none of {paths} holds the deals. Its headers must have the columns named under [deals.columns].",
+            origin=source.origin,
+            paths=", ".join(p.name for p in paths),
         )
     return found
 

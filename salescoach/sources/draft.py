@@ -21,7 +21,7 @@ from salescoach.book.texts import (
     repeated,
     without_blanks,
 )
-from salescoach.errors import ColumnError, SourceError, nearest
+from salescoach.errors import ColumnError, Sentence, SourceError, either, nearest
 from salescoach.process import fold_name
 from salescoach.sources import parse
 from salescoach.sources.detect import fold_header, match_columns
@@ -60,8 +60,12 @@ class Draft:
             elif set(raw.columns) != set(columns):
                 differ = ", ".join(sorted(set(raw.columns) ^ set(columns)))
                 raise SourceError(
-                    f"{raw.file} and {raws[0].file} both hold {name} and differ in columns: {differ}. "
-                    "Load exports of one kind at a time."
+                    "{file} and {other} both hold {name} and differ in columns: {differ}. Load exports of one "
+                    "kind at a time.",
+                    file=raw.file,
+                    other=raws[0].file,
+                    name=name,
+                    differ=differ,
                 )
         self.name = name
         self.source = source
@@ -216,26 +220,40 @@ def check_columns(name: str, source: TableSource, raw: RawTable, promised: bool)
 def _header_moved(name: str, ours: str, theirs: tuple[str, ...], raw: RawTable) -> str:
     below = _header_below(theirs, raw)
     if below:
-        return (
-            f"{raw.file} has no column for `{ours}` in its first line; the header seems to stand in line {below}. "
-            f"Add `skip = {below - 1}` under [{name}.format] in your source file."
+        return Sentence(
+            "{file} has no column for `{ours}` in its first line; the header seems to stand in line {below}. Add "
+            "`skip = {skip}` under [{name}.format] in your source file.",
+            file=raw.file,
+            ours=ours,
+            below=below,
+            skip=below - 1,
+            name=name,
         )
     return ""
 
 
 def _no_column(name: str, ours: str, theirs: tuple[str, ...], raw: RawTable) -> str:
     """The message for a header that is not in the file, with the nearest one that is."""
-    wanted = " or ".join(repr(t) for t in theirs)
+    wanted = either(theirs)
     near = next((n for n in (nearest(t, raw.columns) for t in (*theirs, ours)) if n), None)
     needed = ours in TABLES[name].mandatory
-    effect = f"; without it {name} cannot be used" if needed else ""
+    effect = Sentence("; without it {name} cannot be used", name=name) if needed else ""
     step = (
-        f'Nearest: {near!r}. Write `{ours} = "{near}"`' if near else f"Its columns: {', '.join(raw.columns)}. Name one"
+        Sentence('Nearest: {near!r}. Write `{ours} = "{near}"`', near=near, ours=ours)
+        if near
+        else Sentence("Its columns: {columns}. Name one", columns=", ".join(raw.columns))
     )
-    instead = "" if needed else ", or delete the line"
-    return (
-        f"{raw.file} has no column for `{ours}` (looked for {wanted}){effect}. "
-        f"{step} under [{name}.columns] in your source file{instead}."
+    instead = "" if needed else Sentence(", or delete the line")
+    return Sentence(
+        "{file} has no column for `{ours}` (looked for {wanted}){effect}. {step} under [{name}.columns] in your "
+        "source file{instead}.",
+        file=raw.file,
+        ours=ours,
+        wanted=wanted,
+        effect=effect,
+        step=step,
+        name=name,
+        instead=instead,
     )
 
 

@@ -14,7 +14,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from salescoach.book import TABLES
-from salescoach.errors import SourceError, UsageError, nearest, suggestion
+from salescoach.errors import Sentence, SourceError, UsageError, joined, nearest, suggestion
 from salescoach.kit import kit_path
 
 Texts = Annotated[tuple[str, ...], BeforeValidator(lambda v: (v,) if isinstance(v, str) else v)]
@@ -26,7 +26,7 @@ class _Strict(BaseModel):
 
 def _known_zone(name: str) -> str:
     if name not in zoneinfo.available_timezones():
-        raise ValueError("this is no time zone: write it as UTC or Asia/Shanghai")
+        raise ValueError(Sentence("this is no time zone: write it as UTC or Asia/Shanghai"))
     return name
 
 
@@ -178,29 +178,38 @@ def read_source(path: Path) -> Source:
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise SourceError(f"{path} cannot be read ({error.strerror}). Check --source.") from error
+        raise SourceError(
+            "{path} cannot be read ({problem}). Check --source.", path=path, problem=error.strerror
+        ) from error
     except UnicodeDecodeError as error:
-        raise SourceError(f"{path.name} is not UTF-8 text ({error}). Save it as UTF-8.") from error
+        raise SourceError(
+            "{path} is not UTF-8 text ({error}). Save it as UTF-8.", path=path.name, error=error
+        ) from error
     except tomllib.TOMLDecodeError as error:
-        raise SourceError(f"{path.name} is not valid TOML: {error}. Text stands in double quotes.") from error
+        raise SourceError(
+            "{path} is not valid TOML: {error}. Text stands in double quotes.", path=path.name, error=error
+        ) from error
     head = {k: content.pop(k) for k in HEAD if k in content}
     if isinstance(head.get("process"), str) and (path.parent / head["process"]).is_file():
         head["process"] = str(path.parent / head["process"])  # a process file stands beside the source that names it
     for name, block in content.items():
         if name not in TABLES:
             raise SourceError(
-                f"{path.name}: [{name}] is neither a table nor a setting.{suggestion(name, [*TABLES, *HEAD])} "
-                f"Tables: {', '.join(TABLES)}."
+                "{path}: [{name}] is neither a table nor a setting.{hint} Tables: {tables}.",
+                path=path.name,
+                name=name,
+                hint=suggestion(name, [*TABLES, *HEAD]),
+                tables=", ".join(TABLES),
             )
         _check_block(path.name, name, block)
     if "connection" in head:
         _check_connection(path.name, head["connection"])
     if "deals" not in content:
-        raise SourceError(f"{path.name} has no [deals] block, the one table that is mandatory.")
+        raise SourceError("{path} has no [deals] block, the one table that is mandatory.", path=path.name)
     try:
         return Source(origin=path.name, tables=content, **head)
     except ValidationError as error:
-        raise SourceError("\n".join(_explain(path.name, e) for e in error.errors())) from error
+        raise SourceError(joined((_explain(path.name, e) for e in error.errors()), "\n")) from error
 
 
 def _check_block(file: str, name: str, block: dict[str, Any]) -> None:
@@ -208,17 +217,30 @@ def _check_block(file: str, name: str, block: dict[str, Any]) -> None:
     table = TABLES[name]
     columns = block.get("columns", {}) if isinstance(block, dict) else None
     if not isinstance(columns, dict):
-        raise SourceError(f"{file}: write [{name}] and [{name}.columns] as blocks, with one line for each column.")
+        raise SourceError(
+            "{file}: write [{name}] and [{name}.columns] as blocks, with one line for each column.",
+            file=file,
+            name=name,
+        )
     for ours in columns:
         close = nearest(ours, table.readable)
         if ours not in table.readable and close is not None and close not in columns:
             raise SourceError(
-                f"{file}: [{name}.columns] has {ours!r}, which is no column of ours. Did you mean {close!r}?"
+                "{file}: [{name}.columns] has {ours!r}, which is no column of ours. Did you mean {close!r}?",
+                file=file,
+                name=name,
+                ours=ours,
+                close=close,
             )
     made = (*block.get("fixed", ()), *(Unpivot.makes if "unpivot" in block else ()))
     for ours in table.mandatory:
         if ours not in columns and ours not in made:
-            raise SourceError(f'{file}: [{name}.columns] must say which column is `{ours}`: add `{ours} = "…"`.')
+            raise SourceError(
+                '{file}: [{name}.columns] must say which column is `{ours}`: add `{ours} = "…"`.',
+                file=file,
+                name=name,
+                ours=ours,
+            )
     written = block.get("format")
     if isinstance(written, dict):
         own = {k: v for k, v in written.items() if k in columns or k in table.readable}
@@ -233,8 +255,9 @@ def _check_connection(file: str, connection: object) -> None:
     known = way in Connection.model_fields and len(texts) == (2 if way == "keyring" else 1)
     if not known or not all(isinstance(t, str) for t in texts):
         raise SourceError(
-            f'{file}: write connection = {{ env = "CRM_DATABASE_URL" }}, {{ keyring = ["service", "user"] }} or '
-            '{ url = "sqlite:///crm.db" }: one of them.'
+            '{file}: write connection = {{ env = "CRM_DATABASE_URL" }}, {{ keyring = ["service", "user"] }} or '
+            '{{ url = "sqlite:///crm.db" }}: one of them.',
+            file=file,
         )
     if way == "url":
         check_no_secret(file, texts[0])
@@ -245,22 +268,27 @@ def check_no_secret(where: str, url: str) -> None:
     user = url.partition("://")[2].rpartition("@")[0]  # a password may hold any sign, also / and ?
     if ":" in user or SECRET.search(url.partition("?")[2]):
         raise SourceError(
-            f"{where}: the URL of the database has a password in it, which would stay in files and logs. Put the URL "
-            'into an environment variable or the keyring, and write connection = { env = "CRM_DATABASE_URL" } or '
-            '{ keyring = ["service", "user"] }.'
+            "{where}: the URL of the database has a password in it, which would stay in files and logs. Put "
+            "the URL into an environment variable or the keyring, and write connection = {{ env = "
+            '"CRM_DATABASE_URL" }} or {{ keyring = ["service", "user"] }}.',
+            where=where,
         )
 
 
 def _explain(file: str, error: Any) -> str:
     place = ".".join(str(p) for p in error["loc"] if p not in ("tables",))
-    kinds = {"extra_forbidden": "is no key of a source file", "missing": "is missing"}
-    days = dict.fromkeys(("date_from_datetime_parsing", "date_parsing", "date_type"), "is no day such as 2026-09-30")
+    kinds = {"extra_forbidden": Sentence("is no key of a source file"), "missing": Sentence("is missing")}
+    days = dict.fromkeys(
+        ("date_from_datetime_parsing", "date_parsing", "date_type"), Sentence("is no day such as 2026-09-30")
+    )
     what = {**kinds, **days}.get(error["type"], error["msg"])
     known = [*ColumnFormat.model_fields, *TableFormat.model_fields, *TableSource.model_fields, "from", *HEAD]
     hint = suggestion(str(error["loc"][-1]), known) if error["type"] == "extra_forbidden" else ""
     silent = error["type"] in ("missing", "extra_forbidden") or place.startswith("connection")
-    value = "" if silent else f" (found {error['input']!r})"
-    return f"{file}: {place} {what}{value}.{hint}"
+    value = "" if silent else Sentence(" (found {value!r})", value=error["input"])
+    return Sentence(
+        "{file}: {place} {what}{value}.{hint}", file=file, place=place, what=Sentence(what), value=value, hint=hint
+    )
 
 
 @cache
@@ -281,5 +309,8 @@ def find_source(name: str) -> tuple[Source, Path | None]:
         return read_source(own), None
     known = presets()
     raise UsageError(
-        f"There is no source {name!r}.{suggestion(name, known)} Presets: {', '.join(known)}; or give a .toml file."
+        "There is no source {name!r}.{hint} Presets: {known}; or give a .toml file.",
+        name=name,
+        hint=suggestion(name, known),
+        known=", ".join(known),
     )

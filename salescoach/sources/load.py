@@ -15,7 +15,7 @@ from babel.numbers import is_currency
 from salescoach.book import TABLES, Book
 from salescoach.book.book import order_of
 from salescoach.book.replay import outcomes_of
-from salescoach.errors import InputError, LawBroken, QuarantineError, UsageError
+from salescoach.errors import InputError, LawBroken, QuarantineError, Sentence, UsageError, joined
 from salescoach.kit import kit_path
 from salescoach.process import Process, parse_day, read_process
 from salescoach.sources import checks
@@ -179,9 +179,10 @@ def sample_book() -> Book:
     return load_book(kit_path("data/demo"))
 
 
-def check_tolerance(
-    book: Book, listed: str = "`save_book` writes each to quarantine.csv, with its line and reason."
-) -> None:
+LISTED = Sentence("`save_book` writes each to quarantine.csv, with its line and reason.")
+
+
+def check_tolerance(book: Book, listed: str = LISTED) -> None:
     """Raise QuarantineError (exit code 4) if more deals were quarantined than tolerated. The book stays usable.
 
     listed   sentence that says where the quarantined rows can be read
@@ -192,9 +193,13 @@ def check_tolerance(
     share = counts["quarantined"] / max(counts["used"] + counts["quarantined"], 1)
     if share > limit:
         raise QuarantineError(
-            f"{counts['quarantined']:,} deals ({share:.1%}) are quarantined, more than the tolerated {limit:.1%}. "
-            f"{listed} Correct the export, or write "
-            "`tolerate = { quarantined = … }` above the first [table] of the source file."
+            "{quarantined:,} deals ({share:.1%}) are quarantined, more than the tolerated {limit:.1%}. "
+            "{listed} Correct the export, or write `tolerate = {{ quarantined = … }}` above the first [table] "
+            "of the source file.",
+            quarantined=counts["quarantined"],
+            share=share,
+            limit=limit,
+            listed=listed,
         )
 
 
@@ -250,7 +255,9 @@ def process_of(source: Source, process: str | Path | None) -> Process:
 
 def _book_currency(code: str) -> str:
     if not is_currency(code):
-        raise UsageError(f"{code!r} is no currency. Write its three-letter code (ISO 4217), such as CNY, EUR or USD.")
+        raise UsageError(
+            "{code!r} is no currency. Write its three-letter code (ISO 4217), such as CNY, EUR or USD.", code=code
+        )
     return code
 
 
@@ -279,7 +286,9 @@ def _as_it_was(book: Book, asked: pd.Timestamp | None) -> Book:
         return book
     then = book.at(str(_local_day(asked, book.timezone).date()))
     if then.deals.empty:
-        raise InputError(f"No deal was there on {then.as_of_on.date()}. Give a later day with --as-of.")
+        raise InputError(
+            "No deal was there on {as_of_on}. Give a later day with --as-of.", as_of_on=then.as_of_on.date()
+        )
     return then
 
 
@@ -324,7 +333,9 @@ def _reject_impossible(
 def _put_deals_in_order(tables: dict[str, pd.DataFrame], draft: Draft) -> None:
     """The deals as the book will hold them; `_row` of the history follows them."""
     if len(tables["deals"]) != int(draft.alive.sum()):
-        raise LawBroken(f"{int(draft.alive.sum()):,} deals are used, but {len(tables['deals']):,} are in the book.")
+        raise LawBroken(
+            "{alive:,} deals are used, but {n:,} are in the book.", alive=int(draft.alive.sum()), n=len(tables["deals"])
+        )
     order = order_of(tables["deals"], "deals")
     place = np.cumsum(draft.alive.to_numpy()) - 1  # of a row of the draft among those used
     if order is not None:
@@ -355,11 +366,20 @@ def _refuse_nothing_left(deals: Draft) -> None:
         return
     rows = deals.quarantine()
     first = rows.iloc[0]
-    reasons = ", ".join(f"{reason} in {n:,}" for reason, n in rows["reason"].value_counts().items())
-    value = f", column {first['column']!r}, value {first['value']!r}" if first["column"] else ""
+    counts = rows["reason"].value_counts().items()
+    reasons = joined((Sentence("{reason} in {n:,}", reason=reason, n=n) for reason, n in counts), ", ")
+    value: str = ""
+    if first["column"]:
+        value = Sentence(", column {column!r}, value {value!r}", column=first["column"], value=first["value"])
     raise InputError(
-        f"None of the {len(rows):,} deals can be used: {reasons}. The first: {first['file']}, line {first['line']}"
-        f"{value}: {first['reason']}, {first['hint']}."
+        "None of the {n:,} deals can be used: {reasons}. The first: {file}, line {line}{value}: {reason}, {hint}.",
+        n=len(rows),
+        reasons=reasons,
+        file=first["file"],
+        line=first["line"],
+        value=value,
+        reason=first["reason"],
+        hint=first["hint"],
     )
 
 

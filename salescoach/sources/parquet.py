@@ -35,7 +35,9 @@ def read_parquet(name: str, content: bytes, partitions: Mapping[str, str] | None
         columns: list[Texts] = [column_texts(table.column(i)) for i in range(table.num_columns)]
         header = [str(n) for n in table.column_names]
     except (pa.ArrowException, OSError) as error:
-        raise FileRejected(f"{name} is a damaged Parquet file ({error}). Write it again.") from error
+        raise FileRejected(
+            "{name} is a damaged Parquet file ({error}). Write it again.", name=name, error=error
+        ) from error
     rows, blank = table.num_rows, 0
     lines: Sequence[int] = range(2, rows + 2)
     numbers: Sequence[int] = range(1, rows + 1)
@@ -62,7 +64,9 @@ def parquet_header(name: str, content: bytes, partitions: Mapping[str, str] | No
     try:
         header = [str(n) for n in pq.read_schema(io.BytesIO(content)).names]
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise FileRejected(f"{name} is a damaged Parquet file ({error}). Write it again.") from error
+        raise FileRejected(
+            "{name} is a damaged Parquet file ({error}). Write it again.", name=name, error=error
+        ) from error
     return [*header, *(k for k in partitions or {} if k not in header)]
 
 

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from salescoach.book import OUTCOMES, is_in
 from salescoach.book.texts import arrow, encoded
-from salescoach.errors import ColumnError
+from salescoach.errors import ColumnError, Sentence, either
 from salescoach.sources.layout import ColumnFormat
 
 EARLIEST, LATEST = pd.Timestamp("1980-01-01"), pd.Timestamp("2100-01-01")
@@ -58,7 +58,12 @@ class Place:
         return f"{self.file}, column {self.header!r}"
 
     def declare(self, line: str) -> str:
-        return f"Add `{line}` under [{self.table}.format.{self.column}] in your source file."
+        return Sentence(
+            "Add `{line}` under [{table}.format.{column}] in your source file.",
+            line=line,
+            table=self.table,
+            column=self.column,
+        )
 
 
 def blank_to_null(text: pd.Series, nulls: tuple[str, ...] = ()) -> pd.Series:
@@ -97,7 +102,9 @@ def parse_instants(text: pd.Series, place: Place, written: ColumnFormat, timezon
     instants = instants.where(zoned.isna(), zoned)
     values = _spread(instants, codes, text.index)
     bad_rows = _spread_mask(bad, codes, text.index)
-    _refuse_unreadable(text, bad_rows, place, "date", _date_to_declare(uniques[bad], declared or ()), declared or ())
+    _refuse_unreadable(
+        text, bad_rows, place, Sentence("date"), _date_to_declare(uniques[bad], declared or ()), declared or ()
+    )
     return Parsed(values, bad_rows, "bad-date", NOT_A_DATE, only_days)
 
 
@@ -228,8 +235,10 @@ def _read_ordered(uniques: pd.Series, place: Place) -> pd.Series:
     short = uniques[_matches(uniques, SHORT_YEAR)]
     if len(short) > few:
         raise ColumnError(
-            f"{place}: {short.iloc[0]!r} has a two-digit year, so its order cannot be known. "
-            + place.declare('date = "%d-%m-%y"')
+            "{place}: {value!r} has a two-digit year, so its order cannot be known. {step}",
+            place=place,
+            value=short.iloc[0],
+            step=place.declare('date = "%d-%m-%y"'),
         )
     ordered = uniques[_matches(uniques, ORDERED)]
     if ordered.empty:
@@ -253,13 +262,18 @@ def _read_ordered(uniques: pd.Series, place: Place) -> pd.Series:
 
 def _undecided_order(ordered: pd.Series, first: pd.Series, second: pd.Series, place: Place) -> str:
     if bool((first > 12).any()):
-        return (
-            f"{place} mixes day-first and month-first dates: {ordered[first > 12].iloc[0]!r} and "
-            f"{ordered[second > 12].iloc[0]!r}. Export it in one spelling."
+        return Sentence(
+            "{place} mixes day-first and month-first dates: {one!r} and {other!r}. Export it in one spelling.",
+            place=place,
+            one=ordered[first > 12].iloc[0],
+            other=ordered[second > 12].iloc[0],
         )
-    return (
-        f"{place}: ambiguous-date, {ordered[first != second].iloc[0]!r} fits day-first and month-first, and no value "
-        "in the column decides. " + place.declare('date = "%d/%m/%Y"') + ' Month-first is "%m/%d/%Y".'
+    return Sentence(
+        "{place}: ambiguous-date, {value!r} fits day-first and month-first, and no value in the column "
+        'decides. {step} Month-first is "%m/%d/%Y".',
+        place=place,
+        value=ordered[first != second].iloc[0],
+        step=place.declare('date = "%d/%m/%Y"'),
     )
 
 
@@ -279,7 +293,7 @@ def parse_money(text: pd.Series, place: Place, written: ColumnFormat, currency: 
     bad |= _matches(plain, rf"\d{{{19 - len(str(step))}}}(\.|$)")  # more would not fit into 64 bits
     values = _spread(plain, codes, text.index)
     bad_rows = _spread_mask(bad, codes, text.index)
-    _refuse_unreadable(text, bad_rows, place, "number", _mark_to_declare(uniques[bad], written))
+    _refuse_unreadable(text, bad_rows, place, Sentence("number"), _mark_to_declare(uniques[bad], written))
     foreign = _in_another_currency(text, currency, place)
     minor = pd.Series(pd.NA, text.index, dtype="Int64")
     rounded = 0
@@ -338,7 +352,7 @@ def parse_numbers(text: pd.Series, place: Place, written: ColumnFormat) -> Parse
     uniques, codes = _uniques(text)
     plain, bad = _plain_numbers(uniques, place, written)
     bad_rows = _spread_mask(bad, codes, text.index)
-    _refuse_unreadable(text, bad_rows, place, "number", _mark_to_declare(uniques[bad], written))
+    _refuse_unreadable(text, bad_rows, place, Sentence("number"), _mark_to_declare(uniques[bad], written))
     return Parsed(_spread(plain.astype("float64"), codes, text.index), bad_rows, "bad-number", NOT_A_NUMBER)
 
 
@@ -349,7 +363,10 @@ def parse_shares(text: pd.Series, place: Place, written: ColumnFormat) -> Parsed
     if written.percent is None and bool((parsed.values[~signed] > 1).any()):
         example = text[~signed & (parsed.values > 1)].iloc[0]
         raise ColumnError(
-            f"{place}: {example!r} is above 1, so this may be a percentage. " + place.declare("percent = true")
+            "{place}: {example!r} is above 1, so this may be a percentage. {step}",
+            place=place,
+            example=example,
+            step=place.declare("percent = true"),
         )
     parsed.values = parsed.values / np.where(signed | bool(written.percent), 100.0, 1.0)
     outside: pd.Series[bool] = parsed.values.notna() & ~parsed.values.between(0, 1)
@@ -443,8 +460,11 @@ def _in_another_currency(text: pd.Series, currency: pd.Series, place: Place) -> 
     foreign = pd.Series(other, signs.index, dtype="bool").reindex(text.index, fill_value=False)
     if int(foreign.sum()) > UNREADABLE_SHARE * int(text.notna().sum()):
         raise ColumnError(
-            f"{place}: {text[foreign].iloc[0]!r} is not written in {currency[foreign].iloc[0]}. Add the currency of "
-            'the amounts, such as `currency = "USD"`, on top of your source file, or map a `currency` column.'
+            "{place}: {value!r} is not written in {currency}. Add the currency of the amounts, such as "
+            '`currency = "USD"`, on top of your source file, or map a `currency` column.',
+            place=place,
+            value=text[foreign].iloc[0],
+            currency=currency[foreign].iloc[0],
         )
     return foreign
 
@@ -470,8 +490,11 @@ def _refuse_undecided(text: pd.Series, fits: np.ndarray[Any, np.dtype[np.bool_]]
         undecided = one_group
     if undecided is not None:
         raise ColumnError(
-            f"{place}: ambiguous-number, {undecided.iloc[0]!r} may have thousands or decimals, and no value in the "
-            "column decides. " + place.declare('decimal = "."') + ' Where a comma is the decimal mark, write ",".'
+            "{place}: ambiguous-number, {value!r} may have thousands or decimals, and no value in the "
+            'column decides. {step} Where a comma is the decimal mark, write ",".',
+            place=place,
+            value=undecided.iloc[0],
+            step=place.declare('decimal = "."'),
         )
 
 
@@ -541,8 +564,14 @@ def _refuse_unreadable(
     if wrong >= UNREADABLE_ROWS and wrong > UNREADABLE_SHARE * filled:
         examples = ", ".join(repr(v) for v in text[bad].unique()[:3])
         raise ColumnError(
-            f"{place}: {wrong:,} of {filled:,} values are no {what}, for example {examples}. "
-            + (f"They do not fit the declared {' or '.join(repr(d) for d in declared)}. " if declared else "")
-            + f"Map another column to `{place.column}`, or say how it is written: "
-            + place.declare(line)
+            "{place}: {wrong:,} of {filled:,} values are no {what}, for example {examples}. {misfit}Map another "
+            "column to `{column}`, or say how it is written: {step}",
+            place=place,
+            wrong=wrong,
+            filled=filled,
+            what=what,
+            examples=examples,
+            misfit=Sentence("They do not fit the declared {declared}. ", declared=either(declared)) if declared else "",
+            column=place.column,
+            step=place.declare(line),
         )

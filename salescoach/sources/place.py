@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-from salescoach.errors import FileRejected, UsageError
+from salescoach.errors import FileRejected, Sentence, UsageError
 
 DATA_SUFFIXES = (".csv", ".tsv", ".txt", ".xlsx", ".xlsm", ".xls", ".parquet", ".pq")
 PARQUET = (".parquet", ".pq")
@@ -81,14 +81,21 @@ class Remote:
         try:
             import fsspec
         except ImportError:
-            raise UsageError(f"{self} is a URL, and reading URLs needs fsspec: {CLOUD}") from None
+            raise UsageError("{url} is a URL, and reading URLs needs fsspec: {cloud}", url=self, cloud=CLOUD) from None
         try:
             system, path = fsspec.core.url_to_fs(self.url)
         except ImportError as error:  # "Install s3fs to access S3"
             needed = f"{error}. " if "Install" in str(error) else ""
-            raise UsageError(f"{self} cannot be opened: a library is missing. {needed}Else: {CLOUD}") from None
+            raise UsageError(
+                "{url} cannot be opened: a library is missing. {needed}Else: {cloud}",
+                url=self,
+                needed=needed,
+                cloud=CLOUD,
+            ) from None
         except ValueError:
-            raise UsageError(f"{self}: no store is known by {urlsplit(self.url).scheme}://. Check the URL.") from None
+            raise UsageError(
+                "{url}: no store is known by {scheme}://. Check the URL.", url=self, scheme=urlsplit(self.url).scheme
+            ) from None
         return system, path
 
     def _places(self, system: Any, paths: Iterable[str]) -> list[Remote]:
@@ -111,8 +118,9 @@ def as_place(given: str | Path | Remote) -> Place:
     url = f"{scheme[1]}://{text[scheme.end() :]}"
     if urlsplit(url).password:
         raise UsageError(
-            f"{Remote(url)}: a URL with a password in it is not read, it would end up in logs. Put the password where "
-            "the library of the store looks for it, such as an environment variable."
+            "{url}: a URL with a password in it is not read, it would end up in logs. Put the password where "
+            "the library of the store looks for it, such as an environment variable.",
+            url=Remote(url),
         )
     return Remote(url)
 
@@ -162,9 +170,11 @@ def data_files(places: Iterable[Place]) -> list[Place]:
         elif isinstance(place, Remote) or place.is_file():
             files.append(place)
         else:
-            raise FileRejected(f"{place} does not exist. Check the path.")
+            raise FileRejected("{place} does not exist. Check the path.", place=place)
     if not files:
-        raise UsageError(f"No data files in {', '.join(map(str, given))}. Give CSV, Excel or Parquet files.")
+        raise UsageError(
+            "No data files in {given}. Give CSV, Excel or Parquet files.", given=", ".join(map(str, given))
+        )
     return list(dict.fromkeys(files))
 
 
@@ -207,9 +217,9 @@ def read_bytes(place: Place, size: int | None = None) -> bytes:
         with place.open("rb") as handle:
             return handle.read() if size is None else handle.read(size)
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-        raise FileRejected(f"{place} does not exist. Check the path.") from None
+        raise FileRejected("{place} does not exist. Check the path.", place=place) from None
     except OSError as error:
-        raise FileRejected(f"{place} cannot be read ({error.strerror}).") from error
+        raise FileRejected("{place} cannot be read ({problem}).", place=place, problem=error.strerror) from error
 
 
 def _is_pattern(place: Place) -> bool:
@@ -227,7 +237,7 @@ def _fitting(place: Place) -> list[Place]:
         hits = sorted(root.glob(str(place.relative_to(place.anchor))))
         files = _among([h for h in hits if _shown(h.parent)])
     if not files:
-        raise FileRejected(f"No CSV, Excel or Parquet file fits {place}. Check the pattern.")
+        raise FileRejected("No CSV, Excel or Parquet file fits {place}. Check the pattern.", place=place)
     return files
 
 
@@ -289,8 +299,10 @@ def _refuse_table_format(folder: Place) -> None:
     if kind is None or (kind == "Iceberg" and "data" not in names):
         return
     raise FileRejected(
-        f"{folder} is a {kind} table: its files may hold rows that were deleted since. "
-        "Export it as Parquet, or read it with SQL."
+        "{folder} is a {kind} table: its files may hold rows that were deleted since. Export it as Parquet, or "
+        "read it with SQL.",
+        folder=folder,
+        kind=kind,
     )
 
 
@@ -299,8 +311,10 @@ def _asked(place: Remote, question: Any) -> Any:
     try:
         return question()
     except FileNotFoundError:
-        problem = "does not exist. Check the URL."
+        problem = Sentence("does not exist. Check the URL.")
     except Exception as error:  # every store raises kinds of its own
         said = str(error).replace(place.url, str(place)).replace(urlsplit(place.url).query or place.url, "…")
-        problem = f"cannot be read ({type(error).__name__}: {said}). Check the URL and your access."
-    raise FileRejected(f"{place} {problem}")
+        problem = Sentence(
+            "cannot be read ({kind}: {said}). Check the URL and your access.", kind=type(error).__name__, said=said
+        )
+    raise FileRejected("{place} {problem}", place=place, problem=problem)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from salescoach.book import TABLES
-from salescoach.errors import ColumnError, SourceError
+from salescoach.errors import ColumnError, Sentence, SourceError
 from salescoach.process import Process, fold_name, read_process
 from salescoach.sources import parse
 from salescoach.sources.detect import Found, detect, fold_header, locate, match_columns
@@ -114,11 +114,19 @@ def _currency(drafts: Mapping[str, TableDraft], found: Found | None) -> tuple[Cu
         told = currency_of(parse.blank_to_null(deals.text[deals.columns["amount"]]), deals.columns["amount"])
         if told is not None:
             code, why, several = told
-            doubt = f"The currency: {code} is taken because {why}; other currencies share that sign." if several else ""
+            doubt = (
+                Sentence(
+                    "The currency: {code} is taken because {why}; other currencies share that sign.", code=code, why=why
+                )
+                if several
+                else ""
+            )
             return CurrencyDraft(f"currency = {quoted(code)}   # {DECIDED}: {why}", (doubt,) if doubt else ()), code
     if "currency" in deals.columns:
         return CurrencyDraft('# currency = "CNY"   # of amounts whose row names none'), "CNY"
-    doubt = 'The currency: nothing in the data says it, and CNY is taken. Write `currency = "…"` on top of the source.'
+    doubt = Sentence(
+        'The currency: nothing in the data says it, and CNY is taken. Write `currency = "…"` on top of the source.'
+    )
     return CurrencyDraft('# currency = "CNY"   # nothing in the data says it; this is what is taken', (doubt,)), "CNY"
 
 
@@ -267,17 +275,21 @@ def _ended(deals: TableDraft, here: pd.Series) -> dict[str, str]:
 
 
 def _doubtful(drafts: Mapping[str, TableDraft]) -> list[str]:
-    found = []
+    found: list[str] = []
     for draft in drafts.values():
         guessed = [f"{o} <- {draft.columns[o]!r}" for o in draft.columns if o in draft.guesses]
         if guessed:
-            found.append(f"Guessed columns of {draft.name}: {', '.join(guessed)}.")
+            found.append(
+                Sentence("Guessed columns of {table}: {guessed}.", table=draft.name, guessed=", ".join(guessed))
+            )
     if (
         "stage_history" not in drafts
         and not _dated_names(drafts["deals"])
         and "snapshot_at" not in drafts["deals"].columns
     ):
-        found.append("The way deals took: there is no stage history, so the order and days of the stages are not told.")
+        found.append(
+            Sentence("The way deals took: there is no stage history, so the order and days of the stages are not told.")
+        )
     return found
 
 

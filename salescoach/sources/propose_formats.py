@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
-from salescoach.errors import ColumnError
+from salescoach.errors import ColumnError, Sentence
 from salescoach.sources import parse
 from salescoach.sources.layout import ColumnFormat
 from salescoach.sources.toml_text import quoted, quoted_list, remark
@@ -74,8 +74,11 @@ def writing_of(column: Column, declared: ColumnFormat) -> Writing:
     ways = {str(shown.tolist()): (c, shown) for c, shown in reversed(fits)}  # equal readings are one, the plainest
     if not ways:
         found.readable = False
-        found.doubt = (
-            f"{column.place.header!r} holds {remark(values.iloc[0])!r}, which cannot be read as {column.role}."
+        found.doubt = Sentence(
+            "{header!r} holds {value!r}, which cannot be read as {role}.",
+            header=column.place.header,
+            value=remark(values.iloc[0]),
+            role=column.role,
         )
         return found
     chosen = list(reversed(ways.values()))
@@ -89,9 +92,14 @@ def writing_of(column: Column, declared: ColumnFormat) -> Writing:
     else:
         pairs = zip(ways_written, readings, strict=True)
         found.lines += [f"# {line}   # {reading}" for lines, reading in pairs for line in lines]
-        found.doubt = (
-            f"{column.place.header!r} can be read in {len(chosen)} ways ({'; or '.join(r for r in readings)}): "
-            f"take the # from one line under [{column.place.table}.format.{column.place.column}]."
+        found.doubt = Sentence(
+            "{header!r} can be read in {n} ways ({readings}): take the # from one line under "
+            "[{table}.format.{column}].",
+            header=column.place.header,
+            n=len(chosen),
+            readings="; ".join(readings),
+            table=column.place.table,
+            column=column.place.column,
         )
     return found
 

@@ -12,7 +12,7 @@ from functools import cache
 import pandas as pd
 
 from salescoach.book import OUTCOMES, TABLES
-from salescoach.errors import InputError
+from salescoach.errors import InputError, Sentence
 from salescoach.process import Process, fold_name
 from salescoach.sources import parse
 from salescoach.sources.detect import fold_header
@@ -275,8 +275,14 @@ def _id_column(draft: TableDraft, _: Process, have: Mapping[str, str]) -> str:
 
 
 def _nothing_like(ours: str, draft: TableDraft) -> str:
-    what = {"stage": "names of stages", "deal_id": "ids: filled in and different in every row"}[ours]
-    return (
-        f"{name_of(draft.places[0])}: none of its columns ({', '.join(map(str, draft.text.columns))}) holds {what}. "
-        f"Copy templates/sources/generic.toml, say which column is `{ours}`, and give it with --source."
+    what = {"stage": Sentence("names of stages"), "deal_id": Sentence("ids: filled in and different in every row")}[
+        ours
+    ]
+    return Sentence(
+        "{file}: none of its columns ({columns}) holds {what}. Copy templates/sources/generic.toml, say which "
+        "column is `{ours}`, and give it with --source.",
+        file=name_of(draft.places[0]),
+        columns=", ".join(map(str, draft.text.columns)),
+        what=what,
+        ours=ours,
     )

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 from slugify import slugify
 
+from salescoach.errors import Sentence
 from salescoach.process import Pipeline, Process, Stage, StageName, Words, fold_name
 from salescoach.sources.toml_text import quoted, quoted_list, remark
 
@@ -88,7 +89,11 @@ def process_text(base: Process, seen: Mapping[str, Seen], files: Sequence[str]) 
         parts.append(_pipeline_text(key, pipeline, left_out))
         parts += [_stage_text(key, s) for s in stages]
     zone = base.calendar.timezone
-    doubts.append(f"The time zone: {zone}, as in the process this draft starts from. Nothing in the data says it.")
+    doubts.append(
+        Sentence(
+            "The time zone: {zone}, as in the process this draft starts from. Nothing in the data says it.", zone=zone
+        )
+    )
     return "\n".join(parts), doubts
 
 
@@ -102,9 +107,9 @@ def _stages(pipeline: Pipeline, seen: Seen, doubts: list[str]) -> tuple[list[Sta
     for name, end in closing.items():
         target = {"won": pipeline.won, "lost": pipeline.lost[0], "void": pipeline.void}[end]
         if target is not None:
-            why = "its words" if ending(name) else "the status of its deals"
+            why = Sentence("its words") if ending(name) else Sentence("the status of its deals")
             drafts[target.key].names.append((StageName(name=name), f"check: taken for {end} by {why}"))
-            doubts.append(f"{name!r} is taken for {end} by {why}.")
+            doubts.append(Sentence("{name!r} is taken for {end} by {why}.", name=name, end=end, why=why))
     own = [n for n in fresh if n not in closing or (closing[n] == "void" and pipeline.void is None)]
     if not own:
         return [_with_all_names(d) for d in drafts.values()], []
@@ -118,10 +123,18 @@ def _stages(pipeline: Pipeline, seen: Seen, doubts: list[str]) -> tuple[list[Sta
     by, how = _order(used, pipeline, seen)
     working = [used[i] for i in by]
     listed = ", ".join(repr(n) for n in own)
-    doubts.append(f"Stages of your own, as the process does not know their names: {listed}. Their order: {how}.")
+    doubts.append(
+        Sentence(
+            "Stages of your own, as the process does not know their names: {listed}. Their order: {how}.",
+            listed=listed,
+            how=how,
+        )
+    )
     for outcome in ("won", "lost"):
         if not any(d.names for d in drafts.values() if d.stage.outcome == outcome) and not seen.ended:
-            doubts.append(f"No stage in the data reads as {outcome}. Put its name under {outcome}.")
+            doubts.append(
+                Sentence("No stage in the data reads as {outcome}. Put its name under {outcome}.", outcome=outcome)
+            )
     closed = [_with_all_names(d) for d in drafts.values() if d.stage.outcome is not None]
     return [*working, *closed], left_out
 

@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from salescoach.errors import FileRejected
+from salescoach.errors import FileRejected, Sentence
 from salescoach.sources.parquet import parquet_header, read_parquet
 from salescoach.sources.place import PARQUET, Place, name_of, partitions, read_bytes
 from salescoach.sources.quarantine import Rejects
@@ -87,7 +87,7 @@ def read_raw(
         records, used = _text_records(name, content, rejects, skip, delimiter, encoding)
     del content
     if not records.lines and not len(rejects):
-        raise FileRejected(f"{name} has a header and no rows. Export it again, or leave the file out.")
+        raise FileRejected("{name} has a header and no rows. Export it again, or leave the file out.", name=name)
     return raw_table(records, rejects, used, skip_footer)
 
 
@@ -145,7 +145,7 @@ def read_header(
 def _content(path: Place, size: int | None = None) -> bytes:
     content = read_bytes(path, size)
     if not FILLED.search(content):
-        raise FileRejected(f"{name_of(path)} is empty. Export it again.")
+        raise FileRejected("{name} is empty. Export it again.", name=name_of(path))
     _check_is_what_it_says(name_of(path), path.suffix.casefold(), content)
     return content
 
@@ -156,29 +156,34 @@ def _check_is_what_it_says(name: str, suffix: str, content: bytes) -> None:
     zipped = content.startswith(b"PK\x03\x04")
     if suffix in EXCEL:
         if not zipped:
-            what = " (it is a web page)" if page else ""
+            what = Sentence(" (it is a web page)") if page else ""
             raise FileRejected(
-                f"{name} is not an Excel workbook although its name says so{what}. Export it again, without a password."
+                "{name} is not an Excel workbook although its name says so{what}. Export it again, without a password.",
+                name=name,
+                what=what,
             )
     elif suffix in PARQUET:
         if not content.startswith(b"PAR1"):
-            raise FileRejected(f"{name} is not a Parquet file although its name says so. Export it again.")
+            raise FileRejected("{name} is not a Parquet file although its name says so. Export it again.", name=name)
     elif zipped:
         raise FileRejected(
-            f"{name} is an Excel workbook or zip archive, not text. Rename it to .xlsx, or export it as CSV."
+            "{name} is an Excel workbook or zip archive, not text. Rename it to .xlsx, or export it as CSV.", name=name
         )
     elif content.startswith(b"\x1f\x8b"):
-        raise FileRejected(f"{name} is compressed. Unpack it first.")
+        raise FileRejected("{name} is compressed. Unpack it first.", name=name)
     elif start.startswith(b"<?xml") or JSON.match(start):
         kind = "XML" if start.startswith(b"<") else "JSON"
         raise FileRejected(
-            f"{name} is {kind}, not a table, as an API or an error page sends it. Export it as CSV or .xlsx."
+            "{name} is {kind}, not a table, as an API or an error page sends it. Export it as CSV or .xlsx.",
+            name=name,
+            kind=kind,
         )
     elif content.startswith((b"\xd0\xcf\x11\xe0", b"%PDF", b"PAR1")):
-        raise FileRejected(f"{name} is a binary file, not text. Export it as CSV or .xlsx.")
+        raise FileRejected("{name} is a binary file, not text. Export it as CSV or .xlsx.", name=name)
     elif page:
         raise FileRejected(
-            f"{name} is a web page, not data: the download probably met a login page. Log in and export it again."
+            "{name} is a web page, not data: the download probably met a login page. Log in and export it again.",
+            name=name,
         )
 
 
@@ -186,14 +191,28 @@ def tidy_header(name: str, header: Sequence[str], columns: Sequence[Texts]) -> l
     """Header names normalised; "" for an unnamed column that holds nothing, which is left out."""
     names = [_tidy(h) for h in header]
     if len(names) > MAX_COLUMNS:
-        raise FileRejected(f"{name} has {len(names):,} columns; at most {MAX_COLUMNS:,} are read. Export fewer.")
+        raise FileRejected(
+            "{name} has {n:,} columns; at most {max_columns:,} are read. Export fewer.",
+            name=name,
+            n=len(names),
+            max_columns=MAX_COLUMNS,
+        )
     for i, column in enumerate(names):
         if not column and any(v.strip() for v in columns[i]):
-            raise FileRejected(f"{name}: column {i + 1} holds values and has no name. Name it in the header row.")
+            raise FileRejected(
+                "{name}: column {number} holds values and has no name. Name it in the header row.",
+                name=name,
+                number=i + 1,
+            )
     counts = Counter(n.casefold() for n in names if n)
     twice = next((n for n in names if counts[n.casefold()] > 1), None)
     if twice is not None:
-        raise FileRejected(f"{name} has the column {twice!r} {counts[twice.casefold()]} times. Rename or remove one.")
+        raise FileRejected(
+            "{name} has the column {twice!r} {n} times. Rename or remove one.",
+            name=name,
+            twice=twice,
+            n=counts[twice.casefold()],
+        )
     return names
 
 

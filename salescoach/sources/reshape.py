@@ -86,7 +86,11 @@ def _header(table: str, wanted: str, text: pd.DataFrame, file: str) -> str:
     folded = {fold_header(c): str(c) for c in text.columns}
     if fold_header(wanted) not in folded:
         raise ColumnError(
-            f"{file} has no column {wanted!r}, which the source names for {table}.{suggestion(wanted, text.columns)} "
-            f"Its columns: {', '.join(map(str, text.columns))}."
+            "{file} has no column {wanted!r}, which the source names for {table}.{hint} Its columns: {columns}.",
+            file=file,
+            wanted=wanted,
+            table=table,
+            hint=suggestion(wanted, text.columns),
+            columns=", ".join(map(str, text.columns)),
         )
     return folded[fold_header(wanted)]

@@ -28,7 +28,8 @@ def append_snapshot(book: Book, store: str | Path) -> Path:
     if file.exists():
         if not pd.read_parquet(file).equals(_as_stored(rows)):
             raise StorageError(
-                f"{file} exists and holds other deals: there is one snapshot a day. Delete it to take this one instead."
+                "{file} exists and holds other deals: there is one snapshot a day. Delete it to take this one instead.",
+                file=file,
             )
         return file
     folder.mkdir(parents=True, exist_ok=True)

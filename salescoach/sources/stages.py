@@ -11,10 +11,11 @@ import pandas as pd
 
 from salescoach.book import places_in
 from salescoach.book.texts import Codes, decoded, encoded
-from salescoach.errors import SourceError, StageError, counted, suggestion
+from salescoach.errors import Sentence, SourceError, StageError, counted, joined, suggestion
 from salescoach.process import Process, fold_name
 from salescoach.sources.draft import Draft
 from salescoach.sources.layout import Source
+from salescoach.wording import N_
 
 UNKNOWN_STAGE_TOLERATED = 0.005
 UNKNOWN = ["deal_id", "name", "pipeline", "place"]
@@ -95,7 +96,11 @@ def refuse_unknown_stages(names: pd.DataFrame, deals: Draft, source: Source, pro
     """Raise StageError where more deals than tolerated stand in stages that the process does not know."""
     share = names["deal_id"].nunique() / max(int(deals.alive.sum()) + names["deal_id"].nunique(), 1)
     if share > source.tolerate.get("unknown_stage", UNKNOWN_STAGE_TOLERATED):
-        raise StageError(f"{names['place'].iloc[0]}: {_unknown_stages(names, share, process)}")
+        raise StageError(
+            "{place}: {fault}",
+            place=names["place"].iloc[0],
+            fault=_unknown_stages(names, share, process),
+        )
 
 
 def _mapped_names(source: Source, process: Process) -> dict[str, str]:
@@ -104,8 +109,13 @@ def _mapped_names(source: Source, process: Process) -> dict[str, str]:
     for name, key in source.stages.items():
         if key not in keys:
             raise SourceError(
-                f"{source.origin}: [stages] maps {name!r} to {key!r}, which is no stage of the process."
-                f"{suggestion(key, keys)} Its stages: {', '.join(sorted(keys))}."
+                "{origin}: [stages] maps {name!r} to {key!r}, which is no stage of the process.{hint} Its "
+                "stages: {keys}.",
+                origin=source.origin,
+                name=name,
+                key=key,
+                hint=suggestion(key, keys),
+                keys=", ".join(sorted(keys)),
             )
     return {fold_name(k): v for k, v in source.stages.items()}
 
@@ -119,8 +129,13 @@ def _resolve_pipelines(deals: Draft, source: Source, process: Process) -> None:
     for name, key in source.pipelines.items():
         if key not in process.pipelines:
             raise SourceError(
-                f"{source.origin}: [pipelines] maps {name!r} to {key!r}, which is no pipeline of the process."
-                f"{suggestion(key, process.pipelines)} Its pipelines: {', '.join(process.pipelines)}."
+                "{origin}: [pipelines] maps {name!r} to {key!r}, which is no pipeline of the process.{hint} "
+                "Its pipelines: {pipelines}.",
+                origin=source.origin,
+                name=name,
+                key=key,
+                hint=suggestion(key, process.pipelines),
+                pipelines=", ".join(process.pipelines),
             )
     raw = deals.table["pipeline"] if "pipeline" in deals.table else pd.Series(None, deals.table.index, dtype="str")
     names = [None if pd.isna(v) else v for v in raw.unique()]
@@ -208,11 +223,18 @@ def _resolve_name(pipeline: str, name: str, day: str, mapped: Mapping[str, str],
 def _unknown_stages(names: pd.DataFrame, share: float, process: Process) -> str:
     counts = Counter(zip(names["pipeline"], names["name"], strict=True)).most_common()
     lines = [
-        f"  {name!r} in {counted(n, 'row')}. Ready to paste into the process file: {process.paste_line(name, pipeline)}"
+        Sentence(
+            "  {name!r} in {rows}. Ready to paste into the process file: {line}",
+            name=name,
+            rows=counted(n, N_("{n:,} row"), N_("{n:,} rows")),
+            line=process.paste_line(name, pipeline),
+        )
         for (pipeline, name), n in counts
     ]
-    return (
-        f"{counted(names['deal_id'].nunique(), 'deal')} ({share:.1%}) in stages that the process does not know:\n"
-        + "\n".join(lines)
-        + "\nAdd the names to the process file (--process), or map them under [stages] in the source file (--source)."
+    return Sentence(
+        "{deals} ({share:.1%}) in stages that the process does not know:\n{lines}\nAdd the names to the process "
+        "file (--process), or map them under [stages] in the source file (--source).",
+        deals=counted(names["deal_id"].nunique(), N_("{n:,} deal"), N_("{n:,} deals")),
+        share=share,
+        lines=joined(lines, "\n"),
     )

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from salescoach.book.texts import all_filled, column
-from salescoach.errors import FileRejected, LawBroken
+from salescoach.errors import FileRejected, LawBroken, Sentence
 from salescoach.sources.quarantine import Rejects
 from salescoach.sources.records import Records, is_blank
 
@@ -28,7 +28,7 @@ DELIMITERS = ",;\t|"
 ENCODINGS = ("utf-8-sig", "gb18030")
 UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 UTF32_MARKS = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
-DECLARE_ENCODING = 'Export it as UTF-8, or declare `encoding = "…"` under [deals.format] in the source file.'
+DECLARE_ENCODING = Sentence('Export it as UTF-8, or declare `encoding = "…"` under [deals.format] in the source file.')
 COMMON_CHINESE_SHARE = 0.5
 CUT = ("unexpected end of data", "truncated data", "incomplete multibyte sequence")
 
@@ -54,18 +54,29 @@ def decode(name: str, content: bytes, encoding: str | None, complete: bool = Tru
             return _decoded(content, encoding, complete), encoding
         except LookupError as error:
             raise FileRejected(
-                f"{name}: there is no encoding {encoding!r}. Correct `encoding` in the source file, for example to "
-                '"utf-8", "gb18030" or "latin-1".'
+                "{name}: there is no encoding {encoding!r}. Correct `encoding` in the source file, for example "
+                'to "utf-8", "gb18030" or "latin-1".',
+                name=name,
+                encoding=encoding,
             ) from error
         except UnicodeDecodeError as error:
             raise FileRejected(
-                f"{name} is not {encoding}: {_place(error)} cannot be read. Correct `encoding` in the source file, "
-                "or export it again."
+                "{name} is not {encoding}: {place} cannot be read. Correct `encoding` in the source file, or "
+                "export it again.",
+                name=name,
+                encoding=encoding,
+                place=_place(error),
             ) from error
     if content.startswith(UTF32_MARKS):
-        raise FileRejected(f"{name} is UTF-32 text, which no CRM writes. {DECLARE_ENCODING}")
+        raise FileRejected(
+            "{name} is UTF-32 text, which no CRM writes. {step}",
+            name=name,
+            step=DECLARE_ENCODING,
+        )
     if not content.strip(b"\x00"):
-        raise FileRejected(f"{name} holds zero bytes only, as after a broken disk or download. Export it again.")
+        raise FileRejected(
+            "{name} holds zero bytes only, as after a broken disk or download. Export it again.", name=name
+        )
     candidates = ("utf-16",) if content.startswith(UTF16_MARKS) else ENCODINGS
     first: UnicodeDecodeError | None = None
     for candidate in candidates:
@@ -75,18 +86,28 @@ def decode(name: str, content: bytes, encoding: str | None, complete: bool = Tru
             first = first or error
             if _breaks_off(error):
                 raise FileRejected(
-                    f"{name} breaks off in the middle of a character, as after a broken download. Export it again."
+                    "{name} breaks off in the middle of a character, as after a broken download. Export it again.",
+                    name=name,
                 ) from error
             continue
         if "\x00" in text and text.count("\x00", 0, 2000) * 4 > min(len(text), 2000):
-            raise FileRejected(f"{name} looks like UTF-16 without a byte order mark. {DECLARE_ENCODING}")
+            raise FileRejected(
+                "{name} looks like UTF-16 without a byte order mark. {step}",
+                name=name,
+                step=DECLARE_ENCODING,
+            )
         if candidate == "gb18030":
             _refuse_mixed(name, content)
             if not _reads_as_chinese(text):
                 continue
         return text, candidate
-    where = f": {_place(first)} cannot be read" if first is not None else ""
-    raise FileRejected(f"{name} is neither UTF-8 nor GB18030 text{where}. {DECLARE_ENCODING}")
+    where = Sentence(": {place} cannot be read", place=_place(first)) if first is not None else ""
+    raise FileRejected(
+        "{name} is neither UTF-8 nor GB18030 text{where}. {step}",
+        name=name,
+        where=where,
+        step=DECLARE_ENCODING,
+    )
 
 
 def _decoded(content: bytes, encoding: str, complete: bool) -> str:
@@ -95,7 +116,7 @@ def _decoded(content: bytes, encoding: str, complete: bool) -> str:
 
 def _place(error: UnicodeDecodeError) -> str:
     line = error.object.count(b"\n", 0, error.start) + 1
-    return f"byte 0x{error.object[error.start]:02x} in line {line:,}"
+    return Sentence("byte 0x{byte:02x} in line {line:,}", byte=error.object[error.start], line=line)
 
 
 def _breaks_off(error: UnicodeDecodeError) -> bool:
@@ -108,8 +129,10 @@ def _refuse_mixed(name: str, content: bytes) -> None:
     for number, line in enumerate(content.split(b"\n"), start=1):
         if not line.isascii() and _is_chinese_utf8(line):
             raise FileRejected(
-                f"{name} mixes encodings: line {number:,} is UTF-8 and others are not, as when two exports are joined. "
-                "Export it again in one piece, as UTF-8."
+                "{name} mixes encodings: line {number:,} is UTF-8 and others are not, as when two exports are "
+                "joined. Export it again in one piece, as UTF-8.",
+                name=name,
+                number=number,
             )
 
 
@@ -159,8 +182,11 @@ def read_text(name: str, text: str, rejects: Rejects, skip: int = 0, delimiter: 
         line = first + 1 + taken
         if header is None and fault:
             raise FileRejected(
-                f"{name}, line {line}, the header: {HINTS[fault]}. If the header stands further down, say so with "
-                "`skip` in the source file."
+                "{name}, line {line}, the header: {fault}. If the header stands further down, say so with "
+                "`skip` in the source file.",
+                name=name,
+                line=line,
+                fault=HINTS[fault],
             )
         if header is None and not is_blank(record):
             header, width = record, len(record)
@@ -178,12 +204,14 @@ def read_text(name: str, text: str, rejects: Rejects, skip: int = 0, delimiter: 
             hint = _count_hint(record, width, separator)
             rejects.add_record(number, line, "field-count", hint, header or [], record)
     if header is None:
-        below = f" below the {skip:,} lines that `skip` leaves out" if skip else ""
-        raise FileRejected(f"{name} has no header row{below}. The first row must name the columns.")
+        below = Sentence(" below the {skip:,} lines that `skip` leaves out", skip=skip) if skip else ""
+        raise FileRejected(
+            "{name} has no header row{below}. The first row must name the columns.", name=name, below=below
+        )
     tiles.check()
     kept = 1 + len(rows) + blank + len(rejects)
     if read != kept:
-        raise LawBroken(_broken(name, f"{read:,} records read, but {kept:,} kept"))
+        raise LawBroken(_broken(name, Sentence("{read:,} records read, but {kept:,} kept", read=read, kept=kept)))
     plain = not any(c in text for c in "\x00\x1a") and text.count("\r") == text.count("\r\n")
     return Records.from_rows(header, rows, lines, blank, numbers, plain, cut=not text.endswith(("\n", "\r")))
 
@@ -212,7 +240,12 @@ class Tiles:
     def add(self, first: int, end: int, record: list[str], fault: str) -> None:
         """One record: its first line and the line behind its last, both counted from 0."""
         if first != self._at or end <= first:
-            raise LawBroken(_broken(self._name, f"a record begins in line {first + 1}, not in line {self._at + 1}"))
+            raise LawBroken(
+                _broken(
+                    self._name,
+                    Sentence("a record begins in line {first}, not in line {at}", first=first + 1, at=self._at + 1),
+                )
+            )
         self._at = end
         if not fault:
             held = _letters("".join(record)) + max(len(record) - 1, 0)
@@ -220,14 +253,22 @@ class Tiles:
             last = self._lines[end - 1]
             stood -= len(last) - len(last.rstrip("\r\n"))
             if held != stood:
-                text = f"{stood:,} characters stand in line {first + 1}, but {held:,} were read"
+                text = Sentence(
+                    "{stood:,} characters stand in line {first}, but {held:,} were read",
+                    stood=stood,
+                    first=first + 1,
+                    held=held,
+                )
                 raise LawBroken(_broken(self._name, text))
 
     def check(self) -> None:
         """Raise LawBroken where lines are left over behind the last record."""
         if self._at != len(self._lines):
             raise LawBroken(
-                _broken(self._name, f"{len(self._lines):,} lines, but the last record ends in {self._at:,}")
+                _broken(
+                    self._name,
+                    Sentence("{n:,} lines, but the last record ends in {at:,}", n=len(self._lines), at=self._at),
+                )
             )
 
 
@@ -236,7 +277,9 @@ def _letters(text: str) -> int:
 
 
 def _broken(name: str, what: str) -> str:
-    return f"{name}: {what}. This is a fault of salescoach; please report it with this line."
+    return Sentence(
+        "{name}: {what}. This is a fault of salescoach; please report it with this line.", name=name, what=what
+    )
 
 
 def first_record(text: str, skip: int = 0, delimiter: str | None = None) -> list[str]:
@@ -273,8 +316,12 @@ def _refuse_other_separator(name: str, text: str, declared: str, skip: int) -> N
     best, n = counts.most_common(1)[0]
     if n and declared in DELIMITERS and not counts[declared]:
         raise FileRejected(
-            f"{name} has no {declared!r} in its header, as `delimiter` in the source file says, but {n:,} {best!r}. "
-            "Correct `delimiter`, or delete the line."
+            "{name} has no {declared!r} in its header, as `delimiter` in the source file says, but {n:,} "
+            "{best!r}. Correct `delimiter`, or delete the line.",
+            name=name,
+            declared=declared,
+            n=n,
+            best=best,
         )
 
 

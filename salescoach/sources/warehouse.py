@@ -105,7 +105,9 @@ def in_database(head: Book, connection: str | Connection | object, schema: str =
     """
     with Database(Source(origin="warehouse", tables={}), connection).open() as engine:
         if engine.dialect.name not in DIALECTS:
-            raise UsageError(f"Counting in place needs DuckDB or PostgreSQL; this is {engine.dialect.name}.")
+            raise UsageError(
+                "Counting in place needs DuckDB or PostgreSQL; this is {dialect}.", dialect=engine.dialect.name
+            )
         columns = _columns(engine, schema)
         _check_columns(columns, schema)
         yield Warehouse(head, schema, columns, engine)
@@ -122,7 +124,11 @@ def _duckdb(settings: Mapping[str, Any]) -> Iterator[Any]:
     try:
         connection = duckdb.connect(config=dict(settings))
     except duckdb.Error as error:
-        raise UsageError(f"DuckDB does not take memory_limit={settings['memory_limit']!r}: {error}") from error
+        raise UsageError(
+            "DuckDB does not take memory_limit={memory_limit!r}: {error}",
+            memory_limit=settings["memory_limit"],
+            error=error,
+        ) from error
     try:
         yield connection
     finally:
@@ -133,7 +139,9 @@ def _files(folder: Path) -> list[Path]:
     names = json.loads((folder / "book.json").read_text(encoding="utf-8"))["tables"]
     missing = [n for n in names if not (folder / f"{n}.parquet").is_file()]
     if missing:
-        raise StorageError(f"{folder} is no whole book: {', '.join(missing)} missing. Build it again.")
+        raise StorageError(
+            "{folder} is no whole book: {missing} missing. Build it again.", folder=folder, missing=", ".join(missing)
+        )
     return [folder / f"{n}.parquet" for n in names]
 
 
@@ -159,13 +167,20 @@ def _columns(engine: Engine, schema: str) -> dict[str, dict[str, bool]]:
 
 def _check_columns(columns: Mapping[str, Mapping[str, bool]], schema: str) -> None:
     if "deals" not in columns:
-        raise UsageError(f"The schema {schema!r} has no table `deals`. Tables: {listed(columns) or 'none'}.")
+        raise UsageError(
+            "The schema {schema!r} has no table `deals`. Tables: {columns}.",
+            schema=schema,
+            columns=listed(columns),
+        )
     for table, needed in MANDATORY.items():
         missing = [c for c in needed if table in columns and c not in columns[table]]
         if missing:
             raise UsageError(
-                f"{schema}.{table} has no column {', '.join(f'`{c}`' for c in missing)}. "
-                f"Its columns: {', '.join(columns[table])}."
+                "{schema}.{table} has no column {missing}. Its columns: {columns}.",
+                schema=schema,
+                table=table,
+                missing=", ".join(f"`{c}`" for c in missing),
+                columns=", ".join(columns[table]),
             )
 
 

@@ -57,7 +57,7 @@ def read_workbook(name: str, content: bytes, rejects: Rejects, sheet: str | None
             numbers.append(number)
     page.parent.close()
     if header is None:
-        raise FileRejected(f"{name} has no header row. The first row must name the columns.")
+        raise FileRejected("{name} has no header row. The first row must name the columns.", name=name)
     return Records.from_rows(header, rows, lines, blank, numbers)
 
 
@@ -97,8 +97,10 @@ def _open_page(name: str, content: bytes, sheet: str | None) -> Any:
         page.reset_dimensions()  # a declared size can be a thousand times the real one
     if sheet is not None and sheet not in titles:
         raise FileRejected(
-            f"{name} has no sheet {sheet!r}. Sheets: {', '.join(titles)}. "
-            "Correct `sheet` under [deals.format] in the source file."
+            "{name} has no sheet {sheet!r}. Sheets: {titles}. Correct `sheet` under [deals.format] in the source file.",
+            name=name,
+            sheet=sheet,
+            titles=", ".join(titles),
         )
     if sheet is not None:
         return book[sheet]
@@ -106,11 +108,15 @@ def _open_page(name: str, content: bytes, sheet: str | None) -> Any:
     if len(filled) > 1:
         names = ", ".join(p.title for p in filled)
         raise FileRejected(
-            f"{name} has {len(filled)} sheets: {names}. Say which one: "
-            f'`sheet = "{filled[0].title}"` under [deals.format] in the source file.'
+            '{name} has {n} sheets: {names}. Say which one: `sheet = "{title}"` under [deals.format] in the '
+            "source file.",
+            name=name,
+            n=len(filled),
+            names=names,
+            title=filled[0].title,
         )
     if not filled:
-        raise FileRejected(f"{name} is empty. Export it again.")
+        raise FileRejected("{name} is empty. Export it again.", name=name)
     return filled[0]
 
 
@@ -124,11 +130,17 @@ def _rows(name: str, page: Any) -> Iterator[tuple[int, Any]]:
         width = max(width, here[-1] + 1) if here else width
         if here and number * width > max(SPREAD_CELLS, MAX_SPREAD * filled):
             raise FileRejected(
-                f"{name}: {cells[here[-1]].coordinate} holds a value far from the others ({filled:,} of "
-                f"{number * width:,} cells are filled). Clear it in the workbook, or export the table as CSV."
+                "{name}: {cell} holds a value far from the others ({filled:,} of {all:,} cells are "
+                "filled). Clear it in the workbook, or export the table as CSV.",
+                name=name,
+                cell=cells[here[-1]].coordinate,
+                filled=filled,
+                all=number * width,
             )
         if seen > MAX_CELLS:
-            raise FileRejected(f"{name} has more than {MAX_CELLS:,} cells in a sheet. Export it as CSV.")
+            raise FileRejected(
+                "{name} has more than {max_cells:,} cells in a sheet. Export it as CSV.", name=name, max_cells=MAX_CELLS
+            )
         yield number, cells
 
 
@@ -149,10 +161,13 @@ def _damaged(name: str, error: Exception) -> FileRejected:
         cause = cause.__cause__ or cause.__context__
     if cause is not None:
         return FileRejected(
-            f"{name} defines XML entities, which no export does and attacks do. Do not open it; export it again."
+            "{name} defines XML entities, which no export does and attacks do. Do not open it; export it again.",
+            name=name,
         )
     what = next(iter(str(error).splitlines()), type(error).__name__)
-    return FileRejected(f"{name} cannot be opened as an Excel workbook ({what}). Save it again as .xlsx.")
+    return FileRejected(
+        "{name} cannot be opened as an Excel workbook ({what}). Save it again as .xlsx.", name=name, what=what
+    )
 
 
 def _formulas(name: str, content: bytes, page: Any) -> dict[tuple[int, int], str]:
@@ -180,11 +195,18 @@ def _check_zip(name: str, content: bytes) -> None:
     try:
         parts = zipfile.ZipFile(io.BytesIO(content)).infolist()
     except zipfile.BadZipFile as error:
-        raise FileRejected(f"{name} is a damaged Excel workbook ({error}). Export it again.") from error
+        raise FileRejected(
+            "{name} is a damaged Excel workbook ({error}). Export it again.", name=name, error=error
+        ) from error
     if not any(p.filename.startswith("xl/") for p in parts):
-        raise FileRejected(f"{name} is a zip archive without a workbook in it. Export it again as .xlsx or CSV.")
+        raise FileRejected(
+            "{name} is a zip archive without a workbook in it. Export it again as .xlsx or CSV.", name=name
+        )
     size = sum(p.file_size for p in parts)
     if size > MAX_BYTES or size > MAX_RATIO * len(content):
         raise FileRejected(
-            f"{name} unpacks to {size:,} bytes from {len(content):,}: too large for a workbook. Export it as CSV."
+            "{name} unpacks to {size:,} bytes from {n:,}: too large for a workbook. Export it as CSV.",
+            name=name,
+            size=size,
+            n=len(content),
         )

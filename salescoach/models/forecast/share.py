@@ -75,7 +75,7 @@ def team_tables(forecast: Forecast, team: str) -> dict[str, pd.DataFrame]:
 
 def no_team_tables(reason: Unavailable) -> dict[str, pd.DataFrame]:
     """In place of `team_tables`, where there is no forecast: why."""
-    return {FACTS: _written({"because": _told(Advice(reason.text, reason.values))})}
+    return {FACTS: _written({"because": _told(Advice(reason.said.text, reason.said.values))})}
 
 
 def forecast_of_team(peers: Mapping[str, pd.DataFrame]) -> Forecast:
