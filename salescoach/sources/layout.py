@@ -209,9 +209,9 @@ def _check_block(file: str, name: str, block: dict[str, Any]) -> None:
     columns = block.get("columns", {}) if isinstance(block, dict) else None
     if not isinstance(columns, dict):
         raise SourceError(f"{file}: write [{name}] and [{name}.columns] as blocks, with one line for each column.")
-    for ours in columns:
+    for ours in (c for c in columns if c not in table.readable):
         close = nearest(ours, table.readable)
-        if ours not in table.readable and close is not None and close not in columns:
+        if close is not None and close not in columns:
             raise SourceError(
                 f"{file}: [{name}.columns] has {ours!r}, which is no column of ours. Did you mean {close!r}?"
             )
