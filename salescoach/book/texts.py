@@ -15,6 +15,7 @@ Codes = np.ndarray[Any, np.dtype[np.int64]]
 BLANK, DELETE, FOREIGN = 0x20, 0x7F, 0x80  # of bytes: the blank and what stands below it; del; no ASCII from here on
 LARGEST = 2**62  # of numbers that texts are counted by
 WIDEST = 64
+PIECE = 2**16
 SAMPLE, FEW = 1_000, 100  # texts looked at first, and how many different ones among them are few
 ROOM = 4  # a table of all numbers is used where it has at most that many times the numbers looked up in it
 
@@ -114,13 +115,19 @@ def taken(texts: pd.Series, places: Codes) -> pd.Series[str]:
         found = values.dictionary_encode()
         return column(found.dictionary.take(found.indices.take(pa.array(places))))
     letters, ends = _letters(values)
-    width = int(ends[1] - ends[0])
-    if not width or values.null_count or bool((np.diff(ends) != width).any()):
+    width = _width(ends)
+    if not width or values.null_count:
         return column(values.take(pa.array(places)))
     rows = letters.view(f"V{width}")[places]
     borders = np.arange(len(rows) + 1, dtype=np.int64) * width
     buffers = [None, pa.py_buffer(borders), pa.py_buffer(rows)]
     return column(pa.Array.from_buffers(pa.large_string(), len(rows), buffers))
+
+
+def _width(ends: Codes) -> int:
+    """How long each of some texts is, of which these are the borders; 0 where they differ."""
+    width = int(ends[1] - ends[0])
+    return width if bool((ends[1:] - ends[:-1] == width).all()) else 0
 
 
 def rows_at(frame: pd.DataFrame, places: Codes) -> pd.DataFrame:
@@ -183,7 +190,18 @@ def all_filled(texts: pd.Series) -> bool:
 
 def holds_byte(texts: pd.Series, character: str) -> bool:
     """Whether an ASCII character stands anywhere in the texts."""
-    return bool((_letters(arrow(texts))[0] == ord(character)).any())
+    return bool(count_byte(_letters(arrow(texts))[0], character))
+
+
+def count_byte(letters: Bytes, character: str) -> int:
+    """How often an ASCII character stands there; looked for piece by piece, as the cache is quick."""
+    pieces = range(0, len(letters), PIECE)
+    return sum(int(np.count_nonzero(letters[start : start + PIECE] == ord(character))) for start in pieces)
+
+
+def lowest_byte(texts: pd.Series) -> int:
+    """The lowest byte of all letters; 255 where there is none."""
+    return int(_letters(arrow(texts))[0].min(initial=0xFF))
 
 
 def may_hold_unprintable(texts: pd.Series) -> bool:
@@ -195,13 +213,16 @@ def may_hold_unprintable(texts: pd.Series) -> bool:
 def may_have_blanks_around(texts: pd.Series) -> bool:
     """Whether a text may begin or end with a blank: with one of ASCII or with a letter beyond."""
     letters, ends = _letters(arrow(texts))
-    if not len(letters):
+    if not len(letters) or (letters.min() > BLANK and letters.max() < FOREIGN):
         return False
-    full = ends[1:] > ends[:-1]
-    for edge in (letters[ends[:-1][full] - ends[0]], letters[ends[1:][full] - 1 - ends[0]]):
-        if bool(((edge <= BLANK) | (edge >= FOREIGN)).any()):
-            return True
-    return False
+    width = _width(ends)
+    if width:
+        square = letters.reshape(-1, width)
+        edges = [square[:, 0], square[:, -1]]
+    else:
+        full = ends[1:] > ends[:-1]
+        edges = [letters[ends[:-1][full] - ends[0]], letters[ends[1:][full] - 1 - ends[0]]]
+    return any(bool(edge.min() <= BLANK or edge.max() >= FOREIGN) for edge in edges)
 
 
 def may_begin_with(texts: pd.Series, words: Iterable[str]) -> bool:

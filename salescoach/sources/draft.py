@@ -25,6 +25,7 @@ from salescoach.errors import ColumnError, SourceError, nearest
 from salescoach.process import fold_name
 from salescoach.sources import parse
 from salescoach.sources.detect import fold_header, match_columns
+from salescoach.sources.history import in_whole
 from salescoach.sources.layout import TableSource
 from salescoach.sources.place import Place
 from salescoach.sources.quarantine import Rejects, empty_quarantine
@@ -150,7 +151,7 @@ class Draft:
         stamps = self.stamps(theirs)
         if stamps is not None:
             codes: Codes = stamps.view(np.int64) - stamps.view(np.int64).min(initial=0)
-            return codes if (codes % MICROSECONDS).any() else codes // MICROSECONDS
+            return in_whole(codes, MICROSECONDS)
         counted = numbered(self.trimmed(theirs))
         return self.encoded(theirs)[0] if counted is None else counted[0][0]
 

@@ -53,10 +53,8 @@ def _in_time(number: Codes, at: pd.Series) -> tuple[Order | None, Codes]:
     """The stable order by deal and instant, None where the rows are so ordered; and one number for both."""
     instants: Codes = at.to_numpy("datetime64[us]").view(np.int64).copy()
     instants -= instants.min(initial=0)
-    for unit in (86_400_000_000, 60_000_000, 1_000_000):
-        if not (instants % unit).any():
-            instants //= unit
-            break
+    for unit in (1_000_000, 60, 24 * 60):
+        instants = in_whole(instants, unit)
     span = int(instants.max(initial=0)) + 1
     if span * (int(number.max(initial=0)) + 1) >= 2**63:
         _, instants = np.unique(instants, return_inverse=True)
@@ -66,6 +64,12 @@ def _in_time(number: Codes, at: pd.Series) -> tuple[Order | None, Codes]:
         return None, key
     order = _grouped(number)
     return (order if _sorted(key[order]) else np.argsort(key, kind="stable")), key
+
+
+def in_whole(numbers: Codes, unit: int) -> Codes:
+    """The numbers in a larger unit, where each is a whole multiple of it."""
+    larger: Codes = numbers // unit
+    return larger if bool((larger * unit == numbers).all()) else numbers
 
 
 def _sorted(key: Codes) -> bool:
