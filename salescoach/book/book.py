@@ -19,7 +19,7 @@ from salescoach.book.privacy import hide_colleagues, own_quarantine
 from salescoach.book.replay import replay
 from salescoach.book.splits import OTHER_REP, in_slice
 from salescoach.book.tables import TABLES
-from salescoach.book.texts import Codes, arrow, is_in, places_of_runs
+from salescoach.book.texts import Codes, arrow, is_in, numbered, places_of_runs, rows_at
 from salescoach.errors import Unavailable, UsageError, listed, suggestion
 from salescoach.process import Process, parse_day, process_to_dict
 
@@ -266,7 +266,7 @@ def _owned(owner: pd.Series, rep_ids: set[str], unowned: bool) -> pd.Series:
 def in_order(frame: pd.DataFrame, name: str) -> pd.DataFrame:
     """Rows in the table's canonical order, so that the order of the input never matters."""
     order = order_of(frame, name)
-    return frame.reset_index(drop=True) if order is None else frame.take(order).reset_index(drop=True)
+    return frame.reset_index(drop=True) if order is None else rows_at(frame, order)
 
 
 def order_of(frame: pd.DataFrame, name: str) -> Codes | None:
@@ -278,11 +278,28 @@ def order_of(frame: pd.DataFrame, name: str) -> Codes | None:
     columns = [_comparable(frame[k]) for k in keys]
     if _rises(columns):
         return None
-    if bool(frame.duplicated(keys).any()):
-        columns += [_comparable(frame[c]) for c in sorted(frame.columns) if c not in keys]
-    ranks = {str(i): _ranks(column) for i, column in enumerate(columns)}
-    order: Codes = pc.sort_indices(pa.table(ranks), sort_keys=[(i, "ascending") for i in ranks]).to_numpy()
-    return None if bool((order[1:] > order[:-1]).all()) else order.astype(np.int64)
+    ranks = [_ranks(column) for column in columns]
+    order = _order_by(ranks)
+    if _ties(ranks, order):
+        order = _order_by([*ranks, *(_ranks(_comparable(frame[c])) for c in sorted(frame.columns) if c not in keys)])
+    return None if bool((order[1:] > order[:-1]).all()) else order
+
+
+def _order_by(ranks: Sequence[pa.Array]) -> Codes:
+    """The stable order of rows by these columns; null stands last."""
+    named = {str(i): rank for i, rank in enumerate(ranks)}
+    order: Codes = pc.sort_indices(pa.table(named), sort_keys=[(i, "ascending") for i in named]).to_numpy()
+    return order.astype(np.int64)
+
+
+def _ties(ranks: Sequence[pa.Array], order: Codes) -> bool:
+    """Whether any two rows are equal in all these columns; null equals null."""
+    alike = pa.repeat(True, max(len(order) - 1, 0))
+    for rank in (r.take(pa.array(order)) for r in ranks):
+        before, after = rank[:-1], rank[1:]
+        both_null = pc.and_(pc.is_null(before), pc.is_null(after))
+        alike = pc.and_(alike, pc.or_(both_null, pc.fill_null(pc.equal(before, after), False)))
+    return bool(pc.any(alike).as_py())
 
 
 def in_deal_order(log: pd.DataFrame, deals: pd.DataFrame) -> tuple[pd.DataFrame, Codes]:
@@ -296,7 +313,7 @@ def in_deal_order(log: pd.DataFrame, deals: pd.DataFrame) -> tuple[pd.DataFrame,
     if ((place[1:] > place[:-1]) | ((place[1:] == place[:-1]) & (at[1:] >= at[:-1]))).all():
         return log.reset_index(drop=True), rows
     order = np.lexsort((at, place))
-    return log.take(order).reset_index(drop=True), rows[order]
+    return rows_at(log, order), rows[order]
 
 
 def _comparable(column: pd.Series) -> pa.Array:
@@ -307,6 +324,9 @@ def _ranks(column: pa.Array) -> pa.Array:
     """Numbers in the order of the column's texts: they sort much faster. Null stays null."""
     if not pa.types.is_large_string(column.type):
         return column
+    counted = numbered(column)
+    if counted is not None:
+        return pa.array(counted[0][0])
     found = column.dictionary_encode()
     ranks = np.empty(len(found.dictionary), dtype=np.int32)
     ranks[pc.sort_indices(found.dictionary).to_numpy()] = np.arange(len(ranks), dtype=np.int32)

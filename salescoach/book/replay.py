@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from salescoach.book.splits import known_at
-from salescoach.book.texts import is_in, places_in
+from salescoach.book.tables import OUTCOMES
+from salescoach.book.texts import decoded, encoded, is_in, places_in
 from salescoach.process import Process
 
 INSTANT_OF = {
@@ -93,11 +94,12 @@ def of_deals(deals: pd.DataFrame, by_id: pd.Series) -> pd.Series:
 
 def outcomes_of(pipeline: pd.Series, stage: pd.Series, process: Process) -> pd.Series:
     """The outcome that each deal's stage means in its pipeline."""
-    outcome = pd.Series(None, stage.index, dtype="str")
-    for key, rules in process.pipelines.items():
-        own = {s.key: s.outcome or "open" for s in rules.stages}
-        outcome = outcome.where(pipeline != key, stage.map(own))
-    return outcome.astype("str")
+    (lines, keys), (places, stages) = encoded(pipeline), encoded(stage)
+    means = np.full((len(keys) + 1, len(stages) + 1), -1)  # the last ones stand for null
+    for line, rules in enumerate(process.pipelines.get(key) for key in keys):
+        own = {s.key: OUTCOMES.index(s.outcome or "open") for s in rules.stages} if rules else {}
+        means[line, :-1] = [own.get(name, -1) for name in stages]
+    return decoded(means[lines, places], OUTCOMES, stage.index)
 
 
 def _never(deals: pd.DataFrame) -> pd.Series:

@@ -13,10 +13,17 @@ import pyarrow.compute as pc
 Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 Codes = np.ndarray[Any, np.dtype[np.int64]]
 BLANK, DELETE, FOREIGN = 0x20, 0x7F, 0x80  # of bytes: the blank and what stands below it; del; no ASCII from here on
+LARGEST = 2**62  # of numbers that texts are counted by
+WIDEST = 64
+PIECE = 2**16
+SAMPLE, FEW = 1_000, 100  # texts looked at first, and how many different ones among them are few
+ROOM = 4  # a table of all numbers is used where it has at most that many times the numbers looked up in it
 
 
 def arrow(texts: Iterable[str | None]) -> pa.LargeStringArray:
     """The texts as one Arrow array; a column of text is not copied."""
+    if isinstance(texts, pa.LargeStringArray):
+        return texts
     found = pa.array(texts, type=pa.large_string(), from_pandas=True)
     if isinstance(found, pa.ChunkedArray):
         return found.chunk(0) if found.num_chunks == 1 else found.combine_chunks()
@@ -30,6 +37,16 @@ def column(values: pa.Array | pa.ChunkedArray) -> pd.Series[str]:
 
 def places_in(texts: pd.Series, known: pd.Series | pd.Index) -> np.ndarray[Any, np.dtype[np.intp]]:
     """The first place of each text among the known ones; -1 where it is not there."""
+    counted = numbered(texts, known)
+    if counted is not None:
+        (asked, there), span = counted
+        if span <= ROOM * len(there):
+            table = np.full(span, -1, dtype=np.intp)
+            table[there[::-1]] = np.arange(len(there) - 1, -1, -1)
+            return table[asked]
+        index = pd.Index(there)
+        if index.is_unique:
+            return index.get_indexer(pd.Index(asked))
     found = pc.index_in(arrow(texts), value_set=arrow(known))
     places: np.ndarray[Any, np.dtype[np.intp]] = pc.fill_null(found, -1).to_numpy(zero_copy_only=False).astype(np.intp)
     return places
@@ -49,6 +66,89 @@ def places_of_runs(texts: pd.Series, known: pd.Series) -> np.ndarray[Any, np.dty
         return run
     places: np.ndarray[Any, np.dtype[np.intp]] = places_in(column(runs), known)[run]
     return places
+
+
+def numbered(*columns: Iterable[str | None]) -> tuple[list[Codes], int] | None:
+    """A number from 0 for each text of the columns, the same for equal texts and in their order, and how many may be.
+
+    A text is read like a number whose digits are its letters. None where these are too many, or a text is null.
+    """
+    texts = [arrow(c) for c in columns]
+    lengths = [(pc.max(n).as_py() or 0, pc.min(n).as_py() or 0) for n in (pc.binary_length(t) for t in texts)]
+    width, narrow = max(n for n, _ in lengths), min(n for _, n in lengths)
+    if not width or width > WIDEST or any(t.null_count for t in texts) or any(not len(t) for t in texts):
+        return None
+    if narrow < width and any(not _letters(t)[0].all() for t in texts):
+        return None  # a zero in a text would look like its end
+    if _read_as_numbers([_as_letters(t[:SAMPLE], width, narrow) for t in texts]) is None:
+        return None
+    return _read_as_numbers([_as_letters(t, width, narrow) for t in texts])
+
+
+def _as_letters(texts: pa.LargeStringArray, width: int, narrow: int) -> Bytes:
+    """One row of bytes for each text; a shorter text ends with zeros."""
+    letters, _ = _letters(texts if narrow == width else pc.ascii_rpad(texts, width, "\0"))
+    return letters.reshape(len(texts), width)
+
+
+def _read_as_numbers(texts: list[Bytes]) -> tuple[list[Codes], int] | None:
+    numbers = [np.zeros(len(t), dtype=np.int64) for t in texts]
+    span = 1
+    for place in range(texts[0].shape[1]):
+        letters = [t[:, place] for t in texts]
+        low, high = min(int(n.min()) for n in letters), max(int(n.max()) for n in letters)
+        span *= high - low + 1
+        if span > LARGEST:
+            return None
+        if low < high:
+            for number, digit in zip(numbers, letters, strict=True):
+                number *= high - low + 1
+                number += digit
+                number -= low
+    return numbers, span
+
+
+def taken(texts: pd.Series, places: Codes) -> pd.Series[str]:
+    """The texts that stand at these places. As `take`, quicker where few differ or all are as long."""
+    values = arrow(texts)
+    if len(values[:SAMPLE].unique()) <= FEW:
+        found = values.dictionary_encode()
+        return column(found.dictionary.take(found.indices.take(pa.array(places))))
+    letters, ends = _letters(values)
+    width = _width(ends)
+    if not width or values.null_count:
+        return column(values.take(pa.array(places)))
+    rows = letters.view(f"V{width}")[places]
+    borders = np.arange(len(rows) + 1, dtype=np.int64) * width
+    buffers = [None, pa.py_buffer(borders), pa.py_buffer(rows)]
+    return column(pa.Array.from_buffers(pa.large_string(), len(rows), buffers))
+
+
+def _width(ends: Codes) -> int:
+    """How long each of some texts is, of which these are the borders; 0 where they differ."""
+    width = int(ends[1] - ends[0])
+    return width if bool((ends[1:] - ends[:-1] == width).all()) else 0
+
+
+def rows_at(frame: pd.DataFrame, places: Codes) -> pd.DataFrame:
+    """The rows that stand at these places, counted from 0."""
+    index = pd.RangeIndex(len(places))
+    columns = {
+        name: (taken(values, places) if values.dtype == "str" else values.take(places)).set_axis(index)
+        for name, values in frame.items()
+    }
+    return pd.DataFrame(columns, index=index)
+
+
+def smallest(texts: pd.Series, most: int) -> list[str]:
+    """The first of the different texts in their order, at most so many; null is none."""
+    values = arrow(texts).drop_null()
+    first = values.take(pc.select_k_unstable(values, k=min(most, len(values)), sort_keys=[("", "ascending")]))
+    if len(first.unique()) < len(first) < len(values):
+        values = values.unique()
+        first = values.take(pc.array_sort_indices(values)[:most])
+    found: list[str] = sorted(first.unique().to_pylist())
+    return found
 
 
 def is_in(texts: pd.Series, known: Iterable[str | None]) -> pd.Series:
@@ -90,7 +190,18 @@ def all_filled(texts: pd.Series) -> bool:
 
 def holds_byte(texts: pd.Series, character: str) -> bool:
     """Whether an ASCII character stands anywhere in the texts."""
-    return bool((_letters(arrow(texts))[0] == ord(character)).any())
+    return bool(count_byte(_letters(arrow(texts))[0], character))
+
+
+def count_byte(letters: Bytes, character: str) -> int:
+    """How often an ASCII character stands there; looked for piece by piece, as the cache is quick."""
+    pieces = range(0, len(letters), PIECE)
+    return sum(int(np.count_nonzero(letters[start : start + PIECE] == ord(character))) for start in pieces)
+
+
+def lowest_byte(texts: pd.Series) -> int:
+    """The lowest byte of all letters; 255 where there is none."""
+    return int(_letters(arrow(texts))[0].min(initial=0xFF))
 
 
 def may_hold_unprintable(texts: pd.Series) -> bool:
@@ -102,13 +213,16 @@ def may_hold_unprintable(texts: pd.Series) -> bool:
 def may_have_blanks_around(texts: pd.Series) -> bool:
     """Whether a text may begin or end with a blank: with one of ASCII or with a letter beyond."""
     letters, ends = _letters(arrow(texts))
-    if not len(letters):
+    if not len(letters) or (letters.min() > BLANK and letters.max() < FOREIGN):
         return False
-    full = ends[1:] > ends[:-1]
-    for edge in (letters[ends[:-1][full] - ends[0]], letters[ends[1:][full] - 1 - ends[0]]):
-        if bool(((edge <= BLANK) | (edge >= FOREIGN)).any()):
-            return True
-    return False
+    width = _width(ends)
+    if width:
+        square = letters.reshape(-1, width)
+        edges = [square[:, 0], square[:, -1]]
+    else:
+        full = ends[1:] > ends[:-1]
+        edges = [letters[ends[:-1][full] - ends[0]], letters[ends[1:][full] - 1 - ends[0]]]
+    return any(bool(edge.min() <= BLANK or edge.max() >= FOREIGN) for edge in edges)
 
 
 def may_begin_with(texts: pd.Series, words: Iterable[str]) -> bool:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from salescoach.book import REFERENCES, is_in
 from salescoach.book.splits import is_overlay, wrong_sums
+from salescoach.book.texts import smallest
 from salescoach.errors import ControlTotal, InputError, LawBroken, Sentence, counted
 from salescoach.process import Process, fold_name
 from salescoach.sources.draft import Draft
@@ -161,7 +162,7 @@ def note(check: str, table: str, column: str, rows: Sized, examples: pd.Series |
     count = len(rows)
     if not count:
         return []
-    shown = [] if examples is None else [str(v) for v in examples.drop_duplicates().sort_values().head(EXAMPLES)]
+    shown = [] if examples is None else smallest(examples, EXAMPLES)
     return [{"check": check, "table": table, "column": column, "count": count, "examples": shown}]
 
 

@@ -12,12 +12,12 @@ import pandas as pd
 from salescoach.book import TABLES
 from salescoach.book.texts import (
     Codes,
-    arrow,
     encoded,
     holds_byte,
     may_begin_with,
     may_have_blanks_around,
     may_hold_unprintable,
+    numbered,
     repeated,
     without_blanks,
 )
@@ -25,6 +25,7 @@ from salescoach.errors import ColumnError, Sentence, SourceError, either, neares
 from salescoach.process import fold_name
 from salescoach.sources import parse
 from salescoach.sources.detect import fold_header, match_columns
+from salescoach.sources.history import in_whole
 from salescoach.sources.layout import TableSource
 from salescoach.sources.place import Place
 from salescoach.sources.quarantine import Rejects, empty_quarantine
@@ -76,7 +77,8 @@ class Draft:
         rows = as_rows(name, source, text, raws[0].file, promised)
         self.text = rows.text
         places = [np.full(len(r.frame), i, dtype=np.int16) for i, r in enumerate(raws)]
-        stood = [np.concatenate(p) for p in (places, [r.lines for r in raws], [r.numbers for r in raws])]
+        parts = (places, [r.lines for r in raws], [r.numbers for r in raws])
+        stood = [p[0] if len(raws) == 1 else np.concatenate(p) for p in parts]
         if rows.other or rows.made or rows.blank:
             kept = rows.kept.to_numpy()
             stood = [numbers[kept] for numbers in stood]
@@ -96,6 +98,7 @@ class Draft:
         self.entered_at: dict[str, pd.Series] = {}
         self._trimmed: dict[str, pd.Series] = {}
         self._encoded: dict[str, tuple[Codes, pd.Series[str]]] = {}
+        self._stamps: dict[str, parse.Stamps | None] = {}
         self.cut = [r.file for r in raws if r.cut]
 
     def reject(self, bad: pd.Series, column: str, reason: str, hint: str) -> None:
@@ -141,21 +144,20 @@ class Draft:
             self._encoded[theirs] = encoded(self.trimmed(theirs))
         return self._encoded[theirs]
 
-    def encoded_values(self, ours: str) -> tuple[Codes, pd.Series[str]]:
-        """The same of a parsed column, which mostly is the trimmed one."""
-        values, theirs = self.table[ours], self.headers.get(ours)
-        if theirs in self._encoded and arrow(values).equals(arrow(self.trimmed(theirs))):
-            return self._encoded[theirs]
-        return encoded(values)
+    def stamps(self, theirs: str) -> parse.Stamps | None:
+        """One trimmed column as stamps, where each value of it is one as databases write it. Read once."""
+        if theirs not in self._stamps:
+            self._stamps[theirs] = parse.plain_stamps(self.trimmed(theirs))
+        return self._stamps[theirs]
 
     def telling(self, theirs: str) -> Codes:
         """A number for each row of one column, from 0: rows of one text have one number, other rows mostly another."""
-        stamps = parse.plain_stamps(self.text[theirs])
-        if stamps is None:
-            return self.encoded(theirs)[0]
-        codes: Codes = stamps.astype(np.int64)
-        codes -= codes.min(initial=0)
-        return codes if (codes % MICROSECONDS).any() else codes // MICROSECONDS
+        stamps = self.stamps(theirs)
+        if stamps is not None:
+            codes: Codes = stamps.view(np.int64) - stamps.view(np.int64).min(initial=0)
+            return in_whole(codes, MICROSECONDS)
+        counted = numbered(self.trimmed(theirs))
+        return self.encoded(theirs)[0] if counted is None else counted[0][0]
 
     def set_aside(self, rows: pd.Series) -> None:
         """Take rows out that are no faults: they are told by other rows, as earlier snapshots of a deal are."""
@@ -172,7 +174,7 @@ class Draft:
     def release(self) -> None:
         """Let go of texts and values once they are in the book's tables; what was set aside and counted stays."""
         self.text, self.table = pd.DataFrame(), pd.DataFrame()  # an empty slice would hold on to all
-        self.entered_at, self._trimmed, self._encoded = {}, {}, {}
+        self.entered_at, self._trimmed, self._encoded, self._stamps = {}, {}, {}, {}
         self._file = self._line = self._number = np.empty(0, dtype=np.int64)
 
     @property
@@ -389,9 +391,10 @@ def reject_conflicts(draft: Draft) -> None:
 
 def _all_differ(draft: Draft, keys: Sequence[str]) -> bool:
     """Whether no two rows that are still in have the same key."""
-    if len(keys) == 1:
-        codes, ids = draft.encoded_values(keys[0])
-        if len(ids) == len(codes):
+    counted = numbered(draft.table[keys[0]]) if len(keys) == 1 and draft.table[keys[0]].dtype == "str" else None
+    if counted is not None:
+        ordered = np.sort(counted[0][0])
+        if not (ordered[1:] == ordered[:-1]).any():
             return True
     return not draft.table.loc[draft.alive, list(keys)].duplicated().any()
 
@@ -406,7 +409,8 @@ def parse_table(draft: Draft, timezone: str, currency: str) -> tuple[dict[str, s
     columns: dict[str, pd.Series] = {}
     precision: dict[str, str] = {}
     notes: list[dict[str, Any]] = []
-    money: pd.Series = repeated(currency, draft.text.index)
+    paid = any(roles.get(ours) == "money" for ours in texts)
+    money = repeated(currency, draft.text.index) if paid else pd.Series(dtype="str")
     if "currency" in texts:
         read = parse.parse_currencies(texts.pop("currency"), draft.place("currency"))
         draft.reject(read.bad, "currency", read.reason, read.hint)
@@ -478,7 +482,8 @@ def _parse_column(
     place = draft.place(ours)
     match role:
         case "instant":
-            return parse.parse_instants(text, place, written, timezone)
+            plain = draft.stamps(draft.headers[ours]) if text is draft.trimmed(draft.headers[ours]) else None
+            return parse.parse_instants(text, place, written, timezone, plain)
         case "date":
             return parse.parse_dates(text, place, written, timezone)
         case "money":

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from salescoach.book import places_in
-from salescoach.book.texts import Codes, encoded, looked_up, repeated
+from salescoach.book.texts import Codes, encoded, looked_up, repeated, rows_at, taken
 from salescoach.process import Process
 
 CORRECTION = pd.Timedelta("1min")
@@ -43,7 +43,7 @@ def derive_history(deals: pd.DataFrame, log: pd.DataFrame | None, process: Proce
     parts = [part for part in parts if len(part)] or parts[:1]
     history = pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]
     order, _ = _in_time(history["_row"].to_numpy(), history["entered_at"])
-    return history if order is None else history.take(order).reset_index(drop=True)
+    return history if order is None else rows_at(history, order)
 
 
 Order = np.ndarray[Any, np.dtype[np.intp]]
@@ -53,18 +53,33 @@ def _in_time(number: Codes, at: pd.Series) -> tuple[Order | None, Codes]:
     """The stable order by deal and instant, None where the rows are so ordered; and one number for both."""
     instants: Codes = at.to_numpy("datetime64[us]").view(np.int64).copy()
     instants -= instants.min(initial=0)
-    for unit in (86_400_000_000, 60_000_000, 1_000_000):
-        if not (instants % unit).any():
-            instants //= unit
-            break
+    for unit in (1_000_000, 60, 24 * 60):
+        instants = in_whole(instants, unit)
     span = int(instants.max(initial=0)) + 1
     if span * (int(number.max(initial=0)) + 1) >= 2**63:
         _, instants = np.unique(instants, return_inverse=True)
         span = int(instants.max(initial=0)) + 1
     key = number * span + instants
-    if (key[1:] >= key[:-1]).all():
+    if _sorted(key):
         return None, key
-    return np.argsort(key, kind="stable"), key
+    order = _grouped(number)
+    return (order if _sorted(key[order]) else np.argsort(key, kind="stable")), key
+
+
+def in_whole(numbers: Codes, unit: int) -> Codes:
+    """The numbers in a larger unit, where each is a whole multiple of it."""
+    larger: Codes = numbers // unit
+    return larger if bool((larger * unit == numbers).all()) else numbers
+
+
+def _sorted(key: Codes) -> bool:
+    return bool((key[1:] >= key[:-1]).all())
+
+
+def _grouped(number: Codes) -> Order:
+    """The stable order by deal alone, as most logs need it: their entries stand in time."""
+    low = np.argsort((number & 0xFFFF).astype(np.uint16), kind="stable")
+    return low[np.argsort((number >> 16).astype(np.uint16)[low], kind="stable")]
 
 
 def from_pairs(log: pd.DataFrame, deals: pd.DataFrame) -> pd.DataFrame:
@@ -150,16 +165,18 @@ def from_log(log: pd.DataFrame, deals: pd.DataFrame, process: Process) -> pd.Dat
     row, stage = row[order], stage[order]
     new = np.ones(len(order), dtype=bool)
     new[1:] = (row[1:] != row[:-1]) | (stage[1:] != stage[:-1])
-    kept = _taken(log, order[new])
+    kept = _taken(log, order[new], deals)
     if "evidence" not in kept:
         kept["evidence"] = repeated("observed", kept.index)
     return without_corrections(kept)
 
 
-def _taken(log: pd.DataFrame, order: Order) -> pd.DataFrame:
+def _taken(log: pd.DataFrame, order: Order, deals: pd.DataFrame) -> pd.DataFrame:
     if len(order) == len(log) and bool((order[1:] > order[:-1]).all()):
         return log.reset_index(drop=True)
-    return log.take(order).reset_index(drop=True)
+    rows = rows_at(log.drop(columns="deal_id"), order)
+    rows["deal_id"] = taken(deals["deal_id"], rows["_row"].to_numpy())
+    return rows[list(log.columns)]
 
 
 def _positions(stage: Codes, names: pd.Series, pipeline: pd.Series, process: Process) -> Codes:

@@ -222,9 +222,9 @@ def _check_block(file: str, name: str, block: dict[str, Any]) -> None:
             file=file,
             name=name,
         )
-    for ours in columns:
+    for ours in (c for c in columns if c not in table.readable):
         close = nearest(ours, table.readable)
-        if ours not in table.readable and close is not None and close not in columns:
+        if close is not None and close not in columns:
             raise SourceError(
                 "{file}: [{name}.columns] has {ours!r}, which is no column of ours. Did you mean {close!r}?",
                 file=file,

@@ -15,6 +15,7 @@ from babel.numbers import is_currency
 from salescoach.book import TABLES, Book
 from salescoach.book.book import order_of
 from salescoach.book.replay import outcomes_of
+from salescoach.book.texts import rows_at
 from salescoach.errors import InputError, LawBroken, QuarantineError, Sentence, UsageError, joined
 from salescoach.kit import kit_path
 from salescoach.process import Process, parse_day, read_process
@@ -339,8 +340,10 @@ def _put_deals_in_order(tables: dict[str, pd.DataFrame], draft: Draft) -> None:
     order = order_of(tables["deals"], "deals")
     place = np.cumsum(draft.alive.to_numpy()) - 1  # of a row of the draft among those used
     if order is not None:
-        tables["deals"] = tables["deals"].take(order).reset_index(drop=True)
-        place = np.argsort(order)[place]
+        tables["deals"] = rows_at(tables["deals"], order)
+        moved = np.empty_like(order)
+        moved[order] = np.arange(len(order))
+        place = moved[place]
     if "stage_history" in tables:
         tables["stage_history"]["_row"] = place[tables["stage_history"]["_row"]]
 
@@ -515,7 +518,7 @@ def _ids_of_names(owner: pd.Series, tables: Mapping[str, pd.DataFrame]) -> pd.Se
     single = people[~people["name"].duplicated(keep=False) & people["name"].notna()]
     ids = single.set_index("name")["rep_id"]
     by_name = owner.notna() & ~owner.isin(people["rep_id"]) & owner.isin(ids.index)
-    return owner.mask(by_name, owner.map(ids))
+    return owner.mask(by_name, owner.map(ids)) if by_name.any() else owner
 
 
 def _origin(found: Found, drafts: Mapping[str, Draft], told: str) -> dict[str, Any]:

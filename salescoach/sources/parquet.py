@@ -19,7 +19,9 @@ from salescoach.sources.records import Records, Texts
 from salescoach.sources.workbook import cell_text
 
 SMALLEST, LARGEST = 1e-3, 1e9  # numbers between them are written alike by everybody
-FIRST_STAMP = dt.datetime(1000, 1, 1)
+A_DAY = 86_400
+FIRST_SECOND = (dt.date(1000, 1, 1) - dt.date(1970, 1, 1)).days * A_DAY  # years of four digits begin here
+PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 
 
 def read_parquet(name: str, content: bytes, partitions: Mapping[str, str] | None = None) -> Records:
@@ -134,15 +136,18 @@ def _plain_stamps(column: Any) -> tuple[Any, Any]:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    zone = column.type.tz
-    naive = pc.cast(column, pa.timestamp(column.type.unit))
-    seconds = pc.cast(pc.floor_temporal(naive, unit="second"), pa.timestamp("s"), safe=False)
-    usual = pc.and_(pc.equal(pc.cast(seconds, naive.type), naive), pc.greater_equal(seconds, FIRST_STAMP))
-    texts = pc.cast(pc.if_else(usual, seconds, None), pa.large_string())
-    if zone is not None:
+    counts, a_second = pc.cast(column, pa.int64()), PER_SECOND[column.type.unit]
+    seconds = pc.divide(pc.if_else(pc.greater_equal(counts, 0), counts, pc.subtract(counts, a_second - 1)), a_second)
+    whole = pc.equal(pc.multiply(seconds, a_second), counts)
+    usual = pc.and_(whole, pc.greater_equal(seconds, FIRST_SECOND))
+    stamps = pc.if_else(usual, seconds, None)
+    texts = pc.cast(pc.cast(stamps, pa.timestamp("s")), pa.large_string())
+    if column.type.tz is not None:
         offset, nothing = (pa.scalar(text, pa.large_string()) for text in ("+00:00", ""))
         return usual, pc.binary_join_element_wise(texts, offset, nothing)
-    midnight = pc.equal(pc.floor_temporal(seconds, unit="day"), seconds)
+    midnight = pc.equal(pc.multiply(pc.divide(stamps, A_DAY), A_DAY), stamps)
+    if not pc.any(midnight).as_py():
+        return usual, texts
     return usual, pc.if_else(midnight, pc.utf8_slice_codeunits(texts, 0, 10), texts)
 
 

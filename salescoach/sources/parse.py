@@ -81,14 +81,21 @@ def only_element(text: pd.Series) -> pd.Series:
 # --- dates -----------------------------------------------------------------------------------------
 
 
-def parse_instants(text: pd.Series, place: Place, written: ColumnFormat, timezone: str) -> Parsed:
+def parse_instants(
+    text: pd.Series, place: Place, written: ColumnFormat, timezone: str, plain: Stamps | None = None
+) -> Parsed:
     """Text -> UTC instants. Naive stamps are read in the zone they are written in, days in `timezone`.
 
     Year-first spellings (ISO, 2025/3/1, 2025年3月1日) need no declaration. Day-first and month-first are told apart
     by the whole column; if both fit, ColumnError asks for a declaration.
+
+    plain   what `plain_stamps` makes of the text, where that is known already
     """
     declared = written.date
-    plain = None if declared else plain_stamps(text)
+    if declared:
+        plain = None
+    elif plain is None:
+        plain = plain_stamps(text)
     if plain is not None and _all_in_our_time(plain):
         return _plain_instants(plain, text.index, written.timezone, timezone)
     uniques, codes = _uniques(text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any
 
 import pandas as pd
@@ -119,5 +120,10 @@ class Rejects:
         return frame.sort_values("line", kind="stable", ignore_index=True)
 
 
-def empty_quarantine() -> pd.DataFrame:
+@cache
+def _no_row() -> pd.DataFrame:
     return Rejects("", "").frame()
+
+
+def empty_quarantine() -> pd.DataFrame:
+    return _no_row().copy()

@@ -15,6 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from salescoach.book.texts import BLANK, lowest_byte
 from salescoach.errors import FileRejected, Sentence
 from salescoach.sources.parquet import parquet_header, read_parquet
 from salescoach.sources.place import PARQUET, Place, name_of, partitions, read_bytes
@@ -245,7 +246,7 @@ def _without_control_characters(
     keep: np.ndarray[Any, np.dtype[np.bool_]],
 ) -> np.ndarray[Any, np.dtype[np.bool_]]:
     sound = np.ones(len(frame), dtype=bool)
-    for column in frame.columns:
+    for column in (c for c in frame.columns if lowest_byte(frame[c]) < BLANK):
         found = pc.match_substring_regex(pa.array(frame[column], type=pa.string()), CONTROL)
         bad = found.to_numpy(zero_copy_only=False).astype(bool) & sound & keep
         if bad.any():

@@ -58,13 +58,12 @@ def resolve_log_stages(drafts: Mapping[str, Draft], source: Source, process: Pro
 
 def _deal_rows(deals: Draft, log: Draft) -> Codes:
     """The row of each entry's deal among the deals that are still in; -1 where it is not there."""
-    codes, ids = log.encoded_values("deal_id")
     alive = np.flatnonzero(deals.alive.to_numpy())
-    known = deals.table["deal_id"]
-    place = places_in(ids, known if len(alive) == len(known) else known.iloc[alive])
-    rows = np.append(np.where(place < 0, -1, alive[place]) if len(alive) else np.full(len(ids), -1), -1)
-    found: Codes = rows[codes].astype(np.int64)
-    return found
+    known, asked = deals.table["deal_id"], log.table["deal_id"]
+    if len(alive) == len(known):
+        return places_in(asked, known).astype(np.int64, copy=False)
+    rows: Codes = np.append(alive, -1)[places_in(asked, known.iloc[alive])]
+    return rows
 
 
 def resolve_wide_stages(deals: Draft, source: Source, process: Process) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -137,12 +136,12 @@ def _resolve_pipelines(deals: Draft, source: Source, process: Process) -> None:
                 hint=suggestion(key, process.pipelines),
                 pipelines=", ".join(process.pipelines),
             )
-    raw = deals.table["pipeline"] if "pipeline" in deals.table else pd.Series(None, deals.table.index, dtype="str")
-    names = [None if pd.isna(v) else v for v in raw.unique()]
-    keys = {name: _pipeline_key(name, source, process) for name in names}
-    resolved = (
-        raw.map({k: v for k, v in keys.items() if k is not None}).where(raw.notna(), keys.get(None)).astype("str")
-    )
+    if "pipeline" in deals.table:
+        names, words = encoded(deals.table["pipeline"])
+    else:
+        names, words = np.full(len(deals.table), -1), pd.Series([], dtype="str")
+    meant, keys = encoded([_pipeline_key(name, source, process) for name in (*words, None)])
+    resolved = decoded(meant[names], keys, deals.table.index)  # the last one is meant where none is named
     deals.table["pipeline"] = resolved
     deals.reject(
         resolved.isna(),

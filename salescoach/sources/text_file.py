@@ -12,18 +12,19 @@ import itertools
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
-from salescoach.book.texts import all_filled, column
+from salescoach.book.texts import all_filled, column, count_byte
 from salescoach.errors import FileRejected, LawBroken, Sentence
 from salescoach.sources.quarantine import Rejects
 from salescoach.sources.records import Records, is_blank
 
 MAX_FIELD = 1_000_000
-BLOCK = 2**25  # few large blocks are read and joined faster than many small ones
+BLOCK = 2**22
 DELIMITERS = ",;\t|"
 ENCODINGS = ("utf-8-sig", "gb18030")
 UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -375,9 +376,10 @@ def _tiles(table: pa.Table, content: bytes, mark: int) -> bool:
     if any((pc.max(n).as_py() or 0) > MAX_FIELD for n in lengths):
         return False
     fields = sum(pc.sum(n).as_py() or 0 for n in lengths)
-    breaks = content.count(b"\n")
+    breaks = count_byte(np.frombuffer(content, dtype=np.uint8), "\n")
     lines = breaks + (not content.endswith(b"\n"))
-    stood = mark + fields + lines * (table.num_columns - 1) + breaks + content.count(b"\r")
+    returns = content.count(b"\r") if b"\r" in content else 0
+    stood = mark + fields + lines * (table.num_columns - 1) + breaks + returns
     return bool(table.num_rows == lines and stood == len(content))
 
 
