@@ -1,7 +1,7 @@
 """Metrics: a book in, a table out, always with n and an interval; no plotting, no clock, no files."""
 
 from salescoach.metrics.activity import activity_quality
-from salescoach.metrics.as_reported import AsReported, as_reported
+from salescoach.metrics.as_reported import AsReported, as_reported, restated
 from salescoach.metrics.bounds import ten_edits, trust_bounds
 from salescoach.metrics.bridge import pipeline_bridge
 from salescoach.metrics.calls import forecast_calls, judged_calls
@@ -121,6 +121,7 @@ __all__ = [
     "reconciling_definitions",
     "recorded_reasons",
     "response_time",
+    "restated",
     "safe_columns",
     "sales",
     "sales_cycle",

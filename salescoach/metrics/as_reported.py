@@ -12,7 +12,7 @@ from salescoach.book import TABLES, Book
 from salescoach.book.texts import looked_up
 from salescoach.errors import Unavailable, UsageError
 from salescoach.metrics.groups import parse_by
-from salescoach.metrics.registry import as_period, counted_rows, find_metric, measure
+from salescoach.metrics.registry import Metric, as_period, counted_rows, find_metric, measure
 from salescoach.metrics.visits import deals_of
 from salescoach.process import Period
 from salescoach.wording import N_
@@ -61,7 +61,22 @@ def as_reported(
     The period ends with that day at the latest, so that nothing differs only because time went on. Raises Unavailable
     where the metric was or is unavailable, and for a stock, which a replay gives as it was.
     """
-    found = find_metric(name)
+    past, book, span = _both_books(book, find_metric(name), period, then)
+    table = _differences(past, book, name, span, by, options)
+    rows = [counted_rows(b, name, span, **options) for b in (past, book)]
+    return AsReported(table, _causes(past, book, *rows))
+
+
+def restated(
+    book: Book, name: str, period: str | Period | None = None, then: str | Book = "", by: str | Sequence[str] = ()
+) -> pd.DataFrame:
+    """The table of `as_reported` alone, for a page that does not name the records."""
+    past, book, span = _both_books(book, find_metric(name), period, then)
+    return _differences(past, book, name, span, by, {})
+
+
+def _both_books(book: Book, found: Metric, period: str | Period | None, then: str | Book) -> tuple[Book, Book, Period]:
+    """The book as it stood then, that of today, and the period that both are asked for."""
     past = then if isinstance(then, Book) else book.at(then)
     if past.as_of > book.as_of:
         raise UsageError(
@@ -74,13 +89,15 @@ def as_reported(
             raise Unavailable(
                 "a stock of a past day comes from the same log and cannot differ: give the book saved then"
             )
-        book, span = book.at(str(past.as_of_on.date())), as_period(past, period)
-    else:
-        span = _ended(as_period(past, period), past)
-    groups = found.by if by is None else parse_by(by)
-    table = _beside(_table(past, name, groups, span, options), _table(book, name, groups, span, options))
-    rows = [counted_rows(b, name, span, **options) for b in (past, book)]
-    return AsReported(table, _causes(past, book, *rows))
+        return past, book.at(str(past.as_of_on.date())), as_period(past, period)
+    return past, book, _ended(as_period(past, period), past)
+
+
+def _differences(
+    past: Book, book: Book, name: str, span: Period, by: str | Sequence[str] | None, options: Mapping[str, Any]
+) -> pd.DataFrame:
+    groups = find_metric(name).by if by is None else parse_by(by)
+    return _beside(_table(past, name, groups, span, options), _table(book, name, groups, span, options))
 
 
 def _ended(span: Period, past: Book) -> Period:

@@ -14,10 +14,11 @@ from salescoach.metrics.counts import count_table
 from salescoach.metrics.estimate import wilson
 from salescoach.metrics.flow import joined, need_stages
 from salescoach.metrics.groups import group_columns, group_keys, in_order, name_reps, parse_by, with_groups
+from salescoach.metrics.kept import per_book
 from salescoach.metrics.lapses import knows_plans, next_steps
 from salescoach.metrics.registry import in_period, metric
 from salescoach.metrics.timeline import QUOTE, days_within, quote_days
-from salescoach.metrics.visits import deals_of, passages, per_book
+from salescoach.metrics.visits import deals_of, passages
 from salescoach.process import Period, Stage, fold_name
 from salescoach.wording import N_
 

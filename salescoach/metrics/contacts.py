@@ -5,7 +5,8 @@ from __future__ import annotations
 import pandas as pd
 
 from salescoach.book import Book, places_in
-from salescoach.metrics.visits import deals_of, per_book
+from salescoach.metrics.kept import per_book
+from salescoach.metrics.visits import deals_of
 from salescoach.process import fold_name
 
 # work about a deal, not with its customer

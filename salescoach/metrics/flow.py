@@ -23,11 +23,12 @@ from salescoach.metrics.groups import (
     parse_by,
     with_groups,
 )
+from salescoach.metrics.kept import per_book
 from salescoach.metrics.ladder import NO_AGE, ladder_codes, ladder_days
 from salescoach.metrics.money import known_amount, money_keys
 from salescoach.metrics.registry import as_period, in_period, is_everything, metric
 from salescoach.metrics.times import medians
-from salescoach.metrics.visits import deals_of, history_of, passages, per_book, visits
+from salescoach.metrics.visits import deals_of, history_of, passages, visits
 from salescoach.process import Period
 
 UNKNOWN_TOLERATED = 0.2
@@ -152,6 +153,7 @@ def _ended(
         "mature_days": "After how many days in a stage an open deal counts as not gone on.",
     },
 )
+@per_book
 def stage_flow(
     book: Book,
     by: str | Sequence[str] = (),

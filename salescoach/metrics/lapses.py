@@ -14,9 +14,10 @@ from salescoach.metrics.counts import count_table
 from salescoach.metrics.estimate import wilson
 from salescoach.metrics.flow import due_in, joined, open_deals, placed
 from salescoach.metrics.groups import complete, group_columns, group_keys, parse_by, with_groups
+from salescoach.metrics.kept import per_book
 from salescoach.metrics.ladder import NO_AGE
 from salescoach.metrics.registry import in_period, metric
-from salescoach.metrics.visits import deals_of, owner_at, passages, per_book, visits
+from salescoach.metrics.visits import deals_of, owner_at, passages, visits
 from salescoach.process import Period, fold_name
 
 QUOTE = "quote"

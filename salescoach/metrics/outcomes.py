@@ -13,6 +13,7 @@ from salescoach.errors import Unavailable, UsageError, suggestion
 from salescoach.metrics.counts import count_table
 from salescoach.metrics.estimate import count_interval, mean_interval, wilson
 from salescoach.metrics.groups import complete, group_columns, group_keys, parse_by, with_groups
+from salescoach.metrics.kept import per_book
 from salescoach.metrics.money import known_amount, minor_scale, money_keys
 from salescoach.metrics.registry import in_period, metric
 from salescoach.metrics.visits import deals_of, owner_at
@@ -169,6 +170,7 @@ def _counted(book: Book, period: Period, base: Base = "decided") -> pd.DataFrame
         "open."
     },
 )
+@per_book
 def win_rate(
     book: Book, by: str | Sequence[str] = "rep", period: str | Period | None = None, base: Base = "decided"
 ) -> pd.DataFrame:

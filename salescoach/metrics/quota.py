@@ -23,6 +23,7 @@ from salescoach.metrics.groups import (
     parse_by,
     with_groups,
 )
+from salescoach.metrics.kept import per_book
 from salescoach.metrics.money import known_amount, minor_scale, single_currency
 from salescoach.metrics.outcomes import first_wins
 from salescoach.metrics.registry import as_period, metric
@@ -115,6 +116,7 @@ def _level(groups: Sequence[str]) -> Level:
         "time; `pipeline_created`, amount of the deals created."
     },
 )
+@per_book
 def quota_attainment(
     book: Book, by: str | Sequence[str] = "rep", period: str | Period | None = None, of: Of = "won_amount"
 ) -> pd.DataFrame:

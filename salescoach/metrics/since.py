@@ -58,7 +58,8 @@ def changes_since(book: Book, on: str | dt.date) -> pd.DataFrame:
     day = pd.Timestamp(parse_day(on, "since"))
     before, now = deals_of(book.at(str(day.date()))), deals_of(book)
     then = _then(before, now)
-    told = [c for c in CHANGES if c not in untold_changes(book)]
+    unknown = untold_changes(book)
+    told = [c for c in CHANGES if c not in unknown]
     parts = []
     for name in told:
         here = _TELLS[name](book, now, then, day).fillna(False).astype(bool)
@@ -211,7 +212,8 @@ _TELLS: dict[str, Tell] = {
 
 def _every_change(book: Book, counts: pd.DataFrame, keys: list[str], groups: Sequence[str]) -> pd.DataFrame:
     """The counts with a row for each change that can be told, of each group; for people, of everybody in the book."""
-    told = [c for c in CHANGES if c not in untold_changes(book)]
+    unknown = untold_changes(book)
+    told = [c for c in CHANGES if c not in unknown]
     lines = pd.DataFrame({"change": told, "order": [list(CHANGES).index(c) for c in told]}).astype({"change": "str"})
     grid = counts[keys].drop_duplicates()
     if len(keys) == 1 and groups and groups[0] in ("rep", "team", "manager"):

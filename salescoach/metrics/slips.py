@@ -12,8 +12,9 @@ from salescoach.metrics.activity import active_deals, not_by_time
 from salescoach.metrics.counts import count_table
 from salescoach.metrics.estimate import mean_interval, wilson
 from salescoach.metrics.groups import complete, group_columns, group_keys, parse_by, with_groups
+from salescoach.metrics.kept import per_book
 from salescoach.metrics.registry import in_period, metric
-from salescoach.metrics.visits import deals_of, per_book
+from salescoach.metrics.visits import deals_of
 from salescoach.process import Period, period_of
 
 FIELD = "expected_close_on"

@@ -23,9 +23,10 @@ from salescoach.metrics.flow import (
     typical_days,
 )
 from salescoach.metrics.groups import complete, group_columns, group_keys, parse_by
+from salescoach.metrics.kept import per_book
 from salescoach.metrics.money import known_amount, money_keys
 from salescoach.metrics.registry import metric
-from salescoach.metrics.visits import deals_of, history_of, per_book
+from salescoach.metrics.visits import deals_of, history_of
 from salescoach.process import Period
 
 OVERDUE_DAYS = 30

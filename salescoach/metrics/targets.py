@@ -11,6 +11,7 @@ import pandas as pd
 from salescoach.book import Book
 from salescoach.book.texts import looked_up
 from salescoach.metrics.groups import with_groups
+from salescoach.metrics.kept import per_book
 from salescoach.metrics.registry import as_period
 from salescoach.process import Period
 
@@ -27,6 +28,7 @@ NO_DAYS = pd.DataFrame({"row": [], "start_on": [], "end_on": []}).astype(
 )
 
 
+@per_book
 def prorated_targets(book: Book, period: str | Period | None, kind: str, level: Level = "all") -> pd.DataFrame:
     """The targets of one kind that overlap the period, matched by their dates.
 

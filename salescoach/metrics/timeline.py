@@ -10,8 +10,9 @@ import pandas as pd
 from salescoach.book import Book, places_in
 from salescoach.errors import UsageError, suggestion
 from salescoach.metrics.contacts import contacts, deal_activities
+from salescoach.metrics.kept import per_book
 from salescoach.metrics.slips import knows_moves, pushes
-from salescoach.metrics.visits import deals_of, history_of, per_book
+from salescoach.metrics.visits import deals_of, history_of
 
 QUOTE = "quote"
 # of one day the order in which they are told

@@ -13,10 +13,11 @@ from salescoach.book import Book
 from salescoach.errors import Unavailable, UsageError, suggestion
 from salescoach.metrics.contacts import contacts, knows_contacts
 from salescoach.metrics.flow import need_stages
+from salescoach.metrics.kept import per_book
 from salescoach.metrics.outcomes import decided_deals
 from salescoach.metrics.slips import knows_moves, pushes
 from salescoach.metrics.timeline import quote_days, spans
-from salescoach.metrics.visits import deals_of, passages, per_book
+from salescoach.metrics.visits import deals_of, passages
 from salescoach.process import Period
 
 Of = Literal["lost", "open"]

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, replace
-from functools import wraps
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,6 +17,7 @@ from salescoach.book import Book, places_in
 from salescoach.book.texts import encoded
 from salescoach.errors import LawBroken, Unavailable
 from salescoach.metrics.groups import UNASSIGNED
+from salescoach.metrics.kept import per_book
 from salescoach.metrics.ladder import NEVER, NO_AGE, ages, day_numbers
 
 EXITS = ("advanced", "back", "lost", "won", "void", "handed_off", "still")
@@ -25,23 +25,8 @@ FATES = ("deeper", "lost", "void", "open")
 VISIT = ["deal", "rep_id", "pipeline", "stage", "order", "entered_at", "exited_at"]
 VISIT += ["exit", "age", "late", "timed", "first"]
 CLOSED = -1
-Table = TypeVar("Table", pd.DataFrame, pd.Series, float)
 Whole = np.ndarray[Any, np.dtype[np.int64]]
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
-
-
-def per_book(build: Callable[[Book], Table]) -> Callable[[Book], Table]:
-    """Build once per book and keep it with the book: books are frozen, so the table cannot go stale."""
-
-    @wraps(build)
-    def built(book: Book) -> Table:
-        kept: dict[str, Table] = book.__dict__.setdefault("_built", {})
-        if build.__name__ not in kept:
-            kept[build.__name__] = build(book)
-        found = kept[build.__name__]
-        return found if isinstance(found, float) else found.copy(deep=False)
-
-    return built
 
 
 @per_book

@@ -17,11 +17,11 @@ from salescoach.metrics.counts import count_table
 from salescoach.metrics.estimate import wilson
 from salescoach.metrics.flow import due_in
 from salescoach.metrics.groups import PEOPLE, UNASSIGNED, complete, group_columns, group_keys, parse_by, with_groups
+from salescoach.metrics.kept import per_book
 from salescoach.metrics.lapses import knows_plans, next_steps
 from salescoach.metrics.money import known_amount, money_keys
 from salescoach.metrics.registry import metric
 from salescoach.metrics.stalled import stalled_deals, watched_deals
-from salescoach.metrics.visits import per_book
 from salescoach.process import Period
 
 WEEKS = 8

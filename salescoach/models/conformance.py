@@ -17,8 +17,9 @@ from salescoach.metrics.compare import FALSE_DISCOVERY, mix_of
 from salescoach.metrics.conformance import checks, longest_silences, rule_of, stage_passages
 from salescoach.metrics.contacts import knows_contacts
 from salescoach.metrics.flow import MATURE_DAYS, need_stages
+from salescoach.metrics.kept import per_book
 from salescoach.metrics.registry import in_period
-from salescoach.metrics.visits import deals_of, per_book
+from salescoach.metrics.visits import deals_of
 from salescoach.models import guard
 from salescoach.models.design import RARE
 from salescoach.models.fit import Advice, Fit

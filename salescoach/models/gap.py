@@ -14,6 +14,7 @@ from salescoach.book import Book
 from salescoach.errors import UsageError, suggestion
 from salescoach.metrics.compare import ENOUGH
 from salescoach.metrics.groups import group_columns, group_keys, name_reps, parse_by
+from salescoach.metrics.kept import per_book
 from salescoach.metrics.registry import as_period
 from salescoach.models.fit import Fit
 from salescoach.models.gap_lines import Line, Part
@@ -53,6 +54,7 @@ class GapFit(Fit):
     needed: Mapping[tuple[str, str], int] = field(default_factory=dict)
 
 
+@per_book
 def fit_gap(
     book: Book,
     by: str | Sequence[str] = "rep",

@@ -12,6 +12,7 @@ from salescoach.book import Book
 from salescoach.errors import Unavailable
 from salescoach.metrics import quota_attainment
 from salescoach.metrics.groups import group_keys
+from salescoach.metrics.kept import per_book
 from salescoach.models.gap_factors import lines_of
 from salescoach.models.gap_lines import Factor, Line, Usual, usual_of
 from salescoach.models.gap_parts import EVERYBODY, GapCounts, gap_counts, stages_known
@@ -39,14 +40,18 @@ class Sides:
         self.peers, self.hidden = _peers(book)
         self.stages = stages_known(book) if self.peers is None else self.peers.stages
         self.asked, self.span = span, until(span, book)
-        self.generator = np.random.default_rng(seed)
+        self.seed, self.generator = seed, np.random.default_rng(seed)
 
     def held_against(self, against: Against) -> tuple[Side, Side, list[str]]:
         if against == "last" or (against == "target" and not self.groups):
             own, other, who = self.with_last(before_(self.asked, self.book))
         else:
-            own, other, who = self.with_peers()
+            rounded = self.groups and self.peers is not None
+            own, other, who = _beside_rounded(*self._asked()) if rounded else self.with_peers()
         return self.with_target(own, other, who) if against == "target" else (own, other, who)
+
+    def _asked(self) -> tuple[Book, tuple[str, ...], Period, bool, int, int]:
+        return self.book, tuple(self.groups), self.asked, self.speed, self.draws, self.seed
 
     def counts(self, span: Period) -> GapCounts:
         found = gap_counts(self.book, self.groups, span, self.stages)
@@ -106,6 +111,14 @@ class Sides:
             lines = [_scaled(line, asked / likely, asked / drawn, keep=False) for line in other.lines]
         sides = Side(own.lines, own.actual), Side(lines, asked)
         return _only(sides[0], known), _only(sides[1], known), [who[i] for i in known]
+
+
+@per_book
+def _beside_rounded(
+    book: Book, groups: Sequence[str], asked: Period, speed: bool, draws: int, seed: int
+) -> tuple[Side, Side, list[str]]:
+    """A slice beside the rounded figures of the run: the same draws, whether peers or a target are asked about."""
+    return Sides(book, groups, asked, speed, draws, seed).with_peers()
 
 
 def _peers(book: Book) -> tuple[Peers | None, Unavailable | None]:

@@ -239,11 +239,7 @@ class Gap(ABC):
 
     def _gap_fit(self, against: Against | None, speed: bool) -> GapFit:
         by = "rep" if self.rep else "team" if self.team and against not in ("last", "target") else ""
-        asked = (against or ("peers" if by else "last"), speed)
-        kept: dict[tuple[Against, bool], GapFit] = self.__dict__.setdefault("_gap_fits", {})
-        if asked not in kept:
-            kept[asked] = fit_gap(self.book, by, self.period, *asked)
-        return kept[asked]
+        return fit_gap(self.book, by, self.period, against or ("peers" if by else "last"), speed)
 
     def _gap_sentence(self, fit: GapFit) -> str:
         """What was won, against what, and which parts are beyond luck, the largest first."""

@@ -19,7 +19,7 @@ from salescoach.coaching.lapses import lapses
 from salescoach.coaching.questions import USUAL, choose_questions
 from salescoach.coaching.strengths import deal_to_replicate
 from salescoach.errors import Unavailable
-from salescoach.metrics import METRICS, Measure, as_reported, currency_of
+from salescoach.metrics import METRICS, Measure, currency_of, restated
 from salescoach.metrics.since import CHANGES, change_counts
 from salescoach.models import GapFit
 from salescoach.models.gap_sides import Against
@@ -604,10 +604,10 @@ class OneToOne(Gap, Twins):
 
     def _restated(self, since: pd.Timestamp) -> list[list[str]]:
         """Figures of the time before that read otherwise in today's log."""
-        say, told = self.say, []
+        say, told, then = self.say, [], self.book.at(str(since.date()))
         for name in RESTATED:
             try:
-                table = as_reported(self.book, name, self.period, str(since.date()), by=()).table
+                table = restated(self.book, name, self.period, then)
             except (Unavailable, ValueError):
                 continue
             unit = METRICS[name].unit

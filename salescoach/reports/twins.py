@@ -121,11 +121,15 @@ class Twins(ABC):
 
     def _pairs(self, of: Of) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
         """All deals asked about; those with a twin, and where each pair parts: pairs that part before the end first."""
-        found = twins(self.book, self.period, of)
-        pairs = worth_a_look(found, len(found))
-        marks = first_differences(self.book, pairs)
-        order = (marks["kind"] == "none").sort_values(kind="stable").index
-        return found, pairs.loc[order], marks.loc[order]
+        kept: dict[Of, tuple[pd.DataFrame, ...]] = self.__dict__.setdefault("_pairs_of", {})
+        if of not in kept:
+            found = twins(self.book, self.period, of)
+            pairs = worth_a_look(found, len(found))
+            marks = first_differences(self.book, pairs)
+            order = (marks["kind"] == "none").sort_values(kind="stable").index
+            kept[of] = found, pairs.loc[order], marks.loc[order]
+        found, pairs, marks = kept[of]
+        return found, pairs, marks
 
     def _no_pair(self, found: pd.DataFrame, of: Of) -> str:
         say = self.say
