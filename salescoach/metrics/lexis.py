@@ -12,8 +12,8 @@ import pandas as pd
 from salescoach.book import Book
 from salescoach.book.texts import encoded
 from salescoach.errors import Unavailable
-from salescoach.metrics.ladder import NEVER, day_numbers
 from salescoach.metrics.visits import deals_of, history_of, per_book, visits
+from salescoach.process import NEVER, day_numbers
 
 Whole = np.ndarray[Any, np.dtype[np.int64]]
 ENDINGS = ("won", "lost", "void")

@@ -18,7 +18,7 @@ from salescoach.book import Book, places_in
 from salescoach.book.texts import encoded
 from salescoach.errors import LawBroken, Unavailable
 from salescoach.metrics.groups import UNASSIGNED
-from salescoach.metrics.ladder import NEVER, NO_AGE, ages, day_numbers
+from salescoach.metrics.ladder import NO_AGE, ages
 
 EXITS = ("advanced", "back", "lost", "won", "void", "handed_off", "still")
 FATES = ("deeper", "lost", "void", "open")
