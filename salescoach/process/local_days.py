@@ -24,11 +24,13 @@ def day_numbers(instants: Whole, timezone: str) -> Whole:
     low, high = _ends(instants)
     offsets, turning = _offsets(timezone)
     first, last = low // DAY, high // DAY
+    days: Whole
     known = first >= 0 and last < KNOWN
     if known and not turning[first : last + 1].any():
-        return (instants + offsets[first]) // DAY
+        days = (instants + offsets[first]) // DAY
+        return days
     day = np.clip(instants // DAY, 0, KNOWN - 1)
-    days: Whole = (instants + offsets[day]) // DAY
+    days = (instants + offsets[day]) // DAY
     single = turning[day] if known else turning[day] | (instants < 0) | (instants >= KNOWN * DAY)
     single &= instants != NEVER
     days[single] = _one_by_one(instants[single], timezone) // DAY
