@@ -49,12 +49,13 @@ def stage_at_close_unknown(book: Book) -> float:
     if not book.has("stage_history", "entered_at") or asked.empty:
         return 1.0 if len(asked) else 0.0
     history = history_of(book)
-    known = (history["evidence"] == "assumed").to_numpy()
     closing = {s.key for p in book.process.pipelines.values() for s in p.stages if s.outcome}
-    working = ~is_in(history["stage"], closing).to_numpy()
     assumed = np.ones(len(deals), dtype=bool)
-    deal = history["deal"].to_numpy()
-    assumed[deal[working]] = known[working]  # of a deal's several, the last one stays
+    for rows in stretches(len(history)):
+        part = history.iloc[rows]
+        working = ~is_in(part["stage"], closing).to_numpy()
+        known = (part["evidence"] == "assumed").to_numpy()
+        assumed[part["deal"].to_numpy()[working]] = known[working]  # of a deal's several, the last one stays
     return float(assumed[asked].mean())
 
 

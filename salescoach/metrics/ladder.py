@@ -66,4 +66,3 @@ def ladder_days(codes: Codes) -> Days:
 def _microseconds(instants: pd.Series) -> Codes:
     """Since the epoch; `NEVER` where there is none."""
     return instants.to_numpy("datetime64[us]").view(np.int64)
-

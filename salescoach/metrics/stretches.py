@@ -13,7 +13,7 @@ import numpy as np
 
 Found = TypeVar("Found")
 Whole = np.ndarray[Any, np.dtype[np.int64]]
-ROWS = 2**18  # of a stretch: its columns fit into the processor's memory, and there are enough to share out
+ROWS = 2**17  # of a stretch: its columns fit into the processor's memory, and there are enough to share out
 
 
 def stretches(rows: int, deal: Whole | None = None) -> list[slice]:
@@ -46,20 +46,21 @@ def side_by_side(work: Callable[[slice], Found], parts: Sequence[slice]) -> Iter
 
 
 class Columns:
-    """Columns of at most so many rows, to which parts are added one behind the other without a second copy."""
+    """Columns of at most so many rows that parts are written into one behind the other, without a second copy.
 
-    def __init__(self, rows: int) -> None:
-        self.rows, self.filled = rows, 0
+    starts   the row at which each of several places begins, at which parts may be added
+    filled   the row up to which each place is filled
+    """
+
+    def __init__(self, rows: int, starts: Sequence[int] | Whole = (0,)) -> None:
+        self.rows, self.filled = rows, [int(start) for start in starts]
         self.columns: dict[str, np.ndarray[Any, Any]] = {}
 
-    def add(self, part: Mapping[str, np.ndarray[Any, Any]]) -> None:
-        """Add the rows of a part: the same columns each time."""
-        start = self.filled
+    def add(self, part: Mapping[str, np.ndarray[Any, Any]], place: int = 0) -> None:
+        """Add the rows of a part to a place: the same columns each time."""
+        start = self.filled[place]
         for name, values in part.items():
-            column = self.columns.setdefault(name, np.empty(self.rows, dtype=values.dtype))
-            self.filled = start + len(values)
-            column[start : self.filled] = values
-
-    def taken(self) -> dict[str, np.ndarray[Any, Any]]:
-        """The columns as far as they are filled."""
-        return {name: column[: self.filled] for name, column in self.columns.items()}
+            if name not in self.columns:
+                self.columns[name] = np.empty(self.rows, dtype=values.dtype)
+            self.filled[place] = start + len(values)
+            self.columns[name][start : self.filled[place]] = values

@@ -85,7 +85,7 @@ def visits(book: Book) -> pd.DataFrame:
     columns = Columns(len(deal) + len(owner_changes(book)))
     for part in side_by_side(lambda rows: _visits_within(book, rows), stretches(len(deal), deal)):
         columns.add(part)
-    found: dict[str, Any] = columns.taken()
+    found: dict[str, Any] = {name: column[: columns.filled[0]] for name, column in columns.columns.items()}
     steps, step, exited = _steps(book), found.pop("step"), found["exited_at"]
     found |= {"rep_id": _coded_owner(book, found["deal"], exited), "exit": coded(found["exit"], EXITS)}
     found |= {"pipeline": coded(steps.line[step], steps.lines), "stage": coded(steps.key[step], steps.keys)}
@@ -112,7 +112,7 @@ def _visits_within(book: Book, rows: slice) -> dict[str, Any]:
     result["late"][handover] = _ages(book, entered[handover], at[stay[handover]])
     result["first"] = ~handover
     own = np.flatnonzero(~handover)
-    result["first"][own] = _first_of_each((deal[own] - deal.min(initial=len(book.deals))) * entries + step[own])
+    result["first"][own] = _first_of_each((deal[own] - _ends(deal)[0]) * entries + step[own])
     until = np.where(exited == NEVER, _microsecond(book.as_of), exited)
     result["age"] = _ages(book, entered, until)
     return result | {"deal": deal, "step": step, "entered_at": entered, "exited_at": exited}
@@ -251,17 +251,22 @@ def _with_handovers(entries: Events, taken: pd.DataFrame, order: np.ndarray[Any,
 
 def _step_of(book: Book, deal: Whole, stage: pd.Series) -> np.ndarray[Any, np.dtype[np.int16]]:
     """Which step each stage is in the pipeline of its deal. Raises LawBroken for a stage that the process lacks."""
-    steps = _steps(book)
-    of_deal, pipelines = encoded(deals_of(book)["pipeline"])
+    steps, (begin, end) = _steps(book), _ends(deal)
+    of_deal, pipelines = encoded(deals_of(book)["pipeline"].iloc[begin:end])
     of_stage, stages = encoded(stage)
     place = {(steps.lines[p], steps.keys[s]): i for i, (p, s) in enumerate(zip(steps.line, steps.key, strict=True))}
     table = np.array([[place.get((p, s), -1) for s in stages] for p in pipelines], dtype=np.int16)
     table = table.reshape(len(pipelines), len(stages))
-    found = table[0][of_stage] if len(pipelines) == 1 else table[of_deal[deal], of_stage]
+    found = table[0][of_stage] if len(pipelines) == 1 else table[of_deal[deal - begin], of_stage]
     if (found < 0).any():
         unknown = sorted(stage[found < 0].unique())
         raise LawBroken(f"the stage history names stages that the process does not have: {', '.join(unknown)}.")
     return found
+
+
+def _ends(deal: Whole) -> tuple[int, int]:
+    """From the first of these rows of deals to behind the last."""
+    return (int(deal.min()), int(deal.max()) + 1) if len(deal) else (0, 0)
 
 
 def _microseconds(instants: pd.Series) -> Whole:
@@ -330,19 +335,21 @@ def _coded_owner(book: Book, deal: Whole, at: Whole) -> pd.Series:
     then, found = _owned_by(book, deal, _instants(at))
     words = sorted({UNASSIGNED, *names, *found.dropna()})
     place = {name: i for i, name in enumerate(words)}
-    codes = np.array([*(place[name] for name in names), -1], dtype=np.int32)[now][deal]
+    small = np.min_scalar_type(-len(words) - 1)
+    codes = np.array([*(place[name] for name in names), -1], dtype=small)[now][deal]
     codes[then] = [place.get(name, -1) for name in found]
     return coded(codes, words)
 
 
 def _check_visits(result: pd.DataFrame, entered: int) -> None:
     """Entries into working stages = exits of all kinds, and takeovers = hand-overs."""
-    kinds = result["exit"].value_counts()
-    late, handed = int((result["late"] != NO_AGE).sum()), int(kinds.get("handed_off", 0))
-    open_ended = bool(((result["exit"] == "still") == result["exited_at"].isna()).all())
-    if entered != int(kinds.sum()) or late != handed or not open_ended or not set(kinds.index) <= set(EXITS):
+    exits = result["exit"].cat.codes.to_numpy()
+    kinds = {kind: int((exits == place).sum()) for place, kind in enumerate(EXITS)}
+    late = int((result["late"] != NO_AGE).sum())
+    open_ended = np.array_equal(exits == EXITS.index("still"), result["exited_at"].isna().to_numpy())
+    if entered != sum(kinds.values()) or late != kinds["handed_off"] or not open_ended:
         raise LawBroken(
-            f"{entered:,} stage entries, but {dict(kinds)} exits and {late:,} takeovers. "
+            f"{entered:,} stage entries, but {kinds} exits and {late:,} takeovers. "
             "This is a fault of salescoach; please report it with this line."
         )
 
@@ -363,18 +370,14 @@ def passages(book: Book) -> pd.DataFrame:
 
     rep_id, pipeline, stage and fate are categories.
     """
-    rows, steps = visits(book), _steps(book)
-    rows = rows[["deal", "order", "entered_at", "late", "first", "timed"]]
-    deal = rows["deal"].to_numpy()
-    places = [Columns(len(deals_of(book))) for line in book.process.pipelines.values() for _ in line.working]
-    for parts in side_by_side(lambda some: _passages_within(book, rows.iloc[some]), stretches(len(deal), deal)):
-        for place, part in zip(places, parts, strict=True):
-            place.add(part)
-    of_places = [place.taken() for place in places]
-    del places
-    found: dict[str, Any] = {}
-    for name in list(of_places[0]):
-        found[name] = np.concatenate([columns.pop(name) for columns in of_places])
+    rows, steps = visits(book)[["deal", "order", "entered_at", "late", "first", "timed"]], _steps(book)
+    deal, reach = rows["deal"].to_numpy(), _reach(book)
+    sizes = [int(_passing(book, reach, key, place).sum()) for key, place in _places(book)]
+    columns = Columns(sum(sizes), np.cumsum([0, *sizes[:-1]]))
+    for parts in side_by_side(lambda some: _passages_within(book, rows.iloc[some], reach), stretches(len(deal), deal)):
+        for place, part in enumerate(parts):
+            columns.add(part, place)
+    found: dict[str, Any] = columns.columns
     step, ended = found.pop("step"), found.pop("ended")
     found |= {"pipeline": coded(steps.line[step], steps.lines), "stage": coded(steps.key[step], steps.keys)}
     found |= {"order": steps.order[step], "fate": coded(found["fate"], FATES)}
@@ -382,8 +385,30 @@ def passages(book: Book) -> pd.DataFrame:
     return pd.DataFrame({column: found[column] for column in PASSAGE}, copy=False)
 
 
-def _passages_within(book: Book, rows: pd.DataFrame) -> list[dict[str, Any]]:
-    """The passages of the deals of some visits: of each stage of each pipeline, each column an array.
+def _places(book: Book) -> list[tuple[str, int]]:
+    """Every working stage: its pipeline and its place there."""
+    return [(key, place) for key, line in book.process.pipelines.items() for place in range(len(line.working))]
+
+
+def _reach(book: Book) -> np.ndarray[Any, np.dtype[np.int8]]:
+    """The place of the furthest stage that each deal reached, the last one where it is won; -1 for none."""
+    rows, deals = visits(book), deals_of(book)
+    furthest = np.full(len(deals), -1, dtype=np.int8)
+    np.maximum.at(furthest, rows["deal"].to_numpy(), rows["order"].to_numpy())
+    won = (_fate_of_deals(deals) == FATES.index("deeper")) & (furthest >= 0)
+    for key, line in book.process.pipelines.items():
+        furthest[won & (deals["pipeline"] == key).to_numpy()] = len(line.working) - 1
+    return furthest
+
+
+def _passing(book: Book, reach: np.ndarray[Any, np.dtype[np.int8]], key: str, place: int, begin: int = 0) -> Flags:
+    """Which of the deals from `begin` on, whose `reach` is given, reached a place of a pipeline."""
+    pipelines = deals_of(book)["pipeline"].iloc[begin : begin + len(reach)]
+    return (pipelines == key).to_numpy() & (reach >= place)
+
+
+def _passages_within(book: Book, rows: pd.DataFrame, reach: np.ndarray[Any, np.dtype[np.int8]]) -> list[dict[str, Any]]:
+    """The passages of the deals of some visits: of each of the `_places`, each column an array.
 
     As `passages`, but for step (which of the `Steps`) in place of pipeline, stage and order, fate (a place in `FATES`)
     and ended (when, in microseconds).
@@ -401,7 +426,7 @@ def _passages_within(book: Book, rows: pd.DataFrame) -> list[dict[str, Any]]:
             "timed": reached.timed,
             "ended": reached.ended,
         }
-        for reached in _reached(book, rows)
+        for reached in _reached(book, rows, reach)
     ]
 
 
@@ -434,25 +459,20 @@ class Stays:
     timed: Flags
 
 
-def _reached(book: Book, rows: pd.DataFrame) -> list[Reached]:
-    """Every stage of each of these visits' deals up to the furthest it reached; for a won deal all of them."""
+def _reached(book: Book, rows: pd.DataFrame, reach: np.ndarray[Any, np.dtype[np.int8]]) -> list[Reached]:
+    """Every stage of each of these visits' deals up to the furthest it reached, by the `_places`."""
     own = (rows["late"] == NO_AGE).to_numpy()
     deal, order, first, timed = (rows[c].to_numpy()[own] for c in ("deal", "order", "first", "timed"))
-    begin, end = deal.min(initial=len(book.deals)), deal.max(initial=-1) + 1
-    deals, steps = deals_of(book)[["pipeline", "outcome", "closed_at"]].iloc[begin:end], _steps(book)
+    begin, end = _ends(deal)
+    deals, steps = deals_of(book)[["outcome", "closed_at"]].iloc[begin:end], _steps(book)
     stays = Stays(deal - begin, order, _microseconds(rows["entered_at"])[own], first, timed)
-    fate = _fate_of_deals(deals)
-    furthest = np.full(len(deals), -1, dtype=np.int8)
-    np.maximum.at(furthest, stays.deal, stays.order)
-    parts = []
-    for key, line in book.process.pipelines.items():
-        here = (deals["pipeline"] == key).to_numpy()
-        reach = np.where((fate == FATES.index("deeper")) & (furthest >= 0), len(line.working) - 1, furthest)
-        for place in range(len(line.working)):
-            passed = np.flatnonzero(here & (reach >= place))
-            part = _passed(deals, fate, stays, passed, place, len(line.working))
-            step = steps.number(key, line.working[place].key)
-            parts.append(replace(part, deal=passed + begin, step=np.full(len(passed), step, dtype=np.int16)))
+    fate, parts = _fate_of_deals(deals), []
+    for key, place in _places(book):
+        working = book.process.pipelines[key].working
+        passed = np.flatnonzero(_passing(book, reach[begin:end], key, place, begin))
+        part = _passed(deals, fate, stays, passed, place, len(working))
+        step = np.full(len(passed), steps.number(key, working[place].key), dtype=np.int16)
+        parts.append(replace(part, deal=passed + begin, step=step))
     return parts
 
 
