@@ -21,7 +21,7 @@ from salescoach.book.splits import OTHER_REP, in_slice
 from salescoach.book.tables import TABLES
 from salescoach.book.texts import Codes, arrow, is_in, numbered, places_of_runs, rows_at
 from salescoach.errors import Unavailable, UsageError, listed, suggestion
-from salescoach.process import Process, parse_day, process_to_dict
+from salescoach.process import Process, local_midnights, parse_day, process_to_dict
 
 __all__ = ["OTHER_REP", "Book", "in_order", "order_of"]
 
@@ -94,8 +94,8 @@ class Book:
 
     def local_days(self, instants: pd.Series) -> pd.Series:
         """Instants as calendar days (naive midnights) in the book's time zone."""
-        days: pd.Series = instants.dt.tz_convert(self.timezone).dt.tz_localize(None).dt.normalize()
-        return days
+        days = local_midnights(instants.to_numpy("datetime64[us]").view(np.int64), self.timezone)
+        return pd.Series(days, instants.index, name=instants.name, copy=False)
 
     def by_day_only(self, table: str, column: str) -> bool:
         """Whether the source gave this column without a time of day."""

@@ -88,11 +88,25 @@ def open_book(folder: str | Path) -> Book:
             "with `salescoach load`.",
             path=path,
         )
-    with _reading(path):
+    with _reading(path), _thrifty_memory():
         book = _book(path, head, {n: _read_table(path / f"{n}.parquet") for n in head["tables"]})
     book.__dict__["content_hash"] = head["content_hash"]
-    pa.default_memory_pool().release_unused()  # what decompressing took: as much again as the book
     return book
+
+
+@contextmanager
+def _thrifty_memory() -> Iterator[None]:
+    """Arrow takes its memory by jemalloc, where it is there: what decompressing took, as much again as the book, it
+    gives back, which the usual one keeps.
+    """
+    usual = pa.default_memory_pool()
+    if "jemalloc" in pa.supported_memory_backends():
+        pa.set_memory_pool(pa.jemalloc_memory_pool())
+    try:
+        yield
+        pa.default_memory_pool().release_unused()
+    finally:
+        pa.set_memory_pool(usual)
 
 
 def _seal(folder: Path, head: dict[str, Any]) -> str:

@@ -125,3 +125,8 @@ def add_up(table: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
     if not keys:
         return table[numbers].sum().to_frame().T.astype({c: table[c].dtype for c in numbers})
     return table.groupby(list(keys), dropna=False, sort=True, as_index=False)[numbers].sum()
+
+
+def add_tables(tables: Sequence[pd.DataFrame], keys: Sequence[str]) -> pd.DataFrame:
+    """The count table of several parts together."""
+    return tables[0] if len(tables) == 1 else add_up(pd.concat(tables, ignore_index=True), keys)

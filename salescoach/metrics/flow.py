@@ -11,7 +11,7 @@ import pandas as pd
 
 from salescoach.book import Book, is_in
 from salescoach.errors import Unavailable, UsageError, suggestion
-from salescoach.metrics.counts import add_up, count_table
+from salescoach.metrics.counts import add_tables, add_up, count_table
 from salescoach.metrics.estimate import mean_interval, wilson
 from salescoach.metrics.groups import (
     PEOPLE,
@@ -27,6 +27,7 @@ from salescoach.metrics.kept import per_book
 from salescoach.metrics.ladder import NO_AGE, ladder_codes, ladder_days
 from salescoach.metrics.money import known_amount, money_keys
 from salescoach.metrics.registry import as_period, in_period, is_everything, metric
+from salescoach.metrics.stretches import side_by_side, stretches
 from salescoach.metrics.times import medians
 from salescoach.metrics.visits import deals_of, history_of, passages, visits
 from salescoach.process import Period
@@ -49,12 +50,13 @@ def stage_at_close_unknown(book: Book) -> float:
     if not book.has("stage_history", "entered_at") or asked.empty:
         return 1.0 if len(asked) else 0.0
     history = history_of(book)
-    known = (history["evidence"] == "assumed").to_numpy()
     closing = {s.key for p in book.process.pipelines.values() for s in p.stages if s.outcome}
-    working = ~is_in(history["stage"], closing).to_numpy()
     assumed = np.ones(len(deals), dtype=bool)
-    deal = history["deal"].to_numpy()
-    assumed[deal[working]] = known[working]  # of a deal's several, the last one stays
+    for rows in stretches(len(history)):
+        part = history.iloc[rows]
+        working = ~is_in(part["stage"], closing).to_numpy()
+        known = (part["evidence"] == "assumed").to_numpy()
+        assumed[part["deal"].to_numpy()[working]] = known[working]  # of a deal's several, the last one stays
     return float(assumed[asked].mean())
 
 
@@ -100,7 +102,9 @@ def ended_passages(
     counted_on  the day it went deeper or was lost; where stuck, the day it matured
     went_on     went deeper in the sense of `rule`
     """
-    return joined(book, _ended(book, period, rule, mature_days))
+    check_rule(rule)
+    need_stages(book)
+    return joined(book, _ended(book, passages(book), period, rule, mature_days))
 
 
 def check_rule(rule: str) -> None:
@@ -115,11 +119,13 @@ def check_rule(rule: str) -> None:
 
 
 def _ended(
-    book: Book, period: str | Period | None, rule: str, mature_days: int, columns: Sequence[str] | None = None
+    book: Book,
+    rows: pd.DataFrame,
+    period: str | Period | None,
+    rule: str,
+    mature_days: int,
+    columns: Sequence[str] | None = None,
 ) -> pd.DataFrame:
-    check_rule(rule)
-    need_stages(book)
-    rows = passages(book)
     matured_on = rows["entered_on"] + pd.Timedelta(days=mature_days)
     rows["stuck"] = (rows["fate"] == "open") & (matured_on <= book.as_of_on)
     rows["counted_on"] = rows["ended_on"].mask(rows["stuck"], matured_on)
@@ -205,18 +211,40 @@ def flow_counts(
     mature_days: int = MATURE_DAYS,
 ) -> FlowCounts:
     """The count tables that `finished_flow` makes a stage flow of."""
-    keys = _flow_keys(groups)
+    check_rule(rule)
+    need_stages(book)
+    keys, rows = _flow_keys(groups), passages(book)
+
+    def counted(some: slice) -> tuple[pd.DataFrame, pd.DataFrame]:
+        part = rows.iloc[some]
+        ended = _ended_counts(book, part, groups, keys, period, rule, mature_days)
+        return ended, _time_counts(book, part, groups, keys, period)
+
+    ended, times = zip(*side_by_side(counted, stretches(len(rows))), strict=True)
+    return FlowCounts(
+        add_tables(ended, keys),
+        _waiting(book, groups, keys),
+        _moves_back(book, groups, keys, period),
+        add_tables(times, [*keys, "age", "ended"]),
+    )
+
+
+def _ended_counts(
+    book: Book,
+    rows: pd.DataFrame,
+    groups: Sequence[str],
+    keys: list[str],
+    period: str | Period | None,
+    rule: str,
+    mature_days: int,
+) -> pd.DataFrame:
+    """Of these passages those that ended or matured in the period."""
     counted = ["deal", "rep_id", *STAGE, "counted_on", "fate", "went_on", "stuck", "skipped"]
-    ended = joined(book, _ended(book, period, rule, mature_days, counted), groups)
+    ended = joined(book, _ended(book, rows, period, rule, mature_days, counted), groups)
     ended = with_groups(book, ended, groups, "counted_on")
     lost = ended["fate"] == "lost"
     sums = {"deeper": ended["went_on"], "lost": lost, "stuck": ended["stuck"], "skipped": ended["skipped"]}
-    return FlowCounts(
-        count_table(ended, keys, sums=sums),
-        _waiting(book, groups, keys),
-        _moves_back(book, groups, keys, period),
-        _time_counts(book, groups, keys, period),
-    )
+    return count_table(ended, keys, sums=sums)
 
 
 def finished_flow(book: Book, counts: FlowCounts, groups: Sequence[str]) -> pd.DataFrame:
@@ -258,9 +286,10 @@ def _is_timed(rows: pd.DataFrame) -> pd.Series:
     return rows["timed"] & (rows["age"] != NO_AGE) & (rows["fate"] != "void")
 
 
-def _time_counts(book: Book, groups: Sequence[str], keys: list[str], period: str | Period | None) -> pd.DataFrame:
-    """Passages that entered in the period, by age and whether they ended."""
-    rows = passages(book)
+def _time_counts(
+    book: Book, rows: pd.DataFrame, groups: Sequence[str], keys: list[str], period: str | Period | None
+) -> pd.DataFrame:
+    """Of these passages those that entered in the period, by age and whether they ended."""
     counted = _is_timed(rows) & in_period(book, period, rows["entered_on"])
     rows = rows.loc[counted, ["deal", "rep_id", *STAGE, "entered_on", "age", "fate"]]
     rows = with_groups(book, joined(book, rows, groups), groups, "entered_on")

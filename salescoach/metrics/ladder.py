@@ -10,13 +10,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from salescoach.process import NEVER, day_numbers
+
 Codes = np.ndarray[Any, np.dtype[np.int64]]
 Days = np.ndarray[Any, np.dtype[np.float64]]
 MINUTES = 120  # codes 0..119 are minutes
 FIRST_HOUR = 2  # codes 120..165 are the hours 2..47
 FIRST_DAY_CODE = 166  # code 166 is two days
 NO_AGE = -1
-NEVER = np.iinfo(np.int64).min  # as numpy writes an instant that there is none
+MINUTE = 60_000_000  # microseconds
 
 
 def ladder_codes(start: pd.Series, end: pd.Series, timezone: str, by_day_only: bool = False) -> Codes:
@@ -31,16 +33,18 @@ def ladder_codes(start: pd.Series, end: pd.Series, timezone: str, by_day_only: b
 def ages(start: Codes, end: Codes, timezone: str, by_day_only: bool = False) -> np.ndarray[Any, np.dtype[np.int32]]:
     """As `ladder_codes`, of instants in microseconds since the epoch (UTC), `NEVER` where there is none."""
     days = day_numbers(end, timezone) - day_numbers(start, timezone)
-    minutes = (end - start) // 60_000_000
+    span = end - start
     if by_day_only:
         codes = np.where(days == 0, 0, np.where(days == 1, day_code(1), FIRST_DAY_CODE - 2 + days))
         codes[days < 0] = NO_AGE
     else:
         codes = FIRST_DAY_CODE - 2 + np.maximum(days, 2)
-        short = np.flatnonzero(minutes < 48 * 60)
-        hours = minutes[short] // 60
-        codes[short] = np.where(hours < FIRST_HOUR, minutes[short], MINUTES - FIRST_HOUR + hours)
-        codes[minutes < 0] = NO_AGE
+        short = np.flatnonzero(span < 48 * 60 * MINUTE)
+        minutes = span[short] // MINUTE
+        hours = minutes // 60
+        codes[short] = np.where(
+            minutes < 0, NO_AGE, np.where(hours < FIRST_HOUR, minutes, MINUTES - FIRST_HOUR + hours)
+        )
     codes[(start == NEVER) | (end == NEVER)] = NO_AGE
     return codes.astype(np.int32)
 
@@ -62,11 +66,3 @@ def ladder_days(codes: Codes) -> Days:
 def _microseconds(instants: pd.Series) -> Codes:
     """Since the epoch; `NEVER` where there is none."""
     return instants.to_numpy("datetime64[us]").view(np.int64)
-
-
-def day_numbers(instants: Codes, timezone: str) -> Codes:
-    """The calendar days in `timezone`, counted from the epoch, of instants in microseconds; anything for `NEVER`."""
-    stamps = pd.Series(instants.view("datetime64[us]"), copy=False).dt.tz_localize("UTC")
-    local = stamps.dt.tz_convert(timezone).dt.tz_localize(None)
-    days: Codes = local.to_numpy("datetime64[D]").view(np.int64)
-    return days

@@ -13,8 +13,8 @@ from salescoach.book import Book
 from salescoach.book.texts import encoded
 from salescoach.errors import Unavailable
 from salescoach.metrics.kept import per_book
-from salescoach.metrics.ladder import NEVER, day_numbers
 from salescoach.metrics.visits import deals_of, history_of, visits
+from salescoach.process import NEVER, day_numbers
 
 Whole = np.ndarray[Any, np.dtype[np.int64]]
 ENDINGS = ("won", "lost", "void")

@@ -18,12 +18,16 @@ from salescoach.book.texts import encoded
 from salescoach.errors import LawBroken, Unavailable
 from salescoach.metrics.groups import UNASSIGNED
 from salescoach.metrics.kept import per_book
-from salescoach.metrics.ladder import NEVER, NO_AGE, ages, day_numbers
+from salescoach.metrics.ladder import NO_AGE, ages
+from salescoach.metrics.stretches import Columns, side_by_side, stretches
+from salescoach.process import NEVER, local_midnights
 
 EXITS = ("advanced", "back", "lost", "won", "void", "handed_off", "still")
 FATES = ("deeper", "lost", "void", "open")
 VISIT = ["deal", "rep_id", "pipeline", "stage", "order", "entered_at", "exited_at"]
 VISIT += ["exit", "age", "late", "timed", "first"]
+PASSAGE = ["deal", "pipeline", "stage", "order", "fate", "skipped", "jumped", "entered_on", "ended_on", "age"]
+PASSAGE += ["timed", "rep_id"]
 CLOSED = -1
 Whole = np.ndarray[Any, np.dtype[np.int64]]
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
@@ -61,10 +65,30 @@ def visits(book: Book) -> pd.DataFrame:
 
     rep_id, pipeline, stage and exit are categories. Raises LawBroken if entries and exits do not add up.
     """
-    steps, events = _steps(book), _events(book)
+    deal = history_of(book)["deal"].to_numpy()
+    deals_of(book), owner_changes(book)  # built once, before the stretches ask for them all at once
+    columns = Columns(len(deal) + len(owner_changes(book)))
+    for part in side_by_side(lambda rows: _visits_within(book, rows), stretches(len(deal), deal)):
+        columns.add(part)
+    found: dict[str, Any] = {name: column[: columns.filled[0]] for name, column in columns.columns.items()}
+    steps, step, exited = _steps(book), found.pop("step"), found["exited_at"]
+    found |= {"rep_id": _coded_owner(book, found["deal"], exited), "exit": coded(found["exit"], EXITS)}
+    found |= {"pipeline": coded(steps.line[step], steps.lines), "stage": coded(steps.key[step], steps.keys)}
+    found |= {"order": steps.order[step], "exited_at": _instants(exited)}
+    found["entered_at"] = _instants(found["entered_at"])
+    table = pd.DataFrame({column: found[column] for column in VISIT}, copy=False)
+    _check_visits(table, len(step))
+    return table
+
+
+def _visits_within(book: Book, rows: slice) -> dict[str, Any]:
+    """The visits of a stretch of the stage history, each column an array, instants in microseconds: as `visits`, and
+    step (which of the `Steps`) in place of pipeline, stage and order.
+    """
+    steps, events = _steps(book), _events(book, rows)
     same, entries = _followed(events.deal), len(steps.order)
     stay = np.flatnonzero(steps.order[events.step] != CLOSED)
-    result: dict[str, Any] = {"exit": coded(_exits(steps, events, same)[stay], EXITS)}
+    result: dict[str, Any] = {"exit": _exits(steps, events, same)[stay]}
     result["timed"] = (events.observed & (~same | _one_on(events.observed)))[stay]
     exited = np.where(same, _one_on(events.at), NEVER)[stay]
     at, events = events.at, events.take(stay)
@@ -73,15 +97,10 @@ def visits(book: Book) -> pd.DataFrame:
     result["late"][handover] = _ages(book, entered[handover], at[stay[handover]])
     result["first"] = ~handover
     own = np.flatnonzero(~handover)
-    result["first"][own] = _first_of_each(deal[own] * entries + step[own], len(book.deals) * entries)
-    result |= {"deal": deal, "rep_id": _coded_owner(book, deal, exited)}
-    result |= {"pipeline": coded(steps.line[step], steps.lines), "stage": coded(steps.key[step], steps.keys)}
-    result |= {"order": steps.order[step], "entered_at": _instants(entered), "exited_at": _instants(exited)}
-    exited[exited == NEVER] = _microsecond(book.as_of)
-    result["age"] = _ages(book, entered, exited)
-    table = pd.DataFrame({column: result[column] for column in VISIT}, copy=False)
-    _check_visits(table, len(stay))
-    return table
+    result["first"][own] = _first_of_each((deal[own] - _ends(deal)[0]) * entries + step[own])
+    until = np.where(exited == NEVER, _microsecond(book.as_of), exited)
+    result["age"] = _ages(book, entered, until)
+    return result | {"deal": deal, "step": step, "entered_at": entered, "exited_at": exited}
 
 
 def _exits(steps: Steps, events: Events, same: Flags) -> np.ndarray[Any, np.dtype[np.int8]]:
@@ -107,9 +126,9 @@ def _one_on(column: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return np.append(column[1:], column[:1])
 
 
-def _first_of_each(keys: Whole, size: int) -> Flags:
-    """Which of the keys, all below `size`, stand there for the first time."""
-    row, rows = np.empty(size, dtype=np.int32), np.arange(len(keys), dtype=np.int32)
+def _first_of_each(keys: Whole) -> Flags:
+    """Which of the keys stand there for the first time."""
+    row, rows = np.empty(keys.max(initial=-1) + 1, dtype=np.int32), np.arange(len(keys), dtype=np.int32)
     row[keys[::-1]] = rows[::-1]
     first: Flags = row[keys] == rows
     return first
@@ -191,12 +210,14 @@ class Events:
         )
 
 
-def _events(book: Book) -> Events:
-    """The history with the changes of owner between its entries: each carries on the stage that it found."""
-    history, taken = history_of(book), owner_changes(book)
+def _events(book: Book, rows: slice) -> Events:
+    """A stretch of the history with the changes of owner between its entries: each carries on the stage it found."""
+    history, taken = history_of(book).iloc[rows], owner_changes(book)
     deal, at = history["deal"].to_numpy(), _microseconds(history["entered_at"])
     observed = (history["evidence"] == "observed").to_numpy()
     entries = Events(deal, at, _step_of(book, deal, history["stage"]), np.zeros(len(deal), dtype=bool), at, observed)
+    if len(taken) and len(deal):
+        taken = taken[taken["deal"].between(deal.min(), deal.max())]
     return _with_handovers(entries, taken, _steps(book).order) if len(taken) else entries
 
 
@@ -215,19 +236,24 @@ def _with_handovers(entries: Events, taken: pd.DataFrame, order: np.ndarray[Any,
 
 def _step_of(book: Book, deal: Whole, stage: pd.Series) -> np.ndarray[Any, np.dtype[np.int16]]:
     """Which step each stage is in the pipeline of its deal. Raises LawBroken for a stage that the process lacks."""
-    steps = _steps(book)
-    of_deal, pipelines = encoded(deals_of(book)["pipeline"])
+    steps, (begin, end) = _steps(book), _ends(deal)
+    of_deal, pipelines = encoded(deals_of(book)["pipeline"].iloc[begin:end])
     of_stage, stages = encoded(stage)
     place = {(steps.lines[p], steps.keys[s]): i for i, (p, s) in enumerate(zip(steps.line, steps.key, strict=True))}
     table = np.array([[place.get((p, s), -1) for s in stages] for p in pipelines], dtype=np.int16)
     table = table.reshape(len(pipelines), len(stages))
-    found = table[0][of_stage] if len(pipelines) == 1 else table[of_deal[deal], of_stage]
+    found = table[0][of_stage] if len(pipelines) == 1 else table[of_deal[deal - begin], of_stage]
     if (found < 0).any():
         unknown = sorted(stage[found < 0].unique())
         raise LawBroken(
             "the stage history names stages that the process does not have: {unknown}.", unknown=", ".join(unknown)
         )
     return found
+
+
+def _ends(deal: Whole) -> tuple[int, int]:
+    """From the first of these rows of deals to behind the last."""
+    return (int(deal.min()), int(deal.max()) + 1) if len(deal) else (0, 0)
 
 
 def _microseconds(instants: pd.Series) -> Whole:
@@ -296,22 +322,24 @@ def _coded_owner(book: Book, deal: Whole, at: Whole) -> pd.Series:
     then, found = _owned_by(book, deal, _instants(at))
     words = sorted({UNASSIGNED, *names, *found.dropna()})
     place = {name: i for i, name in enumerate(words)}
-    codes = np.array([*(place[name] for name in names), -1], dtype=np.int32)[now][deal]
+    small = np.min_scalar_type(-len(words) - 1)
+    codes = np.array([*(place[name] for name in names), -1], dtype=small)[now][deal]
     codes[then] = [place.get(name, -1) for name in found]
     return coded(codes, words)
 
 
 def _check_visits(result: pd.DataFrame, entered: int) -> None:
     """Entries into working stages = exits of all kinds, and takeovers = hand-overs."""
-    kinds = result["exit"].value_counts()
-    late, handed = int((result["late"] != NO_AGE).sum()), int(kinds.get("handed_off", 0))
-    open_ended = bool(((result["exit"] == "still") == result["exited_at"].isna()).all())
-    if entered != int(kinds.sum()) or late != handed or not open_ended or not set(kinds.index) <= set(EXITS):
+    exits = result["exit"].cat.codes.to_numpy()
+    kinds = {kind: int((exits == place).sum()) for place, kind in enumerate(EXITS)}
+    late = int((result["late"] != NO_AGE).sum())
+    open_ended = np.array_equal(exits == EXITS.index("still"), result["exited_at"].isna().to_numpy())
+    if entered != sum(kinds.values()) or late != kinds["handed_off"] or not open_ended:
         raise LawBroken(
             "{entered:,} stage entries, but {kinds} exits and {late:,} takeovers. This is a fault of "
             "salescoach; please report it with this line.",
             entered=entered,
-            kinds=dict(kinds),
+            kinds=kinds,
             late=late,
         )
 
@@ -332,33 +360,69 @@ def passages(book: Book) -> pd.DataFrame:
 
     rep_id, pipeline, stage and fate are categories.
     """
-    steps, reached = _steps(book), _reached(book)
-    deal, open_ = reached.deal, reached.fate == FATES.index("open")
-    known = np.where(open_, _microsecond(book.as_of), reached.ended)
-    return pd.DataFrame(
+    rows, steps = visits(book)[["deal", "order", "entered_at", "late", "first", "timed"]], _steps(book)
+    deal, reach = rows["deal"].to_numpy(), _reach(book)
+    sizes = [int(_passing(book, reach, key, place).sum()) for key, place in _places(book)]
+    columns = Columns(sum(sizes), np.cumsum([0, *sizes[:-1]]))
+    for parts in side_by_side(lambda some: _passages_within(book, rows.iloc[some], reach), stretches(len(deal), deal)):
+        for place, part in enumerate(parts):
+            columns.add(part, place)
+    found: dict[str, Any] = columns.columns
+    step, ended = found.pop("step"), found.pop("ended")
+    found |= {"pipeline": coded(steps.line[step], steps.lines), "stage": coded(steps.key[step], steps.keys)}
+    found |= {"order": steps.order[step], "fate": coded(found["fate"], FATES)}
+    found["rep_id"] = _coded_owner(book, found["deal"], ended)
+    return pd.DataFrame({column: found[column] for column in PASSAGE}, copy=False)
+
+
+def _places(book: Book) -> list[tuple[str, int]]:
+    """Every working stage: its pipeline and its place there."""
+    return [(key, place) for key, line in book.process.pipelines.items() for place in range(len(line.working))]
+
+
+def _reach(book: Book) -> np.ndarray[Any, np.dtype[np.int8]]:
+    """The place of the furthest stage that each deal reached, the last one where it is won; -1 for none."""
+    rows, deals = visits(book), deals_of(book)
+    furthest = np.full(len(deals), -1, dtype=np.int8)
+    np.maximum.at(furthest, rows["deal"].to_numpy(), rows["order"].to_numpy())
+    won = (_fate_of_deals(deals) == FATES.index("deeper")) & (furthest >= 0)
+    for key, line in book.process.pipelines.items():
+        furthest[won & (deals["pipeline"] == key).to_numpy()] = len(line.working) - 1
+    return furthest
+
+
+def _passing(book: Book, reach: np.ndarray[Any, np.dtype[np.int8]], key: str, place: int, begin: int = 0) -> Flags:
+    """Which of the deals from `begin` on, whose `reach` is given, reached a place of a pipeline."""
+    pipelines = deals_of(book)["pipeline"].iloc[begin : begin + len(reach)]
+    return (pipelines == key).to_numpy() & (reach >= place)
+
+
+def _passages_within(book: Book, rows: pd.DataFrame, reach: np.ndarray[Any, np.dtype[np.int8]]) -> list[dict[str, Any]]:
+    """The passages of the deals of some visits: of each of the `_places`, each column an array.
+
+    As `passages`, but for step (which of the `Steps`) in place of pipeline, stage and order, fate (a place in `FATES`)
+    and ended (when, in microseconds).
+    """
+    return [
         {
-            "deal": deal,
-            "pipeline": coded(steps.line[reached.step], steps.lines),
-            "stage": coded(steps.key[reached.step], steps.keys),
-            "order": steps.order[reached.step],
-            "fate": coded(reached.fate, FATES),
+            "deal": reached.deal,
+            "step": reached.step,
+            "fate": reached.fate,
             "skipped": reached.entered == NEVER,
             "jumped": reached.jumped,
-            "entered_on": _days(book, reached.entered),
-            "ended_on": _days(book, reached.ended),
-            "age": _ages(book, reached.entered, known),
+            "entered_on": local_midnights(reached.entered, book.timezone),
+            "ended_on": local_midnights(reached.ended, book.timezone),
+            "age": _ages(book, reached.entered, _known_end(book, reached)),
             "timed": reached.timed,
-            "rep_id": _coded_owner(book, deal, reached.ended),
-        },
-        copy=False,
-    )
+            "ended": reached.ended,
+        }
+        for reached in _reached(book, rows, reach)
+    ]
 
 
-def _days(book: Book, instants: Whole) -> pd.Series:
-    """The calendar days of instants in microseconds."""
-    days = day_numbers(instants, book.timezone).view("datetime64[D]").astype("datetime64[us]")
-    days[instants == NEVER] = np.datetime64("NaT")
-    return pd.Series(days, copy=False)
+def _known_end(book: Book, reached: Reached) -> Whole:
+    """Until when each passage is known to have lasted."""
+    return np.where(reached.fate == FATES.index("open"), _microsecond(book.as_of), reached.ended)
 
 
 @dataclass(frozen=True)
@@ -385,26 +449,21 @@ class Stays:
     timed: Flags
 
 
-def _reached(book: Book) -> Reached:
-    """Every stage of each deal up to the furthest it reached; for a won deal all of them."""
-    rows, deals, steps = visits(book), deals_of(book), _steps(book)
+def _reached(book: Book, rows: pd.DataFrame, reach: np.ndarray[Any, np.dtype[np.int8]]) -> list[Reached]:
+    """Every stage of each of these visits' deals up to the furthest it reached, by the `_places`."""
     own = (rows["late"] == NO_AGE).to_numpy()
-    entered = _microseconds(rows["entered_at"])
     deal, order, first, timed = (rows[c].to_numpy()[own] for c in ("deal", "order", "first", "timed"))
-    stays = Stays(deal, order, entered[own], first, timed)
-    fate = _fate_of_deals(deals)
-    furthest = np.full(len(deals), -1, dtype=np.int8)
-    np.maximum.at(furthest, stays.deal, stays.order)
-    parts = []
-    for key, line in book.process.pipelines.items():
-        here = (deals["pipeline"] == key).to_numpy()
-        reach = np.where((fate == FATES.index("deeper")) & (furthest >= 0), len(line.working) - 1, furthest)
-        for place in range(len(line.working)):
-            passed = np.flatnonzero(here & (reach >= place))
-            parts.append(_passed(deals, fate, stays, passed, place, len(line.working)))
-            step = steps.number(key, line.working[place].key)
-            parts[-1] = replace(parts[-1], step=np.full(len(passed), step, dtype=np.int16))
-    return Reached(**{f.name: np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(Reached)})
+    begin, end = _ends(deal)
+    deals, steps = deals_of(book)[["outcome", "closed_at"]].iloc[begin:end], _steps(book)
+    stays = Stays(deal - begin, order, _microseconds(rows["entered_at"])[own], first, timed)
+    fate, parts = _fate_of_deals(deals), []
+    for key, place in _places(book):
+        working = book.process.pipelines[key].working
+        passed = np.flatnonzero(_passing(book, reach[begin:end], key, place, begin))
+        part = _passed(deals, fate, stays, passed, place, len(working))
+        step = np.full(len(passed), steps.number(key, working[place].key), dtype=np.int16)
+        parts.append(replace(part, deal=passed + begin, step=step))
+    return parts
 
 
 def _fate_of_deals(deals: pd.DataFrame) -> np.ndarray[Any, np.dtype[np.int8]]:

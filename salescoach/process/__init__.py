@@ -11,11 +11,13 @@ from salescoach.process.calendar import (
 from salescoach.process.company_calendar import Calendar, FiscalYear
 from salescoach.process.fields import Words, fold_name
 from salescoach.process.fiscal import fiscal_span
+from salescoach.process.local_days import NEVER, day_numbers, local_midnights
 from salescoach.process.model import Match, Meaning, Pipeline, Process, Stage, StageName
 from salescoach.process.periods import UNDATED, Period, Unit, parse_day, parse_period, period_of, previous_period
 from salescoach.process.read import parse_process, process_from_dict, process_to_dict, read_process
 
 __all__ = [
+    "NEVER",
     "UNDATED",
     "Calendar",
     "FiscalYear",
@@ -31,9 +33,11 @@ __all__ = [
     "Words",
     "announced_until",
     "as_days",
+    "day_numbers",
     "fiscal_span",
     "fold_name",
     "is_working_day",
+    "local_midnights",
     "parse_day",
     "parse_period",
     "parse_process",

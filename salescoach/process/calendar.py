@@ -26,12 +26,17 @@ def as_days(dates: Any) -> Days:
     Takes a scalar, list, array, index or series; None and NaT become NaT.
     A stamp that carries a time zone is refused: turn it into local time first.
     """
+    return as_stamps(dates).astype("datetime64[D]")
+
+
+def as_stamps(dates: Any) -> NDArray[np.datetime64]:
+    """As `as_days`, of any unit: to compare stamps costs a tenth of turning them into days."""
     if getattr(getattr(dates, "dtype", None), "tz", None) is not None:
         raise TypeError("Days are counted on local dates; convert the stamps to naive local time first.")
     values = np.asarray(dates)
     if values.dtype.kind != "M":
         values = _days_of_objects(values)
-    return values.astype("datetime64[D]")
+    return values
 
 
 def _days_of_objects(values: NDArray[Any]) -> Days:

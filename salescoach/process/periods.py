@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from salescoach.errors import UsageError, suggestion
-from salescoach.process.calendar import Days, as_days
+from salescoach.process.calendar import Days, as_days, as_stamps
 from salescoach.process.fields import as_calendar_date, fold_name
 from salescoach.process.fiscal import check_listed, fiscal_span, known_years, month_starts, year_start
 from salescoach.process.model import Process
@@ -51,10 +51,12 @@ class Period:
         Takes a scalar, array, index or series and returns an array of its shape.
         A stamp at any hour of the last day is inside.
         """
-        days = as_days(dates)
-        inside = days <= np.datetime64(self.end_on, "D")
+        stamps = as_stamps(dates)
+        if stamps.dtype == "datetime64[ns]":
+            stamps = stamps.astype("datetime64[us]")  # nanoseconds end before the year 2263
+        inside = stamps < np.datetime64(self.end_on, "D") + 1
         if self.start_on is not None:
-            inside &= days >= np.datetime64(self.start_on, "D")
+            inside &= stamps >= np.datetime64(self.start_on, "D")
         return np.asarray(inside, dtype=bool)
 
 
