@@ -32,6 +32,7 @@ from salescoach.batch.job import Outcome, Task
 from salescoach.batch.journal import JOURNAL, Journal
 from salescoach.batch.plan import Job, PlanFile, gaps, make_jobs, one_report
 from salescoach.batch.published import CURRENT, INDEX, MANIFEST, RUNS, read_manifest, verify
+from salescoach.batch.runners import make_ready
 from salescoach.batch.runners import outcomes as made
 from salescoach.book import Book, write_folder
 from salescoach.coaching.agreed import write_agreed
@@ -207,6 +208,7 @@ def run_report(
     """
     job = one_report(book, notebook, rep, team, period, language)
     out = _writable(Path(out))
+    make_ready()
     peers = {job.period: tables_of_others(book, parse_period(job.period, book.process, book.as_of_on.date()))}
     with tempfile.TemporaryDirectory(prefix="salescoach-slices-") as private:
         name = job.notebook if job.per == "company" else f"{job.slug}-{job.notebook}"

@@ -274,12 +274,23 @@ def _template_of_this_process() -> Template:
         return _own[0]
 
 
+def make_ready() -> None:
+    """Start this process's template beside what the caller does before its first report."""
+    if forking_is_safe():
+        threading.Thread(target=_start_early, name="salescoach-ready", daemon=True).start()
+
+
+def _start_early() -> None:
+    with suppress(TemplateDied):  # whoever makes a report starts another, and says what is wrong
+        _template_of_this_process()
+
+
 def end_all() -> None:
-    """End the templates of this process with their reports."""
-    for template in list(_templates):
-        template.close()
+    """End the templates of this process with their reports, also one that is just starting."""
     with _guard:
         _own.clear()
+    for template in list(_templates):
+        template.close()
 
 
 atexit.register(end_all)

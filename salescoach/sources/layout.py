@@ -101,6 +101,7 @@ class TableSource(_Strict):
     fixed      ours -> value: the same in every row
     unpivot    the months of a wide table become rows
     entered    headers of a wide stage history on the deals, such as `Date entered "{stage} ({pipeline})"`
+    versions   headers of a file that holds every version of a record: it is read only where no file tells what is now
     expect_rows, expect_sum  control totals that the export came with: how many records, and the sum of a column of ours
     """
 
@@ -113,6 +114,7 @@ class TableSource(_Strict):
     fixed: dict[str, str] = {}
     unpivot: Unpivot | None = None
     entered: Texts = ()
+    versions: Texts = ()
     expect_rows: int | None = Field(default=None, ge=0)
     expect_sum: dict[str, Decimal] = {}
 
