@@ -104,7 +104,7 @@ def read_story(path: Path) -> Story:
 
 
 def _cells(path: Path) -> list[dict[str, Any]]:
-    """The cells as they stand in the file. Beside JupyterLab nbformat takes seconds to import, and is not needed here."""
+    """The cells as they stand in the file; beside JupyterLab, nbformat takes seconds to import."""
     _check_is_there(path)
     try:
         cells: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["cells"]
