@@ -15,6 +15,7 @@ PACKAGE = Path(salescoach.__file__).parent
 LAYERS = [
     "errors",
     "kit",
+    "plugins",
     "wording",
     "secrecy",
     "process",
@@ -30,6 +31,7 @@ LAYERS = [
     "papermill_engine",
     "app",
     "cli",
+    "__main__",
 ]
 ONLY_IN = {
     "matplotlib": {"charts"},

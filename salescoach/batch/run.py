@@ -32,6 +32,7 @@ from salescoach.batch.job import Outcome, Task
 from salescoach.batch.journal import JOURNAL, Journal
 from salescoach.batch.plan import Job, PlanFile, gaps, make_jobs, one_report
 from salescoach.batch.published import CURRENT, INDEX, MANIFEST, RUNS, read_manifest, verify
+from salescoach.batch.runners import make_ready
 from salescoach.batch.runners import outcomes as made
 from salescoach.book import Book, write_folder
 from salescoach.coaching.agreed import write_agreed
@@ -85,7 +86,7 @@ def run_batch(
     executor: Executor | None = None,
     own: str | Path | None = None,
     ledger: str | Path | None = None,
-    dask: str = "",
+    elsewhere: str = "",
     force: bool = False,
     keep: int | None = None,
 ) -> Run:
@@ -97,7 +98,7 @@ def run_batch(
     executor   any concurrent.futures.Executor instead of threads of this process
     own        a Python file with metrics of one's own, which every notebook loads first
     ledger     where commitments are kept: what was agreed with a rep goes into that rep's slice, notes never
-    dask       address of a Dask scheduler whose workers make the reports
+    elsewhere  NAME or NAME=ADDRESS of a runner that makes the reports, such as dask=tcp://HOST:8786
     force      make everything again, also what stands there from the same inputs
     keep       so many runs stay below OUT/runs; older ones are removed (default: all stay)
 
@@ -117,7 +118,7 @@ def run_batch(
         before = read_manifest(out)
         if not force and _stands(out, before, keys, plan):
             return _as_published(out, before, jobs, plan)
-        run = _make(book, plan, jobs, keys, out, before, force, own, ledger, (workers, progress, executor, dask))
+        run = _make(book, plan, jobs, keys, out, before, force, own, ledger, (workers, progress, executor, elsewhere))
         if keys_of(book, jobs, own, ledger) != keys:
             raise InputError("A notebook, or what was agreed, changed while the run was going on. Run it again.")
         finished = _free_name(out / RUNS, run.folder.name)
@@ -169,7 +170,7 @@ def _made(
     workers: int | None,
     progress: Progress | None,
     executor: Executor | None,
-    dask: str,
+    elsewhere: str,
 ) -> dict[str, Outcome]:
     """Outcomes of what is still to be made; each is in the journal as soon as it is there."""
     jobs, key_of = [job for job, _ in todo], {job.file: key for job, key in todo}
@@ -188,7 +189,7 @@ def _made(
 
     with tempfile.TemporaryDirectory(prefix="salescoach-slices-") as private:
         tasks = [_task(job, _slice(book, job, peers, teams, Path(private), ledger), folder, own) for job in jobs]
-        return {o.file: o for o in _execute(tasks, workers, note, executor, dask)}
+        return {o.file: o for o in _execute(tasks, workers, note, executor, elsewhere)}
 
 
 def run_report(
@@ -207,6 +208,7 @@ def run_report(
     """
     job = one_report(book, notebook, rep, team, period, language)
     out = _writable(Path(out))
+    make_ready()
     peers = {job.period: tables_of_others(book, parse_period(job.period, book.process, book.as_of_on.date()))}
     with tempfile.TemporaryDirectory(prefix="salescoach-slices-") as private:
         name = job.notebook if job.per == "company" else f"{job.slug}-{job.notebook}"
@@ -278,11 +280,11 @@ def _execute(
     workers: int | None,
     progress: Progress | None,
     executor: Executor | None = None,
-    dask: str = "",
+    elsewhere: str = "",
 ) -> list[Outcome]:
     """Outcomes in the order of the tasks; each is announced to `progress` as it comes."""
     by_file = {}
-    with closing(made(tasks, workers, executor, dask)) as coming:
+    with closing(made(tasks, workers, executor, elsewhere)) as coming:
         for number, outcome in enumerate(coming, start=1):
             if progress is not None:
                 progress(outcome, number, len(tasks))

@@ -15,20 +15,20 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import asdict
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Literal
 
+from salescoach.batch.elsewhere import runner
 from salescoach.batch.job import Outcome, Task
-from salescoach.errors import InputError, UsageError
 from salescoach.secrecy import blackened
 
 Mode = Literal["", "kernel", "spawn"]
-START, CONNECT = 120, 20
+START = 120
 # fmt: off
 ALLOWED = (
     "HOME", "LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "PATH", "PYTHONPATH", "PYTHONHASHSEED",
@@ -55,21 +55,22 @@ def outcomes(
     tasks: Sequence[Task],
     workers: int | None = None,
     executor: Executor | None = None,
-    dask: str = "",
+    elsewhere: str = "",
     mode: Mode = "",
 ) -> Generator[Outcome]:
     """Outcomes as they come, one for each task; closing it ends all that it started.
 
     workers    reports at a time on this machine (default: one per core)
     executor   any concurrent.futures.Executor instead of threads of this process
-    dask       address of a Dask scheduler; its workers reach the tasks' files under the same paths
+    elsewhere  NAME or NAME=ADDRESS of a runner, such as dask=tcp://HOST:8786, whose workers reach the tasks' files
+               under the same paths
     mode       "kernel": real kernels; "spawn": a fresh process for each report; "": as fast as the machine allows
     """
     if not tasks:
         return
-    if dask:
-        with _cluster(dask) as cluster:
-            yield from _collect(cluster, tasks, mode)
+    if elsewhere:
+        with runner(elsewhere) as named:
+            yield from _collect(named, tasks, mode)
     elif executor is not None:
         yield from _collect(executor, tasks, mode)
     else:
@@ -86,27 +87,6 @@ def _local(tasks: Sequence[Task], count: int, mode: Mode) -> Generator[Outcome]:
         pool.shutdown(wait=False, cancel_futures=True)
         end_all()
         pool.shutdown(wait=True)
-
-
-@contextmanager
-def _cluster(address: str) -> Iterator[Executor]:
-    """The executor of a Dask cluster. A worker that is lost is no fault of a report: others make it, twice at most."""
-    try:
-        from distributed import Client
-    except ImportError as error:
-        raise UsageError("--dask needs the extra: pip install 'salescoach[dask]'.") from error
-    try:
-        client = Client(address, timeout=CONNECT, set_as_default=False)
-    except (OSError, TimeoutError, ValueError) as error:
-        raise InputError(
-            "No Dask scheduler answers at {address}. Check the address, as tcp://HOST:8786.", address=address
-        ) from error
-    with client:
-        executor = client.get_executor(pure=False, retries=2)
-        try:
-            yield executor
-        finally:
-            executor.shutdown(wait=False)
 
 
 def _collect(
@@ -276,12 +256,23 @@ def _template_of_this_process() -> Template:
         return _own[0]
 
 
+def make_ready() -> None:
+    """Start this process's template beside what the caller does before its first report."""
+    if forking_is_safe():
+        threading.Thread(target=_start_early, name="salescoach-ready", daemon=True).start()
+
+
+def _start_early() -> None:
+    with suppress(TemplateDied):  # whoever makes a report starts another, and says what is wrong
+        _template_of_this_process()
+
+
 def end_all() -> None:
-    """End the templates of this process with their reports."""
-    for template in list(_templates):
-        template.close()
+    """End the templates of this process with their reports, also one that is just starting."""
     with _guard:
         _own.clear()
+    for template in list(_templates):
+        template.close()
 
 
 atexit.register(end_all)

@@ -84,8 +84,14 @@ def prepare() -> None:
 
 
 def _import_all() -> None:
+    """All that reports use, without the slowest part of what JupyterLab brings along.
+
+    jsonschema builds three dozen parsers for international web addresses when it finds this library, and no notebook
+    holds one: without it the imports take half the time.
+    """
     import salescoach
 
+    sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
     for name in LIBRARIES:
         importlib.import_module(name)
     for part in pkgutil.walk_packages(salescoach.__path__, "salescoach.", onerror=lambda _: None):

@@ -317,6 +317,12 @@ def _order(notebook: str | None, per: str | None) -> Order:
 @ledger_option
 @click.option("--workers", type=click.IntRange(1), default=None, help="Reports at a time (default: one per core).")
 @click.option("--dask", default="", metavar="ADDRESS", help="Let the workers of a Dask scheduler make the reports.")
+@click.option(
+    "--runner",
+    default="",
+    metavar="NAME",
+    help="Let a runner of another package make the reports: NAME or NAME=ADDRESS.",
+)
 @click.option("--force", is_flag=True, help="Make everything again, also what stands there from the same inputs.")
 @click.option(
     "--keep", type=click.IntRange(1), default=None, metavar="N", help="Keep the newest N runs, remove older ones."
@@ -335,6 +341,7 @@ def batch(
     ledger: str,
     workers: int | None,
     dask: str,
+    runner: str,
     force: bool,
     keep: int | None,
     copy_to: str,
@@ -345,6 +352,8 @@ def batch(
 
     if (plan is None) == (notebook is None) or (notebook is None) != (per is None):
         raise UsageError("Give --plan P, or --notebook N with --per rep, team or company.")
+    if dask and runner:
+        raise UsageError("Give --dask or --runner, not both: the reports are made in one place.")
     wanted = read_plan(plan) if plan is not None else PlanFile(reports=(_order(notebook, per),))
     changes = {k: v for k, v in (("language", language), ("period", period)) if v is not None}
     kept = known_ledger(ledger, book)
@@ -357,7 +366,7 @@ def batch(
         copy_to,
         own=own,
         ledger=kept,
-        dask=dask,
+        elsewhere=f"dask={dask}" if dask else runner,
         force=force,
         keep=keep,
     )

@@ -378,6 +378,7 @@ CHECKS = {
     "stage-dates-against-order": N_("Deals whose stage dates run against the process; only the last entry is known"),
     "unknown-stage-date": N_("Dates in stages that the process does not know; left out"),
     "vanished-since": N_("Deals of the book before that the data no longer hold"),
+    "versions-left-out": N_("Files of earlier versions, left out: another file tells the same records as they are now"),
     "vanished-row": N_("Rows that the database no longer holds"),
     "closed-on-month-end": N_("Deals closed on the last day of a month"),
     "open-without-amount": N_("Open deals without an amount"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,16 +99,33 @@ def find_story(name: str) -> Story:
 
 
 def read_story(path: Path) -> Story:
-    notebook = _read(path)
-    prose = next((c.source for c in notebook.cells if c.cell_type == "markdown"), "")
+    cells = _cells(path)
+    prose = next((_text(c) for c in cells if c["cell_type"] == "markdown"), "")
     question = next((line.lstrip("# ").strip() for line in prose.splitlines() if line.startswith("# ")), path.stem)
-    cell = next((c for c in notebook.cells if c.cell_type == "code" and PARAMETERS in c.metadata.get("tags", [])), None)
+    code = (c for c in cells if c["cell_type"] == "code")
+    cell = next((c for c in code if PARAMETERS in c.get("metadata", {}).get("tags", [])), None)
     if cell is None:
         raise InputError(
             "{path} has no cell tagged `parameters`. Tag the cell that assigns book, rep, team, period, language.",
             path=path.name,
         )
-    return Story(path.stem, path, question, _assignments(cell.source, path))
+    return Story(path.stem, path, question, _assignments(_text(cell), path))
+
+
+def _cells(path: Path) -> list[dict[str, Any]]:
+    """The cells as they stand in the file; beside JupyterLab, nbformat takes seconds to import."""
+    _check_is_there(path)
+    try:
+        cells: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            "{path} is no notebook of format 4 ({error}). Save it again in JupyterLab.", path=path.name, error=error
+        ) from error
+    return cells
+
+
+def _text(cell: dict[str, Any]) -> str:
+    return "".join(cell["source"])  # one text, or its lines
 
 
 def _assignments(source: str, path: Path) -> dict[str, Any]:
@@ -139,6 +157,10 @@ def _code_cell(source: str) -> Any:
 def _read(path: Path) -> Any:
     import nbformat
 
+    _check_is_there(path)
+    return nbformat.read(path, as_version=4)
+
+
+def _check_is_there(path: Path) -> None:
     if not path.is_file():
         raise UsageError("{path} does not exist. Give the path of a notebook.", path=path)
-    return nbformat.read(path, as_version=4)

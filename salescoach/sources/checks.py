@@ -171,6 +171,11 @@ def file_notes(drafts: Mapping[str, Draft]) -> list[dict[str, Any]]:
     return [n for d in drafts.values() for n in note("no-final-newline", d.name, "", d.cut, pd.Series(d.cut))]
 
 
+def versions_left_out(found: Mapping[str, list[str]]) -> list[dict[str, Any]]:
+    """Files of every version of what another file tells as it is now."""
+    return [n for table, files in found.items() for n in note("versions-left-out", table, "", files, pd.Series(files))]
+
+
 def alike_ids(tables: Mapping[str, pd.DataFrame]) -> list[dict[str, Any]]:
     """Owners that differ only in case, blanks or the composition of letters: probably one person, and left as two."""
     notes: list[dict[str, Any]] = []

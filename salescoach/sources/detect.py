@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,12 +20,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Found:
-    """A source with the files each of its tables comes from, or the database, and the files that nothing claims."""
+    """A source with the files each of its tables comes from, or the database, and the files that nothing claims.
+
+    versions   table -> files that hold earlier versions of what another file tells as it is now, and are left out
+    """
 
     source: Source
     files: dict[str, list[Place]]
     ignored: list[str]
     database: Database | None = None
+    versions: dict[str, list[str]] = field(default_factory=dict)
 
 
 def fold_header(text: str) -> str:
@@ -76,7 +80,8 @@ def _with_our_own(found: Found, headers: dict[Place, list[str]]) -> Found:
         return found
     source = found.source.model_copy(update={"tables": found.source.tables | {t: ours.tables[t] for t in more}})
     claimed = {name_of(f) for fs in more.values() for f in fs}
-    return Found(source, found.files | more, [f for f in found.ignored if f not in claimed])
+    ignored = [f for f in found.ignored if f not in claimed]
+    return replace(found, source=source, files=found.files | more, ignored=ignored)
 
 
 def _assign(source: Source, headers: dict[Place, list[str]]) -> Found:
@@ -97,7 +102,20 @@ def _assign(source: Source, headers: dict[Place, list[str]]) -> Found:
                 files.setdefault(name, []).append(file)
         else:
             ignored.append(name_of(file))
-    return Found(source, files, ignored)
+    return _without_versions(Found(source, files, ignored), headers)
+
+
+def _without_versions(found: Found, headers: dict[Place, list[str]]) -> Found:
+    """The files of now alone, where others hold every version of the same records."""
+    files, left_out = dict(found.files), dict[str, list[Place]]()
+    for name, places in found.files.items():
+        marks = {fold_header(h) for h in found.source.tables[name].versions}
+        now = [f for f in places if not marks or not marks <= {fold_header(h) for h in headers[f]}]
+        if now and len(now) < len(places):
+            files[name], left_out[name] = now, [f for f in places if f not in now]
+    read = {f for places in files.values() for f in places}
+    unread = {n: [name_of(f) for f in fs if f not in read] for n, fs in left_out.items()}
+    return replace(found, files=files, versions={n: fs for n, fs in unread.items() if fs})
 
 
 def _nothing_fits(headers: dict[Place, list[str]]) -> str:

@@ -6,8 +6,10 @@ import datetime as dt
 import re
 import tomllib
 import zoneinfo
+from collections.abc import Mapping
 from decimal import Decimal
 from functools import cache
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -16,6 +18,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from salescoach.book import TABLES
 from salescoach.errors import Sentence, SourceError, UsageError, joined, nearest, suggestion
 from salescoach.kit import kit_path
+from salescoach.plugins import SOURCES, load_plugin, plugins, unusable
 
 Texts = Annotated[tuple[str, ...], BeforeValidator(lambda v: (v,) if isinstance(v, str) else v)]
 
@@ -101,6 +104,7 @@ class TableSource(_Strict):
     fixed      ours -> value: the same in every row
     unpivot    the months of a wide table become rows
     entered    headers of a wide stage history on the deals, such as `Date entered "{stage} ({pipeline})"`
+    versions   headers of a file that holds every version of a record: it is read only where no file tells what is now
     expect_rows, expect_sum  control totals that the export came with: how many records, and the sum of a column of ours
     """
 
@@ -113,6 +117,7 @@ class TableSource(_Strict):
     fixed: dict[str, str] = {}
     unpivot: Unpivot | None = None
     entered: Texts = ()
+    versions: Texts = ()
     expect_rows: int | None = Field(default=None, ge=0)
     expect_sum: dict[str, Decimal] = {}
 
@@ -293,10 +298,35 @@ def _explain(file: str, error: Any) -> str:
 
 @cache
 def presets() -> dict[str, Source]:
-    """All presets that travel with salescoach, by name."""
+    """All presets that travel with salescoach or with other installed packages, by name."""
     files = sorted(kit_path("templates/sources").glob("*.toml"))
-    found = (read_source(f) for f in files)
-    return {s.preset.name: s for s in found if s.preset is not None}
+    ours = {s.preset.name: s for s in map(read_source, files) if s.preset is not None}
+    return ours | _brought(ours)
+
+
+def _brought(ours: Mapping[str, Source]) -> dict[str, Source]:
+    """The presets of other packages. Raises UsageError that names the package where one cannot be used."""
+    found: dict[str, Source] = {}
+    for entry in plugins(SOURCES).values():
+        for file in _source_files(entry):
+            try:
+                source = read_source(file)
+            except SourceError as error:
+                raise unusable(entry, str(error)) from error
+            if source.preset is None or source.preset.name != file.stem:
+                raise unusable(entry, f'{file.name} must say [preset] name = "{file.stem}"')
+            if file.stem in ours or file.stem in found:
+                raise unusable(entry, f"there is a preset {file.stem!r} already")
+            found[file.stem] = source
+    return found
+
+
+def _source_files(entry: EntryPoint) -> list[Path]:
+    folders = [Path(p) for p in getattr(load_plugin(entry), "__path__", ())]
+    files = sorted(f for folder in folders for f in folder.glob("*.toml"))
+    if not files:
+        raise unusable(entry, f"{entry.value} is no folder with source files (.toml)")
+    return files
 
 
 def find_source(name: str) -> tuple[Source, Path | None]:
@@ -308,6 +338,8 @@ def find_source(name: str) -> tuple[Source, Path | None]:
     if own.is_file():
         return read_source(own), None
     known = presets()
+    if name in known:  # of another package
+        return known[name], None
     raise UsageError(
         "There is no source {name!r}.{hint} Presets: {known}; or give a .toml file.",
         name=name,

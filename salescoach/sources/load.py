@@ -100,6 +100,7 @@ def load_book(
         raws = {name: [corrected(raw, name, repaired) for raw in parts] for name, parts in raws.items()}
     drafts = {name: Draft(name, found.source.tables[name], raw, _promised(found)) for name, raw in raws.items()}
     del raws
+    _refuse_all_elsewhere(drafts["deals"])
     precision: dict[str, str] = {}
     notes: list[dict[str, Any]] = []
     for draft in drafts.values():
@@ -132,7 +133,7 @@ def load_book(
     money_read = checks.money_of(drafts["deals"], money)
     for draft in drafts.values():
         draft.release()
-    notes += checks.file_notes(drafts) + checks.alike_ids(tables)
+    notes += checks.file_notes(drafts) + checks.versions_left_out(found.versions) + checks.alike_ids(tables)
     if told == "wide":
         tables["stage_history"] = wide[wide["deal_id"].isin(tables["deals"]["deal_id"])]
         notes += checks.against_order(tables["stage_history"], tables["deals"], rules)
@@ -384,6 +385,22 @@ def _refuse_nothing_left(deals: Draft) -> None:
         reason=first["reason"],
         hint=first["hint"],
     )
+
+
+def _refuse_all_elsewhere(deals: Draft) -> None:
+    """Where every row belongs elsewhere, by what the source says of them."""
+    if len(deals.table) or not deals.other:
+        return
+    files = ", ".join(f for f, _, _ in deals.files)
+    only = " and ".join(f"{header} is {_one_of(values)}" for header, values in deals.source.where.items())
+    raise InputError(
+        f"{files}: none of the {deals.other:,} rows is a deal in use. This layout takes rows only where {only}. "
+        "Export the deals that are in use, or change `where` under [deals] in a source file of your own (--source)."
+    )
+
+
+def _one_of(values: Sequence[str]) -> str:
+    return " or ".join(repr(v) if v else "empty" for v in values)
 
 
 def _settle_outcomes(deals: Draft, process: Process, precision: dict[str, str]) -> list[dict[str, Any]]:

@@ -62,7 +62,7 @@ def tasks_of(folder: Path, count: int) -> list[Task]:
 def test_a_worker_that_is_killed_costs_no_report(cluster, tmp_path):
     address, workers = cluster
     found = []
-    for outcome in outcomes(tasks_of(tmp_path, 10), dask=address):
+    for outcome in outcomes(tasks_of(tmp_path, 10), elsewhere=f"dask={address}"):
         found.append(outcome)
         if len(found) == 2:
             below = psutil.Process(workers[0].pid).children(recursive=True)
@@ -76,6 +76,6 @@ def test_a_worker_that_is_killed_costs_no_report(cluster, tmp_path):
 
 
 def test_an_address_where_nobody_answers_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr("salescoach.batch.runners.CONNECT", 0.5)
+    monkeypatch.setattr("salescoach.batch.elsewhere.CONNECT", 0.5)
     with pytest.raises(InputError, match=r"No Dask scheduler answers at tcp://127.0.0.1:9"):
-        list(outcomes(tasks_of(tmp_path, 1), dask="tcp://127.0.0.1:9"))
+        list(outcomes(tasks_of(tmp_path, 1), elsewhere="dask=tcp://127.0.0.1:9"))

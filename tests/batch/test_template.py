@@ -13,6 +13,7 @@ import nbformat
 import psutil
 import pytest
 
+from salescoach.batch import runners
 from salescoach.batch.job import Task
 from salescoach.batch.runners import Template, TemplateDied, allowed_environment
 
@@ -61,6 +62,20 @@ FAULTS = {
     "no stdout": ("import sys; sys.stdout = None", ""),
     "folder gone": ("import os, shutil; shutil.rmtree(os.getcwd())", ""),
 }  # fmt: skip
+
+
+def test_the_template_leaves_out_the_slowest_part_of_jupyterlab(template, tmp_path):
+    cell = "import sys, jsonschema; assert sys.modules['rfc3987_syntax'] is None and 'lark' not in sys.modules"
+    outcome = template.make(task_of(tmp_path, cell))
+    assert (outcome.status, outcome.error) == ("done", "")
+
+
+def test_a_template_that_is_just_starting_is_ended_with_the_others():
+    runners.make_ready()
+    time.sleep(0.2)  # long enough to begin, too short to be done
+    runners.end_all()
+    mine = psutil.Process().children(recursive=True)
+    assert [p for p in mine if "salescoach.batch.template" in p.cmdline() and p.status() != psutil.STATUS_ZOMBIE] == []
 
 
 @pytest.mark.parametrize("kind", FAULTS)

@@ -14,6 +14,7 @@ import nbformat
 import pytest
 
 from salescoach.book import Book
+from salescoach.errors import InputError
 from salescoach.reports import find_story, open_report, overview_html, page_html, stories
 from salescoach.reports.pages import stylesheet
 
@@ -228,3 +229,10 @@ def contrast(one, other):
 
     darker, lighter = sorted((luminance(one), luminance(other)))
     return (lighter + 0.05) / (darker + 0.05)
+
+
+@pytest.mark.parametrize("text", ["no JSON", "[]", '{"worksheets": []}'])
+def test_a_file_that_is_no_notebook_is_named(tmp_path, text):
+    (tmp_path / "mine.ipynb").write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=r"mine\.ipynb is no notebook of format 4"):
+        find_story(str(tmp_path / "mine.ipynb"))

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from salescoach.book import Book
+from salescoach.errors import InputError
 from salescoach.kit import kit_path
 from salescoach.metrics import METRICS, measure
 from salescoach.process import read_process
@@ -297,6 +298,59 @@ def test_people_and_targets_of_our_own_go_beside_any_export(tmp_path: Path) -> N
     assert (book.origin["source"], book.teams) == ("hubspot", sorted(sample_tables()["reps"]["team"].unique()))
     assert set(book.deals["rep_id"]) == set(sample_tables()["deals"]["rep_id"])  # names in the export, ids in reps.csv
     assert measure(book, "quota_attainment").available
+
+
+# --- every version of a record, and the record as it is now -----------------------------------------
+
+
+def in_a_warehouse(folder: Path) -> None:
+    """Salesforce by Fivetran: tables as they are now, and the deals and accounts in history mode beside them."""
+    tables = {
+        "opportunity": "id,stage_name,close_date,owner_id,created_date,is_deleted\n"
+        "D1,Closed Won,2026-02-01,U1,2026-01-01,false\nD2,Prospecting,2026-05-01,U1,2026-01-02,false\n",
+        "opportunity_history": "id,stage_name,close_date,owner_id,created_date,_fivetran_start,_fivetran_end,"
+        "_fivetran_active\n"
+        "D1,Prospecting,2026-02-01,U1,2026-01-01,2026-01-01 08:00:00,2026-01-20 08:00:00,false\n"
+        "D1,Closed Won,2026-02-01,U1,2026-01-01,2026-01-20 08:00:00,9999-12-31 23:59:59,true\n"
+        "D2,Prospecting,2026-05-01,U1,2026-01-02,2026-01-02 08:00:00,9999-12-31 23:59:59,true\n",
+        "account": "id,name,industry,number_of_employees,parent_id\nA1,Northwind,Trade,20,\n",
+        "account_history": "id,name,industry,number_of_employees,parent_id,_fivetran_start,_fivetran_end,"
+        "_fivetran_active\n"
+        "A1,North Wind,Trade,10,,2026-01-01 08:00:00,2026-01-20 08:00:00,false\n"
+        "A1,Northwind,Trade,20,,2026-01-20 08:00:00,9999-12-31 23:59:59,true\n",
+    }
+    for name, text in tables.items():
+        (folder / f"{name}.csv").write_text(text, encoding="utf-8")
+
+
+def test_of_a_table_there_twice_that_of_now_is_read_and_the_other_named(tmp_path: Path) -> None:
+    in_a_warehouse(tmp_path)
+    book = load_book(tmp_path)
+    left_out = [n for n in book.quality["notes"] if n["check"] == "versions-left-out"]
+    assert [(n["table"], n["examples"]) for n in left_out] == [("accounts", ["account_history.csv"])]
+    assert book.table("accounts")["name"].tolist() == ["Northwind"]
+    # the history of the deals is not lost: it tells the stages they went through
+    assert book.quality["rows"]["deals"]["read"] == 2
+    assert len(book.table("stage_history")) == 3
+    assert book.quality["files_ignored"] == []
+
+
+def test_versions_alone_give_the_last_of_each_record(tmp_path: Path) -> None:
+    in_a_warehouse(tmp_path)
+    for name in ("opportunity", "account"):
+        (tmp_path / f"{name}.csv").unlink()
+    book = load_book(tmp_path)
+    assert dict(zip(book.deals["deal_id"], book.deals["outcome"], strict=True)) == {"D1": "won", "D2": "open"}
+    assert book.table("accounts")["name"].tolist() == ["Northwind"]
+
+
+def test_an_export_of_deleted_deals_alone_says_so(tmp_path: Path) -> None:
+    in_a_warehouse(tmp_path)
+    file = tmp_path / "opportunity.csv"
+    file.write_text(file.read_text(encoding="utf-8").replace("false", "true"), encoding="utf-8")
+    with pytest.raises(InputError, match=r"opportunity.csv: none of the 2 rows is a deal in use") as error:
+        load_book(tmp_path)
+    assert "takes rows only where is_deleted is 'false' or empty" in str(error.value)
 
 
 # --- words of a CRM --------------------------------------------------------------------------------
