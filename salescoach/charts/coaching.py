@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from salescoach.charts.drawing import BLUE, GREY, INK, ORANGE
+from salescoach.charts.drawing import BLUE, INK, OTHER, SOFT, VOID
 from salescoach.charts.drivers import _points
 from salescoach.charts.plots import STEPS, _bars, _hatched, _legend, _percent, _round_steps, _rows
 
@@ -27,8 +27,8 @@ def plot_expected(
     ax = _rows(ax, table[label], table["text"].tolist(), title, axis, legend=True)
     y, words = np.arange(len(table)), dict(zip(("observed", "expected", "range"), legend, strict=True))
     low, high = (table[c].to_numpy(float) for c in ("expected_low", "expected_high"))
-    ax.barh(y, high - low, left=low, height=BAND, color=GREY, alpha=0.32, lw=0, label=words["range"], zorder=1)
-    diamond: dict[str, Any] = {"marker": "D", "s": 40, "facecolor": "white", "edgecolor": ORANGE, "lw": 1.8}
+    ax.barh(y, high - low, left=low, height=BAND, color=VOID, alpha=0.32, lw=0, label=words["range"], zorder=1)
+    diamond: dict[str, Any] = {"marker": "D", "s": 40, "facecolor": "white", "edgecolor": SOFT, "lw": 1.8}
     ax.scatter(table["expected"], y, **diamond, label=words["expected"], zorder=2)
     ax.scatter(table["observed"], y, s=46, color=BLUE, edgecolor="white", lw=0.8, label=words["observed"], zorder=3)
     ax.use_sticky_edges = False
@@ -52,7 +52,7 @@ def plot_visible_changes(
     y, clear = np.arange(len(table)), table["clear"].to_numpy(bool)
     change, low, high, smallest = (table[c].to_numpy(float) for c in ("change", "low", "high", "smallest"))
     beyond, within, band = legend
-    ax.barh(y, 2 * smallest, left=-smallest, height=BAND, color=GREY, alpha=0.32, lw=0, label=band, zorder=1)
+    ax.barh(y, 2 * smallest, left=-smallest, height=BAND, color=VOID, alpha=0.32, lw=0, label=band, zorder=1)
     ax.axvline(0, color=INK, lw=1.1, zorder=2)
     for here, face, words in ((clear, BLUE, beyond), (~clear, "white", within)):
         ax.hlines(y[here], low[here], high[here], color=BLUE, lw=2.2, alpha=0.55, zorder=3)
@@ -76,7 +76,7 @@ def plot_hours(
     _bars(ax, table["floor_minutes"], BLUE)
     if ax.patches:
         ax.patches[0].set_label(legend[0])
-    _hatched(ax, table["more_minutes"], table["floor_minutes"], legend[1])
+    _hatched(ax, table["more_minutes"], table["floor_minutes"], legend[1], OTHER)
     _round_steps(ax, whole=True)
     _legend(ax)
     return ax

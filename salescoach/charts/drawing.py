@@ -20,8 +20,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-# Okabe & Ito: told apart with any colour vision, and by their lightness in black and white
-BLUE, ORANGE, GREEN, GREY, INK = "#0072B2", "#E69F00", "#009E73", "#9aa5b1", "#1f2933"
+from salescoach.charts.palette import OUTCOMES, palette
+
+_COLOURS = palette()
+BLUE, OTHER, INK, SOFT, LINE = (_COLOURS[name] for name in ("blue", "other", "ink", "soft", "line"))
+WON, LOST, OPEN, VOID = (_COLOURS[name] for name in OUTCOMES)
 WIDTH = 8.4
 DPI = 144
 ROW = 0.34
@@ -84,7 +87,7 @@ def style() -> Iterator[None]:
         "text.parse_math": False,
         "axes.spines.top": False,
         "axes.spines.right": False,
-        "axes.edgecolor": GREY,
+        "axes.edgecolor": VOID,
         "text.color": INK,
         "axes.labelcolor": INK,
         "xtick.color": INK,

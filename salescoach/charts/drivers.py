@@ -7,11 +7,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from salescoach.charts.drawing import BLUE, GREY, INK
+from salescoach.charts.drawing import BLUE, INK, LINE, SOFT, VOID
 from salescoach.charts.plots import STEPS, _legend, _rows
 
 HEAD, REFERENCE, CLEAR, UNCLEAR = "head", "reference", "clear", "unclear"
-SOFT = "#52606d"
 
 
 def plot_drivers(
@@ -27,7 +26,7 @@ def plot_drivers(
     y, kind = np.arange(len(table)), table["kind"].to_numpy()
     effect, low, high = (table[c].to_numpy(float) for c in ("effect", "low", "high"))
     ax.axvline(0, color=INK, lw=1.1, zorder=1)
-    looks = {CLEAR: (BLUE, "o", BLUE), UNCLEAR: (GREY, "o", GREY), REFERENCE: (INK, "D", "white")}
+    looks = {CLEAR: (BLUE, "o", BLUE), UNCLEAR: (VOID, "o", VOID), REFERENCE: (INK, "D", "white")}
     for (name, (colour, marker, face)), words in zip(looks.items(), legend, strict=True):
         here = kind == name
         ax.hlines(y[here], low[here], high[here], color=colour, lw=2.6, alpha=0.55, zorder=2)
@@ -35,7 +34,7 @@ def plot_drivers(
     for tick, name in zip(ax.get_yticklabels(), kind, strict=True):
         tick.set_color(INK if name == HEAD else SOFT)
         tick.set_fontsize(9.5 if name == HEAD else 8.5)
-    ax.hlines(y[kind == HEAD] - 0.5, *ax.get_xlim(), color="#e4e7eb", lw=0.8, zorder=0)
+    ax.hlines(y[kind == HEAD] - 0.5, *ax.get_xlim(), color=LINE, lw=0.8, zorder=0)
     ax.margins(x=0.02)
     ax.xaxis.set_major_locator(MaxNLocator(6, min_n_ticks=2, steps=STEPS))
     ax.xaxis.set_major_formatter(FuncFormatter(_points))

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from salescoach.charts.drawing import BLUE, GREY, INK, ORANGE, new_axes
+from salescoach.charts.drawing import BLUE, INK, LINE, VOID, new_axes
 from salescoach.charts.plots import _legend, _percent
 
 ROWS = 8
@@ -42,7 +42,7 @@ def plot_fan(
     now = ahead.iloc[0]
     ax.vlines(now["last_day"], now["low"], now["high"], color=BLUE, lw=3, alpha=0.35)
     ax.vlines(now["last_day"], now["low_50"], now["high_50"], color=BLUE, lw=6, alpha=0.5)
-    ax.scatter([now["last_day"]], [now["value"]], s=52, color=ORANGE, edgecolor="white", zorder=4)
+    ax.scatter([now["last_day"]], [now["value"]], s=52, color=BLUE, edgecolor=INK, zorder=4)
     ax.set_ylim(bottom=0)
     ax.yaxis.set_major_locator(MaxNLocator(6, min_n_ticks=2))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda amount, _: money(amount)))
@@ -63,7 +63,7 @@ def plot_calibration(
     """
     ax = ax if ax is not None else new_axes(ROWS, 5, 2, legend=1)
     same, tenth = words
-    ax.plot([0, 1], [0, 1], color=GREY, lw=1.4, ls="--", label=same)
+    ax.plot([0, 1], [0, 1], color=VOID, lw=1.4, ls="--", label=same)
     ax.vlines(table["expected"], table["low"], table["high"], color=BLUE, lw=2, alpha=0.5)
     ax.scatter(table["expected"], table["value"], s=36, color=BLUE, edgecolor="white", lw=0.8, zorder=3, label=tenth)
     most = min(1.0, 1.08 * float(max(table["high"].max(), table["expected"].max(), 0.05)))
@@ -77,7 +77,7 @@ def plot_calibration(
 
 
 def _frame(ax: Axes, title: str, axis: str) -> None:
-    look: dict[str, Any] = {"color": "#e4e7eb", "lw": 0.8}
+    look: dict[str, Any] = {"color": LINE, "lw": 0.8}
     ax.grid(axis="y", **look)
     ax.set_axisbelow(True)
     ax.set_xlabel(axis, fontsize=9, loc="left")

@@ -6,11 +6,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from salescoach.charts.drawing import BLUE, GREEN, INK, ORANGE, new_axes
+from salescoach.charts.drawing import INK, LOST, OPEN, WON, new_axes
 from salescoach.charts.plots import STEPS, _legend, _percent
 
 ROWS = 8
-OPEN = "#dfe4ea"
 
 
 def plot_incidence(
@@ -24,14 +23,12 @@ def plot_incidence(
     ax = ax if ax is not None else new_axes(ROWS, 4, 2, legend=2)
     won, still_open, lost, interval = words
     day, top = table["day"], table["won"] + table["open"]
-    ax.fill_between(
-        day, top, 1, step="post", color=ORANGE, alpha=0.75, hatch="///", edgecolor="white", lw=0, label=lost
-    )
-    ax.fill_between(day, table["won"], top, step="post", color=OPEN, lw=0, label=still_open)
-    ax.fill_between(day, 0, table["won"], step="post", color=GREEN, lw=0, label=won)
+    ax.fill_between(day, top, 1, step="post", color=LOST, alpha=0.8, hatch="///", edgecolor="white", lw=0, label=lost)
+    ax.fill_between(day, table["won"], top, step="post", color=OPEN, alpha=0.3, lw=0, label=still_open)
+    ax.fill_between(day, 0, table["won"], step="post", color=WON, lw=0, label=won)
     ax.step(day, table["won_low"], where="post", color=INK, lw=1, ls="--", label=interval)
     ax.step(day, table["won_high"], where="post", color=INK, lw=1, ls="--")
-    ax.step(day, table["won"], where="post", color=BLUE, lw=1.6)
+    ax.step(day, table["won"], where="post", color=INK, lw=1.6)
     ax.set_xlim(day.iloc[0], day.iloc[-1])
     ax.set_ylim(0, 1)
     ax.xaxis.set_major_locator(MaxNLocator(8, integer=True, steps=STEPS))

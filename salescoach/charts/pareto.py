@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 
-from salescoach.charts.drawing import BLUE, GREY, INK, ORANGE
+from salescoach.charts.drawing import BLUE, INK, LOST, VOID
 from salescoach.charts.plots import BAR, _legend, _percent, _rows
 
 
@@ -33,8 +33,8 @@ def plot_pareto(
     known = table["recorded"].to_numpy(bool)
     looks: tuple[tuple[Any, Any, Any, dict[str, Any]], ...] = (
         (known, share, 0.0, {"color": BLUE}),
-        (known & (doubted > 0), doubted, share - doubted, {"color": ORANGE, "hatch": "///", "edgecolor": "white"}),
-        (~known, share, 0.0, {"color": GREY, "hatch": "xxx", "edgecolor": "white"}),
+        (known & (doubted > 0), doubted, share - doubted, {"color": LOST, "hatch": "///", "edgecolor": "white"}),
+        (~known, share, 0.0, {"color": VOID, "hatch": "xxx", "edgecolor": "white"}),
     )
     for (here, length, start, look), words in zip(looks, legend, strict=True):
         if here.any():

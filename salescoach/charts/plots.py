@@ -14,16 +14,21 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from salescoach.charts.drawing import (
     BLUE,
-    GREEN,
-    GREY,
     INK,
+    LINE,
     LONGEST_TEXT,
-    ORANGE,
+    LOST,
+    OPEN,
+    OTHER,
+    SOFT,
+    VOID,
+    WON,
     display_width,
     in_legend,
     new_axes,
     shortened,
 )
+from salescoach.charts.palette import stage_colours
 
 LONGEST_LABEL = 32  # the table beside the picture has the whole name
 BAR = 0.66
@@ -34,10 +39,10 @@ LEGEND_COLUMNS = 3
 # one look per line of a curve: told apart by marker and dashes where there is no colour
 CURVES: tuple[tuple[str, str, Any], ...] = (
     (BLUE, "o", "-"),
-    (ORANGE, "s", "--"),
-    (GREEN, "D", "-."),
+    (OTHER, "s", "--"),
+    (SOFT, "D", "-."),
     (INK, "^", ":"),
-    (GREY, "v", (0, (5, 1, 1, 1, 1, 1))),
+    (VOID, "v", (0, (5, 1, 1, 1, 1, 1))),
 )
 
 
@@ -65,7 +70,7 @@ def plot_intervals(
     y, value = np.arange(len(table)), table["value"].to_numpy(float)
     low, high = table["low"].to_numpy(float), table["high"].to_numpy(float)
     if named:
-        ax.axvline(float(reference or 0), color=ORANGE, lw=1.8, ls="--", zorder=1, label=reference_label)
+        ax.axvline(float(reference or 0), color=SOFT, lw=1.8, ls="--", zorder=1, label=reference_label)
     ax.hlines(y, low, high, color=BLUE, lw=2.6, alpha=0.55, zorder=2)
     seaborn.scatterplot(x=value, y=y, color=BLUE, s=46, ax=ax, zorder=3, legend=False)
     _round_steps(ax, whole=unit == "count")
@@ -87,8 +92,8 @@ def plot_funnel(
     table   columns `label`, reached, open, text (what to write at the bar's end), in the order of the stages
     """
     ax = _rows(ax, table[label], table["text"].tolist(), title, axis, legend=True)
-    _bars(ax, table["reached"], BLUE)
-    _hatched(ax, table["open"], table["reached"] - table["open"], open_label)
+    _bars(ax, table["reached"], [*stage_colours(len(table) - 1), WON])
+    _hatched(ax, table["open"], table["reached"] - table["open"], open_label, OPEN)
     _round_steps(ax, whole=True)
     _legend(ax)
     return ax
@@ -106,7 +111,7 @@ def plot_stage_flow(
     ax = plot_intervals(table, label, title, axis, ax=ax)
     ax.set_xlim(0, 1)
     if compared:
-        look: dict[str, Any] = {"marker": "D", "s": 46, "facecolor": "white", "edgecolor": ORANGE, "lw": 1.8}
+        look: dict[str, Any] = {"marker": "D", "s": 46, "facecolor": "white", "edgecolor": SOFT, "lw": 1.8}
         ax.scatter(table["peers"], np.arange(len(table)), **look, zorder=4, clip_on=False, label=peers_label)
         _legend(ax)
     return ax
@@ -128,7 +133,7 @@ def plot_targets(
     """
     ax = _rows(ax, table[label], table["text"].tolist(), title, axis, legend=True)
     y = np.arange(len(table))
-    _bars(ax, table["achieved"], GREEN)
+    _bars(ax, table["achieved"], WON)
     ax.hlines(y, table["low_achieved"], table["high_achieved"], color=INK, lw=1.2)
     outlined = [patheffects.withStroke(linewidth=6, foreground="white")]
     ax.vlines(table["target"], y - 0.4, y + 0.4, color=INK, lw=3.4, path_effects=outlined, label=target_label)
@@ -147,9 +152,9 @@ def plot_pipeline(
     """
     judged = bool(table["older_than_typical"].notna().any())
     ax = _rows(ax, table[label], table["text"].tolist(), title, axis, legend=judged)
-    _bars(ax, table["n"], BLUE)
+    _bars(ax, table["n"], OPEN)
     if judged:
-        _hatched(ax, table["older_than_typical"], 0, late_label)
+        _hatched(ax, table["older_than_typical"], 0, late_label, LOST)
     _round_steps(ax, whole=True)
     _legend(ax)
     return ax
@@ -174,8 +179,8 @@ def plot_bridge(
     y, start, end = np.arange(len(table)), table["from"].to_numpy(float), table["to"].to_numpy(float)
     looks: dict[int, dict[str, Any]] = {
         0: {"color": BLUE},
-        1: {"color": GREEN, "hatch": "....", "edgecolor": "white"},
-        -1: {"color": ORANGE, "hatch": "///", "edgecolor": "white"},
+        1: {"color": WON, "hatch": "....", "edgecolor": "white"},
+        -1: {"color": LOST, "hatch": "///", "edgecolor": "white"},
     }
     for (direction, look), words in zip(looks.items(), legend, strict=True):
         here = table["direction"].to_numpy() == direction
@@ -217,7 +222,7 @@ def plot_curve(
     ax.set_ylim(0, max(ax.get_ylim()[1], 0.05))
     ax.yaxis.set_major_locator(MaxNLocator(6, min_n_ticks=2, steps=STEPS))
     ax.yaxis.set_major_formatter(FuncFormatter(_percent))
-    ax.grid(axis="y", color="#e4e7eb", lw=0.8)
+    ax.grid(axis="y", color=LINE, lw=0.8)
     ax.set_axisbelow(True)
     ax.set_xlabel(axis, fontsize=9, loc="left")
     ax.set_ylabel("")
@@ -244,7 +249,7 @@ def _rows(ax: Axes | None, names: pd.Series, texts: Sequence[str], title: str, a
     ax.set_title(title)
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(False)
-    ax.grid(axis="x", color="#e4e7eb", lw=0.8)
+    ax.grid(axis="x", color=LINE, lw=0.8)
     ax.set_axisbelow(True)
     for at, text in zip(y, texts, strict=True):
         beside: dict[str, Any] = {
@@ -256,21 +261,20 @@ def _rows(ax: Axes | None, names: pd.Series, texts: Sequence[str], title: str, a
     return ax
 
 
-def _bars(ax: Axes, lengths: pd.Series, colour: str) -> None:
-    y = np.arange(len(lengths))
-    seaborn.barplot(x=lengths.to_numpy(float), y=y, orient="h", color=colour, errorbar=None, ax=ax, width=BAR)
-    ax.set_yticks(y, [t.get_text() for t in ax.get_yticklabels()])
+def _bars(ax: Axes, lengths: pd.Series, colour: str | Sequence[str]) -> None:
+    ax.barh(np.arange(len(lengths)), lengths.to_numpy(float), height=BAR, color=colour, lw=0)
 
 
-def _hatched(ax: Axes, lengths: pd.Series, left: pd.Series | int, label: str) -> None:
+def _hatched(ax: Axes, lengths: pd.Series, left: pd.Series | int, label: str, colour: str) -> None:
     y = np.arange(len(lengths))
-    look: dict[str, Any] = {"color": ORANGE, "hatch": "///", "edgecolor": "white", "lw": 0}
+    look: dict[str, Any] = {"color": colour, "hatch": "///", "edgecolor": "white", "lw": 0}
     ax.barh(y, lengths, left=left, height=BAR, label=label, **look)
 
 
 def _round_steps(ax: Axes, whole: bool) -> None:
     """Ticks at round numbers; at whole ones where things are counted."""
     ax.xaxis.set_major_locator(MaxNLocator(6, min_n_ticks=2, steps=STEPS, integer=whole))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
 
 
 def _percent(share: float, _: object = None) -> str:

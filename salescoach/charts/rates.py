@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from salescoach.charts.drawing import BLUE, GREY, INK, ORANGE, new_axes, shortened
+from salescoach.charts.drawing import BLUE, INK, LINE, SOFT, VOID, new_axes, shortened
 from salescoach.charts.plots import LONGEST_LABEL, STEPS, _legend, _percent
 
 ROWS = 9
@@ -32,11 +32,11 @@ def plot_rate_funnel(
     """
     ax = ax if ax is not None else new_axes(ROWS, 4, 2, legend=2)
     whole, inner, outer, group = words
-    ax.axhline(rate, color=ORANGE, lw=1.8, ls="--", label=whole, zorder=1)
+    ax.axhline(rate, color=SOFT, lw=1.8, ls="--", label=whole, zorder=1)
     for name, colour, dashes, text in (("95", BLUE, "-", inner), ("998", INK, ":", outer)):
         ax.plot(limits["n"], limits[f"lower_{name}"], color=colour, ls=dashes, lw=1.3, label=text, zorder=2)
         ax.plot(limits["n"], limits[f"upper_{name}"], color=colour, ls=dashes, lw=1.3, zorder=2)
-    ax.fill_between(limits["n"], limits["lower_95"], limits["upper_95"], color=GREY, alpha=0.16, lw=0, zorder=0)
+    ax.fill_between(limits["n"], limits["lower_95"], limits["upper_95"], color=VOID, alpha=0.16, lw=0, zorder=0)
     ax.scatter(table["n"], table["value"], s=38, color=BLUE, edgecolor="white", lw=0.8, zorder=3, label=group)
     for n, value, label in zip(table["n"], table["value"], table["label"], strict=True):
         away = 9 if value >= rate else -10
@@ -46,7 +46,7 @@ def plot_rate_funnel(
     ax.xaxis.set_major_locator(MaxNLocator(8, integer=True, steps=STEPS))
     ax.yaxis.set_major_locator(MaxNLocator(6, min_n_ticks=2, steps=STEPS))
     ax.yaxis.set_major_formatter(FuncFormatter(_percent))
-    ax.grid(axis="y", color="#e4e7eb", lw=0.8)
+    ax.grid(axis="y", color=LINE, lw=0.8)
     ax.set_axisbelow(True)
     ax.set_xlabel(axis, fontsize=9, loc="left")
     ax.set_title(title)

@@ -8,36 +8,37 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from salescoach.charts.drawing import (
     BLUE,
-    GREEN,
     INK,
+    LINE,
     LONGEST_TEXT,
-    ORANGE,
+    LOST,
+    SOFT,
+    WON,
     display_width,
     in_legend,
     new_axes,
     shortened,
 )
+from salescoach.charts.palette import stage_colours
 
 LONGEST_NAME = 30
 LANE_ROWS = 5  # rows of paper for two lanes
 BAR = 0.34
 MARKS_AT, TICKS_AT = -0.3, 0.27  # above and below the middle of a lane
 IN_A_LEGEND = 4
-LIGHTEST, DARKEST = 0.18, 0.85
 # how each kind of mark looks: told apart by its shape where there is no colour
 MARKS: dict[str, dict[str, Any]] = {
     "contact": {"marker": "|", "s": 60, "color": INK, "lw": 1.0},
     "quote": {"marker": "D", "s": 44, "facecolor": "white", "edgecolor": INK, "lw": 1.5},
-    "push": {"marker": ">", "s": 46, "facecolor": ORANGE, "edgecolor": INK, "lw": 0.8},
+    "push": {"marker": ">", "s": 46, "facecolor": LOST, "edgecolor": INK, "lw": 0.8},
     "amount": {"marker": "s", "s": 34, "facecolor": "white", "edgecolor": BLUE, "lw": 1.5},
-    "won": {"marker": "*", "s": 150, "facecolor": GREEN, "edgecolor": INK, "lw": 0.8},
-    "lost": {"marker": "X", "s": 80, "facecolor": ORANGE, "edgecolor": INK, "lw": 0.8},
+    "won": {"marker": "*", "s": 150, "facecolor": WON, "edgecolor": INK, "lw": 0.8},
+    "lost": {"marker": "X", "s": 80, "facecolor": LOST, "edgecolor": INK, "lw": 0.8},
     "open": {"marker": "o", "s": 60, "facecolor": "white", "edgecolor": INK, "lw": 1.5},
 }
 
@@ -70,7 +71,7 @@ def plot_timelines(
         rows = LANE_ROWS if len(names) > 1 else LANE_ROWS - 2
         ax = new_axes(rows, min(left, LONGEST_NAME), right, legend=-(-handles // IN_A_LEGEND))
     end = max(float(stays["to_day"].max()), float(marks["day"].max()), 1.0)
-    shades = [_shade(i, len(stages)) for i in range(len(stages))]
+    shades = stage_colours(len(stages))
     for stay in stays.to_dict("records"):
         width = max(stay["to_day"] - stay["from_day"], end / 200)  # a stay of some hours can still be seen
         ax.barh(stay["lane"], width, BAR, stay["from_day"], color=shades[stay["place"]], edgecolor="white", lw=1)
@@ -85,19 +86,13 @@ def plot_timelines(
         )
     _frame(ax, names, texts, title, axis, end)
     if split is not None:
-        ax.axvline(split, color=ORANGE, lw=1.8, ls="--", zorder=3)
+        ax.axvline(split, color=SOFT, lw=1.8, ls="--", zorder=3)
         side: dict[str, Any] = (
             {"ha": "right", "xytext": (-5, 0)} if split > end / 2 else {"ha": "left", "xytext": (5, 0)}
         )
         ax.annotate(split_label, (split, 0.5), textcoords="offset points", va="center", fontsize=8.5, **side)
     _legend(ax, drawn)
     return ax
-
-
-def _shade(place: int, stages: int) -> tuple[float, ...]:
-    """From light to dark as the deal goes on."""
-    depth = LIGHTEST + (DARKEST - LIGHTEST) * place / max(stages - 1, 1)
-    return tuple(1 - depth * (1 - part) for part in to_rgb(BLUE))
 
 
 def _frame(ax: Axes, names: Sequence[str], texts: Sequence[str], title: str, axis: str, end: float) -> None:
@@ -108,7 +103,7 @@ def _frame(ax: Axes, names: Sequence[str], texts: Sequence[str], title: str, axi
     ax.set_title(title)
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(False)
-    ax.grid(axis="x", color="#e4e7eb", lw=0.8)
+    ax.grid(axis="x", color=LINE, lw=0.8)
     ax.set_axisbelow(True)
     ax.xaxis.set_major_locator(MaxNLocator(8, integer=True))
     beside: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}

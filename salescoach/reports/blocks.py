@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -15,6 +15,7 @@ from salescoach.errors import Unavailable
 from salescoach.kit import kit_path
 from salescoach.metrics import currency_of
 from salescoach.reports.fields import GROUP_LABELS, TEXT_GROUPS, WORDS, Field
+from salescoach.reports.gauges import Gauge, Scale, scale_of
 from salescoach.wording import N_, NOTHING, Words, is_known
 
 PRECISE_FROM = 400  # from this n on a share is written with one decimal
@@ -33,14 +34,32 @@ class Block:
 
 @dataclass(frozen=True)
 class Cell:
+    """What stands in a cell: a text, its range, both drawn, and the colour beside it.
+
+    tone   an outcome, or the place of a stage in percent of the way from the first to the last
+    """
+
     text: str
     range: str = ""
+    gauge: Gauge | None = None
+    tone: str = ""
 
 
 @dataclass(frozen=True)
 class Column:
+    """A column's head: its label, the ends of the scale on which its cells are drawn, the outcome that it counts."""
+
     label: str
     number: bool = True
+    ends: tuple[str, ...] = ()
+    outcome: str = ""
+    word: bool = False
+
+
+KEY = N_(
+    "Under a figure: the dot is the figure, the line its range, the bar the way from zero. All rows of a column share "
+    "the scale that stands at its head; a broken line goes on beyond it."
+)
 
 
 @cache
@@ -83,6 +102,9 @@ def written(say: Words, value: object, kind: str, currency: str, n: object = Non
         return say.percent(value, 1 if exact else 0)
     if kind == "money":
         return say.money(value, currency)
+    if kind == "points":
+        sign = "" if not round(1000 * float(str(value))) else "−" if float(str(value)) < 0 else "+"
+        return sign + say.number(100 * abs(float(str(value))), 1)
     if kind in ("days", "decimal"):
         return say.number(value, 0 if float(str(value)) >= 10 else 1)
     if kind == "hours":
@@ -129,7 +151,10 @@ def cell(say: Words, row: Any, field: Field, currency: str) -> Cell:
         unit = _unit(float(str(value)))
         low, high = (unit.number(say, e) if e == e else "…" for e in ends)
         return Cell(text, f"({unit.written(say, f'{low}–{high}')})")
-    return Cell(text, _range([written(say, e, field.kind, currency, n) if e == e else "" for e in ends]))
+    shown = [written(say, e, field.kind, currency, n) if e == e else "" for e in ends]
+    if field.kind == "points":
+        return Cell(text, say("({low} to {high})", low=shown[0] or "…", high=shown[1] or "…"))
+    return Cell(text, _range(shown))
 
 
 def _range(ends: Sequence[str]) -> str:
@@ -153,15 +178,65 @@ def table_block(
     notes: Sequence[str] = (),
 ) -> Block:
     """A result as a table: its groups as text at the left, then the fields."""
+    scales = {f: scale for f in fields if (scale := scale_of(table, f))}
+    tones, money = stage_tones(book, say.language), row_currencies(book, table)
     columns = [Column(say(GROUP_LABELS.get(g, g)), False) for g in groups] + [
-        Column(say(f.label), f.kind not in ("text", *WORDS)) for f in fields
+        _head(say, f, scales.get(f), money) for f in fields
     ]
     rows = []
-    for row, money in zip(table.to_dict("records"), row_currencies(book, table), strict=True):
-        rows.append(
-            [Cell(written(say, row[g], "text", money)) for g in groups] + [cell(say, row, f, money) for f in fields]
-        )
-    return render("table", f"[{caption}]", caption, columns, rows, list(notes))
+    for row, currency in zip(table.to_dict("records"), money, strict=True):
+        left = [_group(written(say, row[g], "text", currency), g, tones) for g in groups]
+        rows.append(left + [_drawn(cell(say, row, f, currency), row, f, scales.get(f), tones) for f in fields])
+    return render("table", f"[{caption}]", caption, columns, rows, list(notes), say(KEY) if scales else "")
+
+
+def _head(say: Words, field: Field, scale: Scale | None, money: Sequence[str]) -> Column:
+    ends = scale_ends(say, scale, field.kind, money[0]) if scale else ()
+    words = field.kind in WORDS
+    return Column(say(field.label), field.kind != "text" and not words, ends, field.outcome, words)
+
+
+def scale_ends(say: Words, scale: Scale, kind: str, currency: str = "") -> tuple[str, ...]:
+    """Both ends of a scale, as short as they can be."""
+    return tuple(_end(say, at, kind, currency) for at in (scale.start, scale.end))
+
+
+def _end(say: Words, at: float, kind: str, currency: str) -> str:
+    if not at:
+        return "0"
+    if kind == "money":
+        return ("−" if at < 0 else "") + say.short_money(abs(at), currency)
+    whole = kind in ("share", "fine_share", "ratio")
+    return say.percent(at, 0 if at >= 0.02 else 1) if whole else written(say, at, kind, currency)
+
+
+def _group(text: str, group: str, tones: Mapping[str, str]) -> Cell:
+    return Cell(text, tone=tones.get(text, "") if group == "stage" else "")
+
+
+def _drawn(shown: Cell, row: Any, field: Field, scale: Scale | None, tones: Mapping[str, str]) -> Cell:
+    """The cell with what is drawn under its figure, or with the colour of its stage."""
+    if field.column == "stage":
+        return replace(shown, tone=tones.get(shown.text, ""))
+    return on_scale(shown, row, field, scale)
+
+
+def on_scale(shown: Cell, row: Any, field: Field, scale: Scale | None) -> Cell:
+    """The cell with its value and interval drawn, where it has both."""
+    if scale is None or not shown.range:
+        return shown
+    value, low, high = (float(row[c]) for c in (field.column, str(field.low), str(field.high)))
+    return replace(shown, gauge=scale.gauge(value, low, high))
+
+
+def stage_tones(book: Book, language: str) -> dict[str, str]:
+    """By a stage's label its outcome, or its place among the working stages in percent."""
+    tones: dict[str, str] = {}
+    for pipeline in book.process.pipelines.values():
+        working = max(len(pipeline.working) - 1, 1)
+        for i, stage in enumerate(pipeline.stages):
+            tones.setdefault(stage.label.in_language(language), stage.outcome or f"{round(100 * i / working)}%")
+    return tones
 
 
 def text_table(
@@ -171,11 +246,20 @@ def text_table(
     rows: Sequence[Sequence[object]],
     numbers: Sequence[int] = (),
     notes: Sequence[str] = (),
+    ends: Mapping[int, tuple[str, ...]] | None = None,
 ) -> Block:
-    """A table of finished texts and whole numbers; `numbers` are the positions of number columns."""
-    columns = [Column(label, i in numbers) for i, label in enumerate(labels)]
+    """A table of finished texts, cells and whole numbers.
+
+    numbers   the positions of number columns
+    ends      by position: of the scale on which the column's cells are drawn
+    """
+    scales = ends or {}
+    columns = [Column(label, i in numbers, scales.get(i, ())) for i, label in enumerate(labels)]
     cells = [
-        [Cell(say.number(v) if i in numbers and not isinstance(v, str) else str(v)) for i, v in enumerate(row)]
+        [
+            v if isinstance(v, Cell) else Cell(say.number(v) if i in numbers and not isinstance(v, str) else str(v))
+            for i, v in enumerate(row)
+        ]
         for row in rows
     ]
-    return render("table", f"[{caption}]", caption, columns, cells, list(notes))
+    return render("table", f"[{caption}]", caption, columns, cells, list(notes), say(KEY) if scales else "")

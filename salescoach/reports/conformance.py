@@ -16,8 +16,18 @@ from salescoach.metrics.conformance import deviating_deals, rule_of, unchecked
 from salescoach.metrics.groups import UNASSIGNED, name_reps
 from salescoach.models.conformance import DeviationFit, fit_deviations
 from salescoach.process import Period
-from salescoach.reports.blocks import Block, render, table_block, text_table, unavailable
+from salescoach.reports.blocks import (
+    Block,
+    cell,
+    on_scale,
+    render,
+    scale_ends,
+    table_block,
+    text_table,
+    unavailable,
+)
 from salescoach.reports.fields import DEVIATION_WORDS, Field
+from salescoach.reports.gauges import Scale, scale_of
 from salescoach.reports.selling import ACTIVITIES, COLUMN_LABELS, STATES
 from salescoach.wording import N_, NOTHING, Words, is_known
 
@@ -65,6 +75,8 @@ _LISTED = (
     Field(N_("Deal is"), "outcome", "text"),
     Field(N_("Amount"), "amount", "money"),
 )
+
+EFFECT = Field("", "effect", "points", "low", "high")
 
 
 class Conformance(ABC):
@@ -173,12 +185,14 @@ class Conformance(ABC):
             fit = fit_deviations(self.book, self.period)
         except Unavailable as reason:
             return unavailable(self.say, caption, reason)
-        rows = [self._associated(row) for row in fit.table.to_dict("records")]
+        scale = scale_of(fit.table, EFFECT)
+        rows = [self._associated(row, scale) for row in fit.table.to_dict("records")]
         labels = [say("Looked at"), say("Deals (n)"), say("With the deviation"), say("Outcome"), say("With it")]
-        labels += [say("Without it"), say("Difference, like for like"), say("Signal")]
-        return text_table(say, caption, labels, rows, [1, 2], self._associations(fit))
+        labels += [say("Without it"), say("Points more or less, like for like"), say("Signal")]
+        ends = {6: scale_ends(say, scale, EFFECT.kind)} if scale else None
+        return text_table(say, caption, labels, rows, [1, 2, 4, 5, 6], self._associations(fit), ends)
 
-    def _associated(self, row: dict[Any, Any]) -> list[object]:
+    def _associated(self, row: dict[Any, Any], scale: Scale | None) -> list[object]:
         say = self.say
         others = row["n"] - row["deviated"]
         said = {"less": N_("goes with losing"), "more": N_("goes with winning"), "none": N_("no signal")}
@@ -189,7 +203,7 @@ class Conformance(ABC):
             say(_SHARES[row["outcome"]]),
             say.percent(row["deviated_went_on"] / row["deviated"]) if row["deviated"] else NOTHING,
             say.percent((row["went_on"] - row["deviated_went_on"]) / others) if others else NOTHING,
-            self._effect(row),
+            on_scale(cell(say, row, EFFECT, ""), row, EFFECT, scale),
             self._too_few(row) if row["signal"] == "few" else say(said[row["signal"]]),
         ]
 
@@ -200,12 +214,6 @@ class Conformance(ABC):
         if row["missing"] > FAR_TOO_FEW * row["n"]:
             return say("far too few to tell")
         return say("nothing to conclude yet: about {n} more deals", n=say.number(row["missing"]))
-
-    def _effect(self, row: dict[Any, Any]) -> str:
-        if not is_known(row["effect"]):
-            return NOTHING
-        said = {c: self._in_points(row[c]) for c in ("effect", "low", "high")}
-        return self.say("{effect} points ({low} to {high})", **said)
 
     def _in_points(self, share: float) -> str:
         return self.say.number(100 * share, 1).replace("-", "−")

@@ -15,8 +15,9 @@ from salescoach.metrics.groups import NONE
 from salescoach.models import DriverFit, driver_rows, fit_activities, fit_drivers, fit_stages
 from salescoach.models.design import OTHER
 from salescoach.process import Period
-from salescoach.reports.blocks import Block, render, text_table
-from salescoach.reports.fields import GROUP_LABELS, TEXT_GROUPS
+from salescoach.reports.blocks import Block, Cell, cell, on_scale, render, scale_ends, table_block, text_table
+from salescoach.reports.fields import GROUP_LABELS, TEXT_GROUPS, Field, interval
+from salescoach.reports.gauges import scale_of
 from salescoach.wording import N_, Words, is_known
 
 MOST_DRIVERS = 6
@@ -136,14 +137,18 @@ class Drivers(ABC):
             fit = self._fitted(stage)
         except Unavailable as why:
             return self._no_drivers(caption, why)
-        rows, before = [], ""
+        field = Field("", "effect", "points", "low", "high")
+        scale = scale_of(fit.table, field)
+        rows: list[list[object]] = []
+        before = ""
         for row in _records(fit.table):
             name = self._driver(row["driver"])
+            points = Cell("0") if row["signal"] == "reference" else cell(say, row, field, "")
             rows.append(
                 [
                     "" if name == before else name,
                     self._level_in_table(row),
-                    self._points(row),
+                    on_scale(points, row, field, scale),
                     say.number(row["n"]),
                     say.percent(row["won"] / row["n"]),
                     say(SIGNALS[row["signal"]]),
@@ -159,7 +164,8 @@ class Drivers(ABC):
             ),
             *self._cautions(fit),
         ]
-        return text_table(say, caption, labels, rows, [2, 3, 4], notes)
+        ends = {2: scale_ends(say, scale, "points")} if scale else None
+        return text_table(say, caption, labels, rows, [2, 3, 4], notes, ends)
 
     def driver_chart(self, stage: str = "") -> Drawing | Block:
         """The drivers as a forest plot: the six with the strongest evidence, strongest first."""
@@ -190,13 +196,9 @@ class Drivers(ABC):
         if tried is None:
             text = say("There are too few decided deals to try the drivers on a later period.")
             return render("empty", f"{caption}: {text}", f"{caption}: {text}")
-        rows = [
-            [say.percent(r["predicted"]), f"{say.percent(r['value'])} ({self._shares(r['low'], r['high'])})", r["n"]]
-            for r in _records(tried.bands)
-        ]
-        notes = [self._coin(fit), self._boldness(fit)]
-        came = say("Went on") if self._is_stage(stage) else say("Won")
-        return text_table(say, caption, [say("Told"), came, say("Deals (n)")], rows, [0, 1, 2], notes)
+        came = N_("Went on") if self._is_stage(stage) else N_("Won")
+        fields = (Field(N_("Told"), "predicted", "share"), interval(came, "share"), Field(N_("Deals (n)"), "n"))
+        return table_block(say, self.book, caption, tried.bands, [], fields, [self._coin(fit), self._boldness(fit)])
 
     def refused_columns(self, stage: str = "") -> Block:
         """The columns that may be no drivers, by the reason why."""

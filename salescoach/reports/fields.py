@@ -13,22 +13,31 @@ TEXT_GROUPS = (N_("(unassigned)"), N_("(undated)"), N_("(none)"), N_("(other)"),
 
 @dataclass(frozen=True)
 class Field:
-    """A column of a page's table: its label, its column, how it is written, and the columns of its interval."""
+    """A column of a page's table: its label, its column, how it is written, and the columns of its interval.
+
+    outcome   won, lost, open or void, whose colour it bears
+    """
 
     label: str
     column: str
     kind: str = "count"
     low: str | None = None
     high: str | None = None
+    outcome: str = ""
 
     def of(self, metric: str) -> Field:
         """The same field where the columns of several metrics stand side by side, each under its metric's name."""
         low, high = (None if end is None else f"{metric}_{end}" for end in (self.low, self.high))
-        return Field(self.label, f"{metric}_{self.column}", self.kind, low, high)
+        return Field(self.label, f"{metric}_{self.column}", self.kind, low, high, self.outcome)
 
 
-def interval(label: str, kind: str) -> Field:
-    return Field(label, "value", kind, "low", "high")
+def interval(label: str, kind: str, outcome: str = "") -> Field:
+    return Field(label, "value", kind, "low", "high", outcome)
+
+
+def decided(label: str, outcome: str) -> Field:
+    """The number of those that came to an end, or to none, in the column of that name."""
+    return Field(label, outcome, outcome=outcome)
 
 
 GROUP_LABELS = {
@@ -74,11 +83,11 @@ ACHIEVED = {  # what is held against a target: its label, and how it is written
 
 FIELDS: dict[str, tuple[Field, ...]] = {
     "win_rate": (
-        interval(N_("Win rate"), "share"),
+        interval(N_("Win rate"), "share", "won"),
         Field(N_("Decided (n)"), "n"),
-        Field(N_("Won"), "won"),
-        Field(N_("Lost"), "lost"),
-        Field(N_("Void"), "void"),
+        decided(N_("Won"), "won"),
+        decided(N_("Lost"), "lost"),
+        decided(N_("Void"), "void"),
         Field(N_("Won amount"), "won_amount", "money"),
     ),
     "lead_conversion": (
@@ -91,11 +100,11 @@ FIELDS: dict[str, tuple[Field, ...]] = {
         interval(N_("Median days"), "days"),
         Field(N_("Deals (n)"), "n"),
         Field(N_("Decided"), "decided"),
-        Field(N_("Still open"), "open"),
+        decided(N_("Still open"), "open"),
         Field(N_("Mean days, won only"), "mean_won", "days", "mean_won_low", "mean_won_high"),
-        Field(N_("Won within 90 days"), "won_within_90", "share", "won_within_90_low", "won_within_90_high"),
-        Field(N_("Within 180 days"), "won_within_180", "share", "won_within_180_low", "won_within_180_high"),
-        Field(N_("Within 365 days"), "won_within_365", "share", "won_within_365_low", "won_within_365_high"),
+        Field(N_("Won within 90 days"), "won_within_90", "share", "won_within_90_low", "won_within_90_high", "won"),
+        Field(N_("Within 180 days"), "won_within_180", "share", "won_within_180_low", "won_within_180_high", "won"),
+        Field(N_("Within 365 days"), "won_within_365", "share", "won_within_365_low", "won_within_365_high", "won"),
     ),
     "loss_reasons": (
         Field(N_("Deals (n)"), "n"),
@@ -128,7 +137,7 @@ FIELDS: dict[str, tuple[Field, ...]] = {
     "stage_flow": (
         interval(N_("Went on"), "share"),
         Field(N_("Ended (n)"), "n"),
-        Field(N_("Lost here"), "lost"),
+        decided(N_("Lost here"), "lost"),
         Field(N_("Still here"), "still"),
         Field(N_("Passed over"), "skipped"),
         Field(N_("Moved back"), "back"),
@@ -139,7 +148,7 @@ FIELDS: dict[str, tuple[Field, ...]] = {
         Field(N_("Reached"), "reached"),
         interval(N_("Of all deals"), "share"),
         Field(N_("Of the stage before"), "step", "share"),
-        Field(N_("Still open here"), "open"),
+        decided(N_("Still open here"), "open"),
         Field(N_("Amount"), "amount", "money"),
     ),
     "new_customers": (
@@ -174,10 +183,10 @@ FIELDS: dict[str, tuple[Field, ...]] = {
     ),
     "win_curve": (
         Field(N_("Within days"), "within_days"),
-        interval(N_("Won by then"), "share"),
+        interval(N_("Won by then"), "share", "won"),
         Field(N_("Deals (n)"), "n"),
-        Field(N_("Won"), "won"),
-        Field(N_("Lost"), "lost"),
+        decided(N_("Won"), "won"),
+        decided(N_("Lost"), "lost"),
         Field(N_("Still open then"), "undecided"),
         Field(N_("Too young"), "too_young"),
     ),

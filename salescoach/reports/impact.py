@@ -119,7 +119,7 @@ _CHANGES = (
     Field(N_("Records (n)"), "n"),
     Field(N_("Observed"), "observed", "fine_share"),
     Field(N_("To be expected"), "expected", "fine_share"),
-    Field(N_("Change, points"), "change_text", "text"),
+    Field(N_("Change, points"), "change", "points", "low", "high"),
     Field(N_("Smallest visible rise"), "smallest_text", "text"),
     Field(N_("By lot"), "p", "ratio"),
     Field(N_("Finding"), "finding", "text"),
@@ -129,7 +129,7 @@ _PEOPLE = (
     Field(N_("Records since (n)"), "n"),
     Field(N_("Observed"), "observed", "share"),
     Field(N_("To be expected"), "expected", "share", "expected_low", "expected_high"),
-    Field(N_("Change, points"), "change_text", "text"),
+    Field(N_("Change, points"), "change", "points", "low", "high"),
     Field(N_("Smallest visible rise"), "smallest_text", "text"),
 )
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from copy import copy
 from functools import cache
 from typing import Any
 
+from salescoach.charts.palette import palette
 from salescoach.kit import kit_path
 from salescoach.reports.blocks import environment
 
@@ -17,7 +19,16 @@ def page_html(notebook: Any, title: str, language: str) -> str:
     """One HTML file: no code, no scripts, nothing fetched from anywhere."""
     page = {"title": title, "language": language, "css": skin()}
     html, _ = _exporter().from_notebook_node(_without_repeats(notebook), resources={"salescoach": page})
-    return str(html)
+    return _with_contents(str(html))
+
+
+def _with_contents(html: str) -> str:
+    """With links to its sections before the first of them; not on a short page, nor on a sheet for a one-to-one."""
+    sections = SECTION.findall(html)
+    if len(sections) < FEWEST_SECTIONS or SHEET in html:
+        return html
+    links = "".join(f'<a href="#{anchor}">{text}</a>' for anchor, text in sections)
+    return html.replace("<h2", f'<nav class="contents">{links}</nav>\n<h2', 1)
 
 
 def _without_repeats(notebook: Any) -> Any:
@@ -35,13 +46,19 @@ def _without_repeats(notebook: Any) -> Any:
 @cache
 def stylesheet() -> str:
     """The look of what is shown, also where it stands within a page of somebody else's."""
-    return (kit_path("templates/report") / "style.css").read_text(encoding="utf-8")
+    return _colours("light") + (kit_path("templates/report") / "style.css").read_text(encoding="utf-8")
+
+
+def _colours(mode: str) -> str:
+    """The palette of the charts as variables of the stylesheet."""
+    return ":root { " + " ".join(f"--{name}: {colour};" for name, colour in palette(mode).items()) + " }\n"
 
 
 @cache
 def skin() -> str:
     """The look of a page of our own, with that for dark screens."""
-    return stylesheet() + (kit_path("templates/report") / "dark.css").read_text(encoding="utf-8")
+    dark = (kit_path("templates/report") / "dark.css").read_text(encoding="utf-8")
+    return f"{stylesheet()}@media screen and (prefers-color-scheme: dark) {{ {_colours('dark')} }}\n{dark}"
 
 
 @cache
@@ -50,6 +67,10 @@ def _exporter() -> Any:
 
     return HTMLExporter(template_name="report", extra_template_basedirs=[str(kit_path("templates"))])
 
+
+SECTION = re.compile(r'<h2 id="([^"]+)">(.*?)<a class="anchor-link"', re.S)
+FEWEST_SECTIONS = 4
+SHEET = '<section class="sheet head">'
 
 SEARCH = """const field = document.querySelector("input");
 field.addEventListener("input", () => {

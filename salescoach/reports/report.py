@@ -25,6 +25,7 @@ from salescoach.reports.conformance import Conformance
 from salescoach.reports.drivers import Drivers
 from salescoach.reports.fields import CHECKS, DEVIATION_WORDS, TEXT_GROUPS, Field, fields_of
 from salescoach.reports.forecast import Forecasts
+from salescoach.reports.gauges import Scale, scale_of
 from salescoach.reports.hints import in_language
 from salescoach.reports.impact import Impact
 from salescoach.reports.one_to_one import OneToOne
@@ -50,11 +51,20 @@ KEY_FIGURES = (
     "pipeline",
 )
 DEMO = "demo"
+BARE = {"gauge": None, "outcome": ""}
 
 
 def _last_groups_last(names: pd.Series) -> pd.Series:
     """Sort key: names in their order, (unassigned) after them."""
     return names.where(~names.isin(TEXT_GROUPS), "\U0010ffff" + names)
+
+
+def _scale_of_card(table: pd.DataFrame, field: Field, usual: float) -> Scale | None:
+    """All for a share; for other figures only where that of others stands on it too."""
+    scale = scale_of(table, field)
+    if scale is None or field.kind == "share":
+        return scale and Scale(0.0, 1.0)
+    return Scale(scale.start, max(scale.end, usual)) if usual == usual else None
 
 
 def find_book(book: str | Path | Book) -> Book:
@@ -345,9 +355,9 @@ class Report(Conformance, Drivers, OneToOne, Impact, People, Rates, Reasons, Sel
         rows = rows[rows["stage"].isna()] if stage is None else rows[rows["stage"] == stage]
         return float(rows["value"].iloc[0]) if len(rows) else float("nan")
 
-    def key_figures(self) -> Block:
+    def key_figures(self, *names: str) -> Block:
         """At most seven figures, each with its range and n, beside what is usual among the others."""
-        items = [item for item in (self._card(name) for name in KEY_FIGURES) if item is not None]
+        items = [item for item in (self._card(name) for name in names or KEY_FIGURES) if item is not None]
         return render("cards", "[" + "; ".join(f"{i['name']}: {i['value']}" for i in items) + "]", items)
 
     def _figure(self, name: str, by: str | Sequence[str] = ()) -> Measure:
@@ -358,12 +368,12 @@ class Report(Conformance, Drivers, OneToOne, Impact, People, Rates, Reasons, Sel
         plain = {**self.book.tables, "deals": deals.drop(columns="currency")}
         return measure(replace(self.book, tables=plain), name, by=by, period=self.period)
 
-    def _card(self, name: str) -> dict[str, str] | None:
+    def _card(self, name: str) -> dict[str, Any] | None:
         say = self.say
         found = self._figure(name)
         if found.table is None or found.table.empty:
             because = say("unavailable, because {because}", because=self._because(found)) if found.reason else ""
-            return {"name": say(METRICS[name].title), "value": NOTHING, "range": because, "peers": ""}
+            return {"name": say(METRICS[name].title), "value": NOTHING, "range": because, "peers": "", **BARE}
         currency = currency_of(self.book)
         if name == "pipeline":
             amounts = found.table.assign(currency=row_currencies(self.book, found.table))
@@ -373,17 +383,28 @@ class Report(Conformance, Drivers, OneToOne, Impact, People, Rates, Reasons, Sel
                 "value": say.number(found.table["n"].sum()),
                 "range": " + ".join(written(say, amount, "money", str(c)) for c, amount in sums.items()),
                 "peers": "",
+                **BARE,
             }
         row = found.table.iloc[0].to_dict()
         kind = found.metric.unit
-        shown = cell(say, row, Field("", "value", kind, "low", "high"), currency)
-        usual = self._usual(name)
+        field, usual = Field("", "value", kind, "low", "high"), self._usual(name)
+        shown, scale = cell(say, row, field, currency), _scale_of_card(found.table.head(1), field, usual)
+        bar: dict[str, Any] = dict(BARE)
+        if scale and shown.range:
+            value, low, high = (float(row[c]) for c in ("value", "low", "high"))
+            bar = {"gauge": scale.gauge(value, low, high, usual), "outcome": "won" if name == "win_rate" else ""}
         others = say("others: about {value}", value=written(say, usual, kind, currency)) if usual == usual else ""
         n = say("n = {n}", n=say.number(row["n"]))
         unit = (
             {"days": say("{value} days", value=shown.text)}.get(kind, shown.text) if shown.text != NOTHING else NOTHING
         )
-        return {"name": say(METRICS[name].title), "value": unit, "range": f"{shown.range} {n}".strip(), "peers": others}
+        return {
+            "name": say(METRICS[name].title),
+            "value": unit,
+            "range": f"{shown.range} {n}".strip(),
+            "peers": others,
+            **bar,
+        }
 
     def peers_note(self) -> Block:
         """What stands behind the figures of the others."""

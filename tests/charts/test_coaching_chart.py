@@ -12,7 +12,7 @@ from matplotlib.colors import to_hex
 from matplotlib.patches import Rectangle
 
 from salescoach import charts
-from salescoach.charts.drawing import BLUE, ORANGE
+from salescoach.charts.drawing import BLUE, SOFT
 
 
 @pytest.fixture(autouse=True)
@@ -42,7 +42,7 @@ def test_observed_over_the_range_of_what_was_expected() -> None:
     )
     axes = charts.plot_expected(table, "rep", "What came?", "win rate", ("observed", "expected", "chance"))
     assert bars(axes) == [pytest.approx((0.2, 0.4)), pytest.approx((0.35, 0.2))]
-    assert dots(axes, ORANGE) == [[0.4, 0.0], [0.45, 1.0]]
+    assert dots(axes, SOFT) == [[0.4, 0.0], [0.45, 1.0]]
     assert [0.5, 0.0] in dots(axes) and [0.3, 1.0] in dots(axes)
     assert [t.get_text() for t in axes.get_yticklabels()] == ["Ana", "李伟"]
     assert {t.get_text() for t in axes.get_legend().get_texts()} == {"observed", "expected", "chance"}

@@ -12,7 +12,7 @@ from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.colors import to_hex
 
 from salescoach import charts
-from salescoach.charts.drawing import BLUE, GREY
+from salescoach.charts.drawing import BLUE, VOID
 
 LEGEND = ("more than chance", "within chance", "reference")
 
@@ -48,7 +48,7 @@ def test_every_row_stands_where_its_numbers_are() -> None:
         for c in axes.collections
         if isinstance(c, PathCollection)
     }
-    assert dots[BLUE.lower()] == [[-0.086, 2.0]] and dots[GREY.lower()] == [[0.012, 4.0]]
+    assert dots[BLUE.lower()] == [[-0.086, 2.0]] and dots[VOID.lower()] == [[0.012, 4.0]]
     assert [0.0, 1.0] in [point for points in dots.values() for point in points]
     lines = [s.tolist() for c in axes.collections if isinstance(c, LineCollection) for s in c.get_segments()]
     assert [[-0.109, 2.0], [-0.064, 2.0]] in lines and [[-0.02, 4.0], [0.044, 4.0]] in lines

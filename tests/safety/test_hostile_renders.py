@@ -35,6 +35,7 @@ from salescoach.process.read import process_from_dict, process_to_dict
 from salescoach.reports import overview_html, page_html
 from salescoach.reports.blocks import Block, Cell, Column, environment, render, table_block, text_table, unavailable
 from salescoach.reports.fields import Field
+from salescoach.reports.gauges import Scale
 from salescoach.reports.one_to_one import piece
 from salescoach.reports.pages import SEARCH, skin
 from salescoach.sources import sample_book
@@ -54,7 +55,7 @@ HASH = base64.b64encode(hashlib.sha256(SEARCH.encode()).digest()).decode()
 POLICIES = {POLICY, f"{POLICY}; script-src 'sha256-{HASH}'"}
 PARTS = (
     "html head meta title style body main h1 h2 h3 p ul ol li div span table caption thead tbody tr th td img a "
-    "section label input script pre code strong em"
+    "section label input script pre code strong em nav"
 )
 SAYINGS = "lang charset http-equiv content name class scope href src alt width style type id role"
 TAGS, ATTRIBUTES = set(PARTS.split()), set(SAYINGS.split())
@@ -147,7 +148,7 @@ def piece_on_page(shown: Block | charts.Drawing) -> Any:
 def a_cell(name: str) -> str:
     table = pd.DataFrame({"product": [name, TWIN], "n": [3, 4], "value": [0.2, 0.3], "text": [name, TWIN]})
     fields = [Field("n", "n", "count"), Field("Share", "value", "share"), Field("Text", "text", "text")]
-    ranged = render("table", "", "", [Column("a")], [[Cell(name, name)]], [])
+    ranged = render("table", "", "", [Column("a", True, (name, name))], [[Cell(name, name)]], [], name)
     return table_block(SAY, _book(), "What?", table, ["product"], fields).html + ranged.html
 
 
@@ -166,7 +167,8 @@ def a_caption(name: str) -> str:
 
 def a_card(name: str) -> str:
     """Cards, the heading of a page, an empty piece and the line of purpose."""
-    card = {"name": name, "value": name, "range": name, "peers": name}
+    card = {"name": name, "value": name, "range": name, "peers": name, "gauge": Scale(0, 1).gauge(0.5, 0.2, 0.7)}
+    card["outcome"] = "won"
     head = render("heading", "", name, [name, name], name)
     shown = [render("cards", "", [card]), head, render("purpose", "", [name])]
     return "".join(b.html for b in shown)
@@ -311,7 +313,8 @@ def macros() -> list[tuple[str, str]]:
     return found
 
 
-NUMBERS = {"lever.left", "lever.width", "lever.sign"}
+DRAWN = {f"drawn.{place}" for place in ("zero", "value", "low", "high", "usual")}
+NUMBERS = {"lever.left", "lever.width", "lever.sign", "tone", "outcome"} | DRAWN
 
 
 @pytest.mark.parametrize(("file", "value"), [m for m in macros() if m[1] not in NUMBERS])

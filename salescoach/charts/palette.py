@@ -1,0 +1,44 @@
+"""The palette that charts, tables and pages share: read from the one file in which a company may change it."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from functools import cache
+
+from matplotlib.colors import to_hex, to_rgb
+
+from salescoach.errors import UsageError
+from salescoach.kit import kit_path
+
+FILE = "templates/report/palette.toml"
+OUTCOMES = ("won", "lost", "open", "void")
+GROUNDS = ("ink", "soft", "line", "fill", "paper", "warning")
+COLOURS = (*GROUNDS, "blue", "other", *OUTCOMES, "first_stage", "last_stage")  # what charts and stylesheet ask for
+
+
+@cache
+def palette(mode: str = "light") -> dict[str, str]:
+    """Colour by name, for "light" or "dark".
+
+    Raises UsageError for a name that is missing or unknown and for what is no colour.
+    """
+    given = tomllib.loads(kit_path(FILE).read_text(encoding="utf-8")).get(mode, {})
+    for name in (*COLOURS, *given):
+        if name not in given or name not in COLOURS:
+            state = "is missing" if name in COLOURS else "is unknown"
+            raise UsageError(f"{FILE}: {name} {state} in [{mode}]. It takes exactly: {', '.join(COLOURS)}.")
+        if not re.fullmatch(r"#[0-9a-fA-F]{6}", str(given[name])):
+            raise UsageError(f"{FILE}: {name} = {given[name]!r} in [{mode}] is no colour. Write it as #rrggbb.")
+    return dict(given)
+
+
+def stage_colour(place: float, mode: str = "light") -> str:
+    """The colour of a stage; `place` goes from 0, the first, to 1, the last before the outcome."""
+    first, last = (to_rgb(palette(mode)[end]) for end in ("first_stage", "last_stage"))
+    return str(to_hex([a + (b - a) * place for a, b in zip(first, last, strict=True)]))
+
+
+def stage_colours(count: int) -> list[str]:
+    """One colour for each of so many stages, in their order."""
+    return [stage_colour(i / max(count - 1, 1)) for i in range(count)]
