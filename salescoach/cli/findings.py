@@ -216,9 +216,10 @@ def _head(f: Findings) -> Iterator[str]:
         if headers:
             yield from _wrapped(say("because {file} has {headers}", file=file, headers=", ".join(headers)), 2)
     if preset is not None and preset.carries:
-        yield from _wrapped(say("About this layout: {text}", text=preset.carries), 2)
+        yield from _wrapped(say("About this layout: {text}", text=say(preset.carries)), 2)
     yield from _wrapped(say("Stage history: {text}.", text=Sentence(HISTORIES[f.history])), 2)
-    yield from _wrapped(f"{_currency_line(f.currency)} {_zone_line(f.timezone)}", 2)
+    money, zone = _currency_line(f.currency), _zone_line(f.timezone)
+    yield from _wrapped(say("{first} {second}", first=money, second=zone), 2)
 
 
 def _currency_line(money: Mapping[str, Any]) -> str:
@@ -266,9 +267,13 @@ def _tables(f: Findings) -> Iterator[str]:
             text = say("not there: {column} ({headers}), for {unlocks}", column=ours, headers=headers, unlocks=unlocks)
             yield from _wrapped(text, 4)
     missing = [t for t in TABLES if t not in book.tables or (t == "stage_history" and f.history == "current")]
-    wanted = [f"{t} ({say(TABLES[t].unlocks)})" for t in missing if not TABLES[t].unlocks.startswith("nothing yet")]
+    wanted = [
+        Sentence("{table} ({unlocks})", table=t, unlocks=Sentence(TABLES[t].unlocks))
+        for t in missing
+        if not TABLES[t].unlocks.startswith("nothing yet")
+    ]
     if wanted:
-        yield from _wrapped(say("Not there: {tables}", tables="; ".join(wanted)), 0)
+        yield from _wrapped(say("Not there: {tables}", tables=joined(wanted, "; ")), 0)
 
 
 def _mapping(mapped: Mapping[str, str]) -> str:
