@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from salescoach.cli.language import language, padded, say, wrapped
 from salescoach.errors import Sentence, joined
-from salescoach.wording import N_, words
+from salescoach.wording import N_
 
 if TYPE_CHECKING:
     from salescoach.book import Book
@@ -312,9 +312,9 @@ def quarantine_lines(book: Book) -> Iterator[str]:
 
 def first_of(row: Mapping[Hashable, Any]) -> str:
     """Where a row stands, what is wrong, and what to do."""
-    from salescoach.reports.hints import in_language
+    from salescoach.sources.hints import sentence_of
 
-    hint = in_language(words(language()), str(row["hint"]))
+    hint = sentence_of(str(row["hint"]))
     if not isinstance(row["column"], str) or not row["column"]:
         return say("{file}, line {line}: {hint}", file=row["file"], line=row["line"], hint=hint)
     place = say("{file}, line {line}", file=row["file"], line=row["line"])

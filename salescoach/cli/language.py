@@ -126,7 +126,7 @@ def wrapped(text: str, width: int, first: str = "", rest: str = "") -> list[str]
         if cell_len(line + piece.rstrip()) > width and line.strip():
             lines.append(line.rstrip())
             line = rest
-        line += piece if line.strip() else piece.lstrip()
+        line += piece if line.strip() or not lines else piece.lstrip()
     return [*lines, line.rstrip()]
 
 
