@@ -52,7 +52,10 @@ class Sentence(str):
 
 def _kept(value: object) -> object:
     """A value as it is kept: of an exception its words, so that no traceback lives on and errors can be pickled."""
-    return message_of(value) if isinstance(value, BaseException) else value
+    if isinstance(value, BaseException):
+        return message_of(value)
+    said = value if isinstance(value, str) else str(value)  # a thing may say of itself where it stands
+    return said if isinstance(said, Sentence) else value
 
 
 def joined(parts: Iterable[str], by: str = "") -> Sentence:

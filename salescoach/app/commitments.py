@@ -43,7 +43,7 @@ class CommitmentsPanel:
         try:
             self.ledger = open_ledger(where)
         except SalescoachError as error:
-            self.widget = shown(said(str(error), "error"))
+            self.widget = shown(said(say(error.said), "error"))
             return
         self.message, self.open = shown(""), widgets.VBox([])
         self.widget = widgets.VBox(
@@ -146,7 +146,7 @@ class CommitmentsPanel:
         try:
             write()
         except SalescoachError as error:
-            put(self.message, said(str(error), "error"))
+            put(self.message, said(self.say(error.said), "error"))
             return False
         put(self.message, said(self.say(SAVED)))
         self._list()

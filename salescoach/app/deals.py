@@ -149,7 +149,7 @@ class DealsPanel:
         try:
             put(self.story, as_html(self.report.deal_timeline(deal_id)))
         except SalescoachError as error:
-            put(self.story, said(str(error), "error"))
+            put(self.story, said(self.say(error.said), "error"))
 
 
 def _cells(texts: Sequence[str]) -> list[widgets.HTML]:

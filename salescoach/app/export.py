@@ -64,7 +64,7 @@ class ExportPanel:
                 file = page if kind == "html" else as_pdf(page)
                 put(self.message, self._offered(file, kind))
         except StorageError as error:
-            put(self.message, said(str(error), "error"))
+            put(self.message, said(say(error.said), "error"))
 
     def _offered(self, file: Path, kind: str) -> str:
         say, who = self.report().say, self.report().who

@@ -160,7 +160,7 @@ class Session:
         try:
             self.report()
         except SalescoachError as error:
-            put(self.placeholder, said(str(error), "error"))
+            put(self.placeholder, said(words(self.choice.language)(error.said), "error"))
             return self
         self._lay_out()
         return self
@@ -236,7 +236,7 @@ class Session:
             put(self.head, as_html(self.report().heading()))
             self._fill(name, box, lambda: self.choice == asked)
         except SalescoachError as error:
-            box.children = (shown(said(str(error), "error")),)
+            box.children = (shown(said(say(error.said), "error")),)
         self._built[name] = asked
 
     def _fill(self, name: str, box: widgets.VBox, going_on: Callable[[], bool]) -> None:

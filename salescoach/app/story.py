@@ -67,4 +67,4 @@ def evaluated(call: str, report: Report) -> str:
     try:
         return as_html(eval(call, {"__builtins__": {}}, {"report": report}))
     except SalescoachError as error:
-        return said(report.say(FAILED, error=str(error)), "error")
+        return said(report.say(FAILED, error=error.said), "error")

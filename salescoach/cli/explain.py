@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 from salescoach.wording import N_, Words
@@ -51,14 +52,14 @@ def availability(found: Measure, say: Words) -> str:
 
 def lines(metric: Metric, told: dict[str, Any], say: Words) -> Iterator[str]:
     """The explanation as it is printed."""
-    yield f"{metric.name}: {told['title']}"
+    yield say("{name}: {definition}", name=metric.name, definition=told["title"])
     for key, label in LABELS.items():
         content = told[key]
         if key == "options":
             for name, text in content.items():
-                yield f"  {say(label)}: --option {name}=…  {text}"
+                yield say("  {label}: --option {name}=…  {text}", label=say(label), name=name, text=text)
         elif content:
-            yield f"  {say(label)}: {content}"
+            yield say("  {label}: {text}", label=say(label), text=content)
 
 
 def _columns(tables: Sequence[tuple[str, ...]]) -> str:
@@ -76,4 +77,4 @@ def _option(option: Option, say: Words) -> str:
     if option.choices:
         told.append(say("Choices: {choices}.", choices=", ".join(map(str, option.choices))))
     told.append(say("Default: {value}.", value=say("none") if default is None else default))
-    return " ".join(told)
+    return reduce(lambda first, second: say("{first} {second}", first=first, second=second), told)

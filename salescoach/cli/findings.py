@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from salescoach.cli.language import language, padded, say, wrapped
 from salescoach.errors import Sentence, joined
-from salescoach.wording import N_, words
+from salescoach.wording import N_
 
 if TYPE_CHECKING:
     from salescoach.book import Book
@@ -216,9 +216,10 @@ def _head(f: Findings) -> Iterator[str]:
         if headers:
             yield from _wrapped(say("because {file} has {headers}", file=file, headers=", ".join(headers)), 2)
     if preset is not None and preset.carries:
-        yield from _wrapped(say("About this layout: {text}", text=preset.carries), 2)
+        yield from _wrapped(say("About this layout: {text}", text=say(preset.carries)), 2)
     yield from _wrapped(say("Stage history: {text}.", text=Sentence(HISTORIES[f.history])), 2)
-    yield from _wrapped(f"{_currency_line(f.currency)} {_zone_line(f.timezone)}", 2)
+    money, zone = _currency_line(f.currency), _zone_line(f.timezone)
+    yield from _wrapped(say("{first} {second}", first=money, second=zone), 2)
 
 
 def _currency_line(money: Mapping[str, Any]) -> str:
@@ -266,9 +267,13 @@ def _tables(f: Findings) -> Iterator[str]:
             text = say("not there: {column} ({headers}), for {unlocks}", column=ours, headers=headers, unlocks=unlocks)
             yield from _wrapped(text, 4)
     missing = [t for t in TABLES if t not in book.tables or (t == "stage_history" and f.history == "current")]
-    wanted = [f"{t} ({say(TABLES[t].unlocks)})" for t in missing if not TABLES[t].unlocks.startswith("nothing yet")]
+    wanted = [
+        Sentence("{table} ({unlocks})", table=t, unlocks=Sentence(TABLES[t].unlocks))
+        for t in missing
+        if not TABLES[t].unlocks.startswith("nothing yet")
+    ]
     if wanted:
-        yield from _wrapped(say("Not there: {tables}", tables="; ".join(wanted)), 0)
+        yield from _wrapped(say("Not there: {tables}", tables=joined(wanted, "; ")), 0)
 
 
 def _mapping(mapped: Mapping[str, str]) -> str:
@@ -307,9 +312,9 @@ def quarantine_lines(book: Book) -> Iterator[str]:
 
 def first_of(row: Mapping[Hashable, Any]) -> str:
     """Where a row stands, what is wrong, and what to do."""
-    from salescoach.reports.hints import in_language
+    from salescoach.sources.hints import sentence_of
 
-    hint = in_language(words(language()), str(row["hint"]))
+    hint = sentence_of(str(row["hint"]))
     if not isinstance(row["column"], str) or not row["column"]:
         return say("{file}, line {line}: {hint}", file=row["file"], line=row["line"], hint=hint)
     place = say("{file}, line {line}", file=row["file"], line=row["line"])

@@ -166,11 +166,12 @@ def way_out(given: Settings) -> Iterator[None]:
     except (ColumnError, StageError, SourceError) as error:
         if not given.files or given.is_mapped:
             raise
-        raise type(error)(
+        text = Sentence(
             "{error}\nNext, for a source and a process file to edit: {command}",
             error=error,
             command=given.draft_command(),
-        ) from error
+        )
+        raise type(error)(text) from error
 
 
 def look_into(given: Settings, book: Book) -> Findings:

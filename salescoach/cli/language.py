@@ -34,7 +34,7 @@ SAID_BY_CLICK = (  # what a person may meet of it, so that the catalogue has it
     N_("No such option {name!r}."),
     N_("No such command {name!r}."),
     N_("Did you mean {possibility}?"),
-    N_("(Possible options: {possibilities})"),
+    N_("(Did you mean one of: {possibilities}?)"),
     N_("Option {name!r} does not take a value."),
     N_("Option {name!r} requires an argument."),
     N_("Option {name!r} requires {nargs} arguments."),
@@ -126,7 +126,7 @@ def wrapped(text: str, width: int, first: str = "", rest: str = "") -> list[str]
         if cell_len(line + piece.rstrip()) > width and line.strip():
             lines.append(line.rstrip())
             line = rest
-        line += piece if line.strip() else piece.lstrip()
+        line += piece if line.strip() or not lines else piece.lstrip()
     return [*lines, line.rstrip()]
 
 
@@ -139,6 +139,9 @@ def padded(text: str, width: int) -> str:
 
 class Formatter(click.HelpFormatter):
     """Help that breaks Chinese lines where the screen ends."""
+
+    def write_heading(self, heading: str) -> None:
+        self.write(f"{'':>{self.current_indent}}{say('{heading}:', heading=heading)}\n")
 
     def write_text(self, text: str) -> None:
         super().write_text("\n\n".join(_fixed(part, self.width - self.current_indent) for part in text.split("\n\n")))

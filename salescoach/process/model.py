@@ -315,11 +315,18 @@ class Process(Strict):
         key = near[1] if near else None
         if key is not None and not stages.stage(key).names:
             line = f"names = [{_toml_text(unknown_name)}]"
-            return f'{line}   # paste below key = "{key}" in [pipelines.{pipeline}]'
-        target = f'key = "{key}"' if key else f"the stage it belongs to ({', '.join(stages.keys)})"
-        return (
-            f"{_toml_text(unknown_name)},   # paste on a line of its own, right after"
-            f" `names = [` of {target} in [pipelines.{pipeline}]"
+            below = f'key = "{key}"'
+            return Sentence(
+                "{line}   # paste below {key} in [pipelines.{pipeline}]", line=line, key=below, pipeline=pipeline
+            )
+        target = (
+            f'key = "{key}"' if key else Sentence("the stage it belongs to ({stages})", stages=", ".join(stages.keys))
+        )
+        return Sentence(
+            "{name},   # paste on a line of its own, right after `names = [` of {stage} in [pipelines.{pipeline}]",
+            name=_toml_text(unknown_name),
+            stage=target,
+            pipeline=pipeline,
         )
 
 

@@ -12,6 +12,7 @@ from salescoach.book import TABLES
 from salescoach.kit import PACKAGE, kit_path
 from salescoach.metrics import METRICS
 from salescoach.reports.stories import read_story
+from salescoach.sources import presets
 from salescoach.wording import CATALOGUES, LANGUAGES, catalogue, paragraphs, words
 
 MARKERS = {"say", "tell", "N_", "Sentence"}  # and every error of ours
@@ -22,7 +23,8 @@ UNDATED = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)  # a catalogue changes when its
 
 def sentences() -> list[str]:
     """Every sentence that the kit may say, sorted."""
-    found = {*_code_sentences(), *_metric_sentences(), *(t.unlocks for t in TABLES.values()), *_notebook_sentences()}
+    tables, layouts = (t.unlocks for t in TABLES.values()), (s.preset.carries for s in presets().values() if s.preset)
+    found = {*_code_sentences(), *_metric_sentences(), *tables, *layouts, *_notebook_sentences()}
     return sorted(found - {""})
 
 

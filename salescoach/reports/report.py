@@ -26,7 +26,6 @@ from salescoach.reports.drivers import Drivers
 from salescoach.reports.fields import CHECKS, DEVIATION_WORDS, TEXT_GROUPS, Field, fields_of
 from salescoach.reports.forecast import Forecasts
 from salescoach.reports.gauges import Scale, scale_of
-from salescoach.reports.hints import in_language
 from salescoach.reports.impact import Impact
 from salescoach.reports.one_to_one import OneToOne
 from salescoach.reports.others import tables_of_a_team, tables_of_others
@@ -38,6 +37,7 @@ from salescoach.reports.selling import Selling
 from salescoach.reports.times import Times
 from salescoach.reports.upstairs import Upstairs
 from salescoach.sources import sample_book
+from salescoach.sources.hints import sentence_of
 from salescoach.wording import NOTHING, Words, is_known, words
 
 COUNTED = ("win_rate", "new_customers")  # a figure of these is a number of deals, not of money
@@ -448,7 +448,7 @@ class Report(Conformance, Drivers, OneToOne, Impact, People, Rates, Reasons, Sel
         for reason, part in out.groupby("reason", sort=True):
             first = part.sort_values(["table", "file", "line"]).iloc[0]
             where = say("{file}, line {line}", file=first["file"], line=first["line"])
-            rows.append([reason, len(part), where, self._rejected(first), in_language(say, first["hint"])])
+            rows.append([reason, len(part), where, self._rejected(first), say(sentence_of(first["hint"]))])
         labels = [say("Reason"), say("Rows"), say("First one"), say("Value"), say("What to do")]
         return text_table(
             say,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from salescoach.book import quarantine_as_loaded
-from salescoach.errors import SourceError
+from salescoach.errors import Sentence, SourceError
 from salescoach.sources.read import CONTROL, RawTable, read_raw
 from salescoach.wording import VISIBLE
 
@@ -41,11 +41,15 @@ def read_corrections(file: str | Path) -> pd.DataFrame:
             path=path.name,
             line=read.rejects.lines[0],
         )
-    rows = quarantine_as_loaded(read.frame).assign(place=[f"{path.name}, line {n}" for n in read.lines])
+    rows = quarantine_as_loaded(read.frame).assign(place=_places(path.name, read.lines))
     unread = rows[rows["record"].isna()]
     if len(unread):
         raise SourceError("{place}: `record` is no number. Leave it as it was.", place=unread["place"].iloc[0])
     return rows
+
+
+def _places(file: str, lines: Iterable[int]) -> pd.Series:
+    return pd.Series([Sentence("{file}, line {line}", file=file, line=int(n)) for n in lines], dtype="object")
 
 
 def corrected(raw: RawTable, table: str, corrections: pd.DataFrame) -> RawTable:

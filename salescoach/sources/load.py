@@ -26,6 +26,7 @@ from salescoach.sources.corrections import corrected, read_corrections
 from salescoach.sources.database import Database, Selection
 from salescoach.sources.detect import Found, detect, locate
 from salescoach.sources.draft import Draft, check_columns, parse_table, read_file, reject_conflicts, reject_structure
+from salescoach.sources.hints import sentence_of
 from salescoach.sources.history import derive_history, from_snapshots, in_time, last_entries
 from salescoach.sources.layout import Source, find_source
 from salescoach.sources.place import as_place
@@ -383,7 +384,7 @@ def _refuse_nothing_left(deals: Draft) -> None:
         line=first["line"],
         value=value,
         reason=first["reason"],
-        hint=first["hint"],
+        hint=sentence_of(first["hint"]),
     )
 
 

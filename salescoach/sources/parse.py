@@ -55,7 +55,7 @@ class Place:
     header: str
 
     def __str__(self) -> str:
-        return f"{self.file}, column {self.header!r}"
+        return Sentence("{file}, column {header!r}", file=self.file, header=self.header)
 
     def declare(self, line: str) -> str:
         return Sentence(

@@ -15,10 +15,11 @@ from salescoach.errors import Sentence, SourceError, StageError, counted, joined
 from salescoach.process import Process, fold_name
 from salescoach.sources.draft import Draft
 from salescoach.sources.layout import Source
+from salescoach.sources.parse import Place
 from salescoach.wording import N_
 
 UNKNOWN_STAGE_TOLERATED = 0.005
-UNKNOWN = ["deal_id", "name", "pipeline", "place"]
+UNKNOWN = ["deal_id", "name", "pipeline", "file", "header"]
 
 
 def resolve_deal_stages(deals: Draft, source: Source, process: Process) -> pd.DataFrame:
@@ -82,7 +83,7 @@ def resolve_wide_stages(deals: Draft, source: Source, process: Process) -> tuple
             stage = _resolve_name(pipeline, name, "", mapped, process)
             dated = pd.DataFrame({"deal_id": deals.table["deal_id"][rows]})
             if stage is None:
-                unknown.append(dated.assign(name=name, pipeline=pipeline, place=str(deals.place(header))))
+                unknown.append(dated.assign(name=name, pipeline=pipeline, **_stands(deals.place(header))))
             else:
                 known.append(dated.assign(entered_at=deals.entered_at[header][rows], stage=stage))
     log = pd.concat(known, ignore_index=True) if known else pd.DataFrame(columns=["deal_id", "entered_at", "stage"])
@@ -91,13 +92,17 @@ def resolve_wide_stages(deals: Draft, source: Source, process: Process) -> tuple
     return log.assign(evidence="inferred").astype(kinds), lost.astype("str")
 
 
+def _stands(place: Place) -> dict[str, str]:
+    return {"file": place.file, "header": place.header}
+
+
 def refuse_unknown_stages(names: pd.DataFrame, deals: Draft, source: Source, process: Process) -> None:
     """Raise StageError where more deals than tolerated stand in stages that the process does not know."""
     share = names["deal_id"].nunique() / max(int(deals.alive.sum()) + names["deal_id"].nunique(), 1)
     if share > source.tolerate.get("unknown_stage", UNKNOWN_STAGE_TOLERATED):
         raise StageError(
             "{place}: {fault}",
-            place=names["place"].iloc[0],
+            place=Place(names["file"].iloc[0], "", "", names["header"].iloc[0]),
             fault=_unknown_stages(names, share, process),
         )
 
@@ -192,7 +197,7 @@ def _resolve_column(
         "name": names[lost],
         "pipeline": decoded(codes[lost], keys, lost),
     }
-    unknown = pd.DataFrame(columns).assign(place=str(draft.place(column)))
+    unknown = pd.DataFrame(columns).assign(**_stands(draft.place(column)))
     for (key, name), rows in unknown.groupby(["pipeline", "name"], sort=False):
         bad = pd.Series(names.index.isin(rows.index), names.index)
         draft.reject(bad, column, "unknown-stage", _hint(process.nearest_name(str(name), str(key))))

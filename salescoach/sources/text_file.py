@@ -20,6 +20,7 @@ import pyarrow.csv as pacsv
 
 from salescoach.book.texts import all_filled, column, count_byte
 from salescoach.errors import FileRejected, LawBroken, Sentence
+from salescoach.sources.hints import sentence_of
 from salescoach.sources.quarantine import Rejects
 from salescoach.sources.records import Records, is_blank
 
@@ -187,7 +188,7 @@ def read_text(name: str, text: str, rejects: Rejects, skip: int = 0, delimiter: 
                 "`skip` in the source file.",
                 name=name,
                 line=line,
-                fault=HINTS[fault],
+                fault=sentence_of(HINTS[fault]),
             )
         if header is None and not is_blank(record):
             header, width = record, len(record)

@@ -19,6 +19,7 @@ import gzip
 import hashlib
 import io
 import json
+import re
 import tomllib
 import zipfile
 from collections.abc import Callable
@@ -32,6 +33,7 @@ import pytest
 from salescoach.book import Book
 from salescoach.errors import InputError
 from salescoach.sources import load_book
+from salescoach.wording import words
 
 HERE = Path(__file__).parent
 HEADER = ["deal_id", "rep_id", "stage", "created_at", "closed_at", "amount", "name"]
@@ -296,6 +298,11 @@ def notes(book: Book) -> list[list[Any]]:
 
 
 CASES = cases()
+# in Chinese, what is quoted, what a library said in brackets and what is pasted stay as they are
+VALUES = re.compile(
+    r"`[^`]*`|'[^']*'|\"[^\"]*\"|（[^（）]*）|\bdeal[-_.\w]*|(?<=：)[\w\", ]+$|names = .*", re.MULTILINE
+)
+ENGLISH = re.compile(r"[a-z]{2,} [a-z]{2,} [a-z]{2,}|\b(?:the|is|not|are|has|no)\b")
 
 
 def those(chosen: Callable[[Case], bool]) -> list[Any]:
@@ -317,6 +324,8 @@ def test_a_file_that_cannot_be_used_is_refused_in_these_words(case: Case, tmp_pa
     with pytest.raises(InputError) as raised:
         load(case, tmp_path / "exports")
     assert (str(raised.value).replace(str(tmp_path), "…"), raised.value.exit_code) == (case["refuse"], 5)
+    chinese = words("zh")(raised.value.said).replace(str(tmp_path), "…")
+    assert re.search("[一-鿿]", chinese) and not ENGLISH.search(VALUES.sub(" ", chinese)), chinese
 
 
 @pytest.mark.parametrize("case", those(lambda c: "refuse" not in c))

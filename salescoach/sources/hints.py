@@ -6,7 +6,8 @@ import re
 from functools import cache
 from string import Formatter
 
-from salescoach.wording import N_, Words
+from salescoach.errors import Sentence
+from salescoach.wording import N_
 
 # {…} is what differs
 SENTENCES = (
@@ -52,13 +53,13 @@ SENTENCES = (
 )
 
 
-def in_language(say: Words, text: str) -> str:
-    """The sentence in the reader's language; as it came where we do not know it."""
+def sentence_of(text: str) -> Sentence:
+    """The sentence that a hint was written from, with its values; the text as it came where we do not know it."""
     for sentence, pattern in _patterns():
         found = pattern.fullmatch(text)
         if found:
-            return say(sentence, **found.groupdict())
-    return text
+            return Sentence(sentence, **found.groupdict())
+    return Sentence(text)
 
 
 @cache
