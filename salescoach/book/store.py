@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from salescoach.book.book import Book
 from salescoach.book.tables import TABLES
-from salescoach.book.texts import is_in
+from salescoach.book.texts import give_back, is_in
 from salescoach.errors import StorageError
 from salescoach.process import process_from_dict, process_to_dict
 
@@ -93,7 +93,7 @@ def open_book(folder: str | Path) -> Book:
     with _reading(path):
         book = _book(path, head, {n: _read_table(path / f"{n}.parquet") for n in head["tables"]})
     book.__dict__["content_hash"] = head["content_hash"]
-    pa.default_memory_pool().release_unused()  # what decompressing took: as much again as the book
+    give_back()
     return book
 
 
