@@ -184,7 +184,7 @@ class Book:
     ) -> Book:
         deals = self.deals
         if "rep_id" in deals:
-            deals = deals[_owned(deals["rep_id"], rep_ids, unowned)]
+            deals = _kept(deals, _owned(deals["rep_id"], rep_ids, unowned))
         elif not unowned:
             deals = deals.iloc[:0]
         kept: dict[str, pd.DataFrame] = {"deals": deals}
@@ -192,7 +192,7 @@ class Book:
             if name == "deals":
                 continue
             if name in ("stage_history", "changes", "quotes"):
-                rows = frame[is_in(frame["deal_id"], deals["deal_id"])]
+                rows = _kept(frame, is_in(frame["deal_id"], deals["deal_id"]))
             elif name == "splits":
                 rows = in_slice(frame, self.tables["deals"], deals, rep_ids)
             elif name in ("targets", "forecast_calls"):
@@ -205,7 +205,7 @@ class Book:
                 ids = deals["account_id"] if "account_id" in deals else pd.Series(dtype="str")
                 rows = frame[is_in(frame["account_id"], ids)]
             elif "rep_id" in frame:
-                rows = frame[_owned(frame["rep_id"], rep_ids, unowned)]
+                rows = _kept(frame, _owned(frame["rep_id"], rep_ids, unowned))
             else:
                 rows = frame
             kept[name] = rows
@@ -255,6 +255,11 @@ class Book:
     def __repr__(self) -> str:
         rows = ", ".join(f"{len(f):,} {n}" for n, f in self.tables.items())
         return f"Book(as of {self.as_of_on.date()}: {rows})"
+
+
+def _kept(frame: pd.DataFrame, rows: pd.Series) -> pd.DataFrame:
+    """The marked rows; nothing is copied where they are all."""
+    return frame.copy(deep=False) if bool(rows.all()) else frame[rows]
 
 
 def _owned(owner: pd.Series, rep_ids: set[str], unowned: bool) -> pd.Series:

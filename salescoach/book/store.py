@@ -8,14 +8,17 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from salescoach.book.book import Book
+from salescoach.book.tables import TABLES
 from salescoach.book.texts import is_in
 from salescoach.errors import StorageError
 from salescoach.process import process_from_dict, process_to_dict
@@ -28,6 +31,7 @@ ROWS_PER_GROUP = 20_000
 OF_DEALS = ("stage_history", "changes", "quotes", "splits")
 OF_ACCOUNTS = ("accounts", "revenue")
 FROM_OUTSIDE = ("file", "column", "value", "rep_id", "correction")
+COUNTED = ("record", "line")
 FORMULA = r"['\t\n]|[\s\u200b\u2060\ufeff]*[=+\-@＝＋－＠]"
 
 
@@ -53,8 +57,7 @@ def save_book(book: Book, folder: str | Path) -> Path:
 def write_folder(book: Book, folder: Path) -> None:
     """Write all files of a book into an existing, empty folder."""
     for name, frame in book.tables.items():
-        stored = _with_owner(book, name, frame)
-        stored.to_parquet(folder / f"{name}.parquet", index=False, row_group_size=ROWS_PER_GROUP)
+        _write_table(_with_owner(book, name, frame), name, folder / f"{name}.parquet")
     book.people.to_parquet(folder / PEOPLE, index=False)
     quarantine_as_saved(book.quarantine).to_csv(folder / "quarantine.csv", index=False, lineterminator="\n")
     _write_json(folder / "quality.json", dict(book.quality))
@@ -130,7 +133,8 @@ def open_slice(folder: str | Path, rep: str) -> Book:
     with _reading(path):
         head = _head(path)
         people = pd.read_parquet(path / PEOPLE)
-        rep_id = _book(path, head, {}, people).find_rep(rep)
+        empty = _book(path, head, {}, people)
+        rep_id = empty.find_rep(rep)
         tables = {n: _rows_of(path / f"{n}.parquet", n, rep_id) for n in head["tables"] if n not in OF_ACCOUNTS}
         deals = tables["deals"]
         accounts = deals["account_id"] if "account_id" in deals else pd.Series(dtype="str")
@@ -138,7 +142,7 @@ def open_slice(folder: str | Path, rep: str) -> Book:
             tables[name] = _read_table(path / f"{name}.parquet", _among("account_id", accounts))
         if "splits" in tables:
             _add_shared_deals(path, tables)
-        return _book(path, head, tables, people).for_rep(rep_id)
+        return _with_people(replace(empty, tables=tables), people).for_rep(rep_id)
 
 
 def open_head(folder: str | Path) -> Book:
@@ -153,10 +157,27 @@ def open_head(folder: str | Path) -> Book:
 
 def _rows_of(file: Path, table: str, rep_id: str) -> pd.DataFrame:
     """The rows of one owner: whole groups of rows that others own are not read."""
-    columns = pq.read_schema(file).names
-    owners = [c for c in ("_owner", "rep_id") if c in columns and table != "reps"]
-    kept = owners if table == "splits" else owners[:1]  # a share of a colleague's deal is the rep's too
-    return _read_table(file, [[(owner, "==", rep_id)] for owner in kept] or None)
+    with pq.ParquetFile(file) as stored:
+        columns = stored.schema_arrow.names
+        owners = [c for c in ("_owner", "rep_id") if c in columns and table != "reps"]
+        if len(owners) == 0 or table == "splits":  # a share of a colleague's deal is the rep's too
+            return _read_table(file, [[(owner, "==", rep_id)] for owner in owners] or None)
+        groups = _groups_with(stored.metadata, columns.index(owners[0]), rep_id)
+        rows = stored.read_row_groups(groups)
+    own = pc.fill_null(pc.equal(rows[owners[0]], rep_id), False)
+    rows = rows.drop_columns("_owner") if "_owner" in columns else rows
+    frame: pd.DataFrame = (rows if pc.all(own).as_py() else rows.filter(own)).to_pandas()
+    return frame
+
+
+def _groups_with(metadata: pq.FileMetaData, column: int, value: str) -> list[int]:
+    """The groups of rows in which a text may stand, by the first and last text that each group says it holds."""
+    found = []
+    for group in range(metadata.num_row_groups):
+        told = metadata.row_group(group).column(column).statistics
+        if told is None or not told.has_min_max or told.min <= value <= told.max:
+            found.append(group)
+    return found
 
 
 def _add_shared_deals(path: Path, tables: dict[str, pd.DataFrame]) -> None:
@@ -219,8 +240,11 @@ def _book(
         quarantine=_read_quarantine(path / "quarantine.csv"),
         peers=_read_peers(path / "peers"),
     )
-    if people is not None:
-        book.__dict__["people"] = people
+    return book if people is None else _with_people(book, people)
+
+
+def _with_people(book: Book, people: pd.DataFrame) -> Book:
+    book.__dict__["people"] = people
     return book
 
 
@@ -230,6 +254,37 @@ def _with_owner(book: Book, name: str, frame: pd.DataFrame) -> pd.DataFrame:
         return frame
     owner = frame["deal_id"].map(book.tables["deals"].set_index("deal_id")["rep_id"]).astype("str")
     return frame.assign(_owner=owner).sort_values("_owner", kind="stable")
+
+
+def _write_table(frame: pd.DataFrame, name: str, file: Path) -> None:
+    """One Parquet file, whose groups of rows begin and end with an owner wherever they can."""
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    owner = next((c for c in ("_owner", *TABLES[name].sort[:1]) if c in frame and c in ("_owner", "rep_id")), None)
+    with pq.ParquetWriter(file, table.schema) as writer:
+        start = 0
+        for rows in _sizes_of_groups(frame[owner]) if owner else _even(len(frame)):
+            writer.write_table(table.slice(start, rows))
+            start += rows
+
+
+def _sizes_of_groups(owner: pd.Series) -> list[int]:
+    """As many owners in a group as fit into it; the rows of one who has more, in groups of their own."""
+    sizes: list[int] = []
+    room = 0
+    for rows in owner.groupby(owner, sort=False, dropna=False).size():
+        if rows <= room:
+            sizes[-1] += int(rows)
+            room -= int(rows)
+        else:
+            sizes += _even(int(rows))
+            room = ROWS_PER_GROUP - int(rows)
+    return sizes
+
+
+def _even(rows: int) -> list[int]:
+    """Groups of about the same size."""
+    groups = -(-rows // ROWS_PER_GROUP)
+    return [rows * (i + 1) // groups - rows * i // groups for i in range(groups)]
 
 
 def _read_table(file: Path, filters: Filters | None = None) -> pd.DataFrame:
@@ -248,8 +303,11 @@ def quarantine_as_saved(quarantine: pd.DataFrame) -> pd.DataFrame:
 
 
 def _read_quarantine(file: Path) -> pd.DataFrame:
-    if file.stat().st_size <= 1:
-        return pd.DataFrame()
+    with file.open(encoding="utf-8") as text:
+        head, first = text.readline().strip(), text.readline()
+    if not first:
+        kinds = {c: "Int64" if c in COUNTED else "str" for c in head.split(",") if c}
+        return pd.DataFrame({c: pd.Series(dtype=kind) for c, kind in kinds.items()})
     return quarantine_as_loaded(pd.read_csv(file, dtype="str", keep_default_na=False, na_values=[""]))
 
 
@@ -258,7 +316,7 @@ def quarantine_as_loaded(frame: pd.DataFrame) -> pd.DataFrame:
     frame = frame.copy()
     for column in (c for c in FROM_OUTSIDE if c in frame):
         frame[column] = frame[column].str.replace(rf"^'(?={FORMULA})", "", regex=True)
-    for column in (c for c in ("record", "line") if c in frame):
+    for column in (c for c in COUNTED if c in frame):
         frame[column] = pd.to_numeric(frame[column], errors="coerce").astype("Int64")
     return frame
 

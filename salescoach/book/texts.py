@@ -20,6 +20,11 @@ SAMPLE, FEW = 1_000, 100  # texts looked at first, and how many different ones a
 ROOM = 4  # a table of all numbers is used where it has at most that many times the numbers looked up in it
 
 
+def give_back() -> None:
+    """Return to the system what Arrow took for its work and keeps for the next: as much again as the columns."""
+    pa.default_memory_pool().release_unused()
+
+
 def arrow(texts: Iterable[str | None]) -> pa.LargeStringArray:
     """The texts as one Arrow array; a column of text is not copied."""
     if isinstance(texts, pa.LargeStringArray):
@@ -37,19 +42,27 @@ def column(values: pa.Array | pa.ChunkedArray) -> pd.Series[str]:
 
 def places_in(texts: pd.Series, known: pd.Series | pd.Index) -> np.ndarray[Any, np.dtype[np.intp]]:
     """The first place of each text among the known ones; -1 where it is not there."""
-    counted = numbered(texts, known)
-    if counted is not None:
-        (asked, there), span = counted
-        if span <= ROOM * len(there):
-            table = np.full(span, -1, dtype=np.intp)
-            table[there[::-1]] = np.arange(len(there) - 1, -1, -1)
-            return table[asked]
-        index = pd.Index(there)
-        if index.is_unique:
-            return index.get_indexer(pd.Index(asked))
+    by_number = _places_by_number(texts, known)
+    if by_number is not None:
+        return by_number
     found = pc.index_in(arrow(texts), value_set=arrow(known))
     places: np.ndarray[Any, np.dtype[np.intp]] = pc.fill_null(found, -1).to_numpy(zero_copy_only=False).astype(np.intp)
     return places
+
+
+def _places_by_number(
+    texts: Iterable[str | None], known: Iterable[str | None]
+) -> np.ndarray[Any, np.dtype[np.intp]] | None:
+    counted = numbered(texts, known)
+    if counted is None:
+        return None
+    (asked, there), span = counted
+    if span <= ROOM * len(there):
+        table = np.full(span, -1, dtype=np.intp)
+        table[there[::-1]] = np.arange(len(there) - 1, -1, -1)
+        return table[asked]
+    index = pd.Index(there)
+    return index.get_indexer(pd.Index(asked)) if index.is_unique else None
 
 
 def places_of_runs(texts: pd.Series, known: pd.Series) -> np.ndarray[Any, np.dtype[np.intp]]:
@@ -153,7 +166,11 @@ def smallest(texts: pd.Series, most: int) -> list[str]:
 
 def is_in(texts: pd.Series, known: Iterable[str | None]) -> pd.Series:
     """Which texts are among the known ones; null is not. As `isin`, in a tenth of its time for many."""
-    found = pc.is_in(arrow(texts), value_set=arrow(known).drop_null())
+    wanted = arrow(known).drop_null()
+    places = _places_by_number(texts, wanted) if len(wanted) > SAMPLE else None
+    if places is not None:
+        return pd.Series(places >= 0, texts.index)
+    found = pc.is_in(arrow(texts), value_set=wanted)
     return pd.Series(found.to_numpy(zero_copy_only=False), texts.index)
 
 

@@ -171,10 +171,15 @@ class Draft:
         rows = (self.table if whole else self.table[self.alive.to_numpy()]).reset_index(drop=True)
         return rows.assign(**{c: _extra(rows[c]) for c in self.extras})
 
+    def forget(self) -> None:
+        """Let go of what was only kept so as not to read it twice."""
+        self._trimmed, self._encoded, self._stamps = {}, {}, {}
+
     def release(self) -> None:
         """Let go of texts and values once they are in the book's tables; what was set aside and counted stays."""
         self.text, self.table = pd.DataFrame(), pd.DataFrame()  # an empty slice would hold on to all
-        self.entered_at, self._trimmed, self._encoded, self._stamps = {}, {}, {}, {}
+        self.entered_at = {}
+        self.forget()
         self._file = self._line = self._number = np.empty(0, dtype=np.int64)
 
     @property
@@ -311,6 +316,7 @@ def _repetitions(draft: Draft) -> pd.Series:
     for theirs in draft.text.columns:
         codes = draft.telling(theirs)
         alike = _together(alike, codes if whole else codes[here])
+        del codes
         ordered = np.sort(alike)
         if not (ordered[1:] == ordered[:-1]).any():
             return pd.Series(False, draft.alive.index)
@@ -325,7 +331,8 @@ def _together(one: Codes, other: Codes) -> Codes:
         _, one = np.unique(one, return_inverse=True)
     if int(one.max(initial=0) + 1) * int(other.max(initial=0) + 1) >= LARGEST:
         _, other = np.unique(other, return_inverse=True)
-    both: Codes = one * (other.max(initial=0) + 1) + other
+    both: Codes = one * (other.max(initial=0) + 1)
+    both += other
     return both
 
 
@@ -448,6 +455,7 @@ def parse_table(draft: Draft, timezone: str, currency: str) -> tuple[dict[str, s
             columns[name] = parse.blank_to_null(draft.text[theirs].where(draft.alive, ""))
             draft.extras.append(name)
     draft.table = pd.DataFrame(columns)
+    draft.forget()
     return precision, notes
 
 

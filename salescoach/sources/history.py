@@ -59,7 +59,8 @@ def _in_time(number: Codes, at: pd.Series) -> tuple[Order | None, Codes]:
     if span * (int(number.max(initial=0)) + 1) >= 2**63:
         _, instants = np.unique(instants, return_inverse=True)
         span = int(instants.max(initial=0)) + 1
-    key = number * span + instants
+    key = number * span
+    key += instants
     if _sorted(key):
         return None, key
     order = _grouped(number)
@@ -165,7 +166,9 @@ def from_log(log: pd.DataFrame, deals: pd.DataFrame, process: Process) -> pd.Dat
     row, stage = row[order], stage[order]
     new = np.ones(len(order), dtype=bool)
     new[1:] = (row[1:] != row[:-1]) | (stage[1:] != stage[:-1])
-    kept = _taken(log, order[new], deals)
+    order = order[new]
+    del row, stage, key, tied, new  # each as large as a column
+    kept = _taken(log, order, deals)
     if "evidence" not in kept:
         kept["evidence"] = repeated("observed", kept.index)
     return without_corrections(kept)

@@ -15,7 +15,7 @@ from babel.numbers import is_currency
 from salescoach.book import TABLES, Book
 from salescoach.book.book import order_of
 from salescoach.book.replay import outcomes_of
-from salescoach.book.texts import rows_at
+from salescoach.book.texts import give_back, rows_at
 from salescoach.errors import InputError, LawBroken, QuarantineError, Sentence, UsageError, joined
 from salescoach.kit import kit_path
 from salescoach.process import Process, parse_day, read_process
@@ -111,6 +111,7 @@ def load_book(
         notes += remarks
         checks.check_totals(draft, money)
         reject_conflicts(draft)
+    give_back()
     if "splits" in drafts:
         checks.check_shares(drafts["splits"])
     unknown = resolve_deal_stages(drafts["deals"], found.source, rules)
@@ -127,13 +128,14 @@ def load_book(
     snapshots = in_time(drafts["deals"].used, rules) if told == "snapshots" else None
     if snapshots is not None:
         drafts["deals"].set_aside(_earlier_snapshots(drafts["deals"], rules))
+    money_read = checks.money_of(drafts["deals"], money)
     tables = {name: draft.used for name, draft in drafts.items()}
+    for draft in drafts.values():
+        draft.release()
+    give_back()
     _put_deals_in_order(tables, drafts["deals"])
     if "activities" in tables:
         tables["activities"] = _due_when_planned(tables["activities"], end, zone)
-    money_read = checks.money_of(drafts["deals"], money)
-    for draft in drafts.values():
-        draft.release()
     notes += checks.file_notes(drafts) + checks.versions_left_out(found.versions) + checks.alike_ids(tables)
     if told == "wide":
         tables["stage_history"] = wide[wide["deal_id"].isin(tables["deals"]["deal_id"])]
@@ -347,7 +349,8 @@ def _put_deals_in_order(tables: dict[str, pd.DataFrame], draft: Draft) -> None:
         moved[order] = np.arange(len(order))
         place = moved[place]
     if "stage_history" in tables:
-        tables["stage_history"]["_row"] = place[tables["stage_history"]["_row"]]
+        tables["stage_history"]["_row"] = place[tables["stage_history"]["_row"].to_numpy()]
+    give_back()
 
 
 def _planned(draft: Draft) -> pd.Series:
@@ -480,15 +483,15 @@ def _unfold_snapshots(
 
 
 def _finish_deals(
-    tables: Mapping[str, pd.DataFrame], process: Process
+    tables: dict[str, pd.DataFrame], process: Process
 ) -> tuple[pd.DataFrame, pd.DataFrame, list[dict[str, Any]]]:
     """Outcome, close and amount of each deal, the stage history in its one shape, and notes of contradictions."""
     deals = tables["deals"].copy()
-    log = tables.get("stage_history")
-    history = derive_history(deals, log, process)
+    logged = "stage_history" in tables
+    history = derive_history(deals, tables.pop("stage_history", None), process)
     deals = deals.drop(columns="closed_by_status", errors="ignore")
     notes: list[dict[str, Any]] = []
-    if log is not None or "closed_at" in deals:
+    if logged or "closed_at" in deals:
         notes = _take_close_from_log(deals, last_entries(deals, history), process.calendar.timezone)
     history = history.drop(columns="_row")
     if "amount_minor" in deals:

@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from salescoach.book.texts import BLANK, lowest_byte
+from salescoach.book.texts import BLANK, give_back, lowest_byte
 from salescoach.errors import FileRejected, Sentence
 from salescoach.sources.parquet import parquet_header, read_parquet
 from salescoach.sources.place import PARQUET, Place, name_of, partitions, read_bytes
@@ -87,6 +87,7 @@ def read_raw(
     else:
         records, used = _text_records(name, content, rejects, skip, delimiter, encoding)
     del content
+    give_back()
     if not records.lines and not len(rejects):
         raise FileRejected("{name} has a header and no rows. Export it again, or leave the file out.", name=name)
     return raw_table(records, rejects, used, skip_footer)

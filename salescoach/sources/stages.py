@@ -49,7 +49,9 @@ def resolve_log_stages(drafts: Mapping[str, Draft], source: Source, process: Pro
     unknown = pd.Series(row < 0, log.table.index)
     log.reject(unknown, "deal_id", "unknown-deal", "no used deal has this id: it is missing or quarantined")
     codes, keys = encoded(deals.table["pipeline"])
-    pipelines = np.where(row < 0, -1, codes[row]), keys
+    line = codes[row]
+    line[row < 0] = -1
+    pipelines = line, keys
     at = log.table["entered_at"].dt.tz_convert(process.calendar.timezone)
     mapped = _mapped_names(source, process)
     if "from_stage" in log.table:
@@ -172,22 +174,27 @@ def _resolve_column(
     names, (codes, keys) = draft.table[column], pipelines
     of_name, words = encoded(names)
     days = pd.Series([""], dtype="str")
-    asked = codes * len(words) + of_name
+    asked = codes * len(words)
+    asked += of_name
     if at is not None and _has_dated_names(process):
         of_day, dates = pd.factorize(at.dt.normalize())
         days = pd.Series(dates.strftime("%Y-%m-%d"), dtype="str")
-        asked = asked * len(days) + of_day
+        asked *= len(days)
+        asked += of_day
     todo = draft.alive.to_numpy() & (codes >= 0) & (of_name >= 0)
-    which, different = pd.factorize(asked[todo])
+    asked[~todo] = -1
+    which, different = pd.factorize(asked)
+    del asked, of_name
     found = [
-        _resolve_name(
+        None
+        if a < 0
+        else _resolve_name(
             keys[a // len(days) // len(words)], words[a // len(days) % len(words)], days[a % len(days)], mapped, process
         )
         for a in different.tolist()
     ]
-    stage = np.full(len(names), -1, dtype=np.int64)
     meant, stages = encoded(found)
-    stage[todo] = meant[which]
+    stage = meant[which]
     if column == "stage":
         draft.table["stage_raw"] = names
     draft.table[column] = decoded(stage, stages, names.index)
