@@ -16,7 +16,7 @@ from salescoach.metrics.flow import joined, need_stages
 from salescoach.metrics.groups import group_columns, group_keys, in_order, name_reps, parse_by, with_groups
 from salescoach.metrics.kept import per_book
 from salescoach.metrics.lapses import knows_plans, next_steps
-from salescoach.metrics.registry import in_period, metric
+from salescoach.metrics.registry import in_period, metric, only
 from salescoach.metrics.timeline import QUOTE, days_within, quote_days
 from salescoach.metrics.visits import deals_of, passages
 from salescoach.process import Period, Stage, fold_name
@@ -94,7 +94,7 @@ def checks(book: Book, period: str | Period | None = None) -> pd.DataFrame:
     nothing. deal is a row of `book.deals`; rep_id the owner when the deal left the stage; order the stage's place.
     Raises Unavailable where the stages of lost deals are unknown.
     """
-    parts = [part[in_period(book, period, part["decided_on"])] for part in _parts(book)]
+    parts = [only(part, in_period(book, period, part["decided_on"])) for part in _parts(book)]
     return pd.concat(parts, ignore_index=True)[CHECKED]
 
 
@@ -105,14 +105,14 @@ def _parts(book: Book) -> Iterator[pd.DataFrame]:
         found = list(check(book))
         if found:
             part = pd.concat(found, ignore_index=True)
-            yield part[part["verdict"] != ""].reset_index(drop=True)
+            yield only(part, part["verdict"] != "").reset_index(drop=True)
 
 
 @per_book
 def stage_passages(book: Book) -> pd.DataFrame:
     """The passages that owe anything: without those of void deals."""
     rows = passages(book)
-    return rows[rows["fate"] != "void"].reset_index(drop=True)
+    return only(rows, rows["fate"] != "void").reset_index(drop=True)
 
 
 def _checked(
@@ -324,7 +324,7 @@ def conformance(book: Book, by: str | Sequence[str] = (), period: str | Period |
     groups = parse_by(by)
     front = [*(g for g in groups if g != "stage"), *(PLACE if "stage" in groups else [])]
     keys = group_keys(front)
-    parts = (part[in_period(book, period, part["decided_on"])] for part in _parts(book))
+    parts = (only(part, in_period(book, period, part["decided_on"])) for part in _parts(book))
     counted = (with_groups(book, joined(book, part, groups), groups, "decided_on") for part in parts)
     table = pd.concat([_counts(rows, keys) for rows in counted], ignore_index=True)
     table["n"] = table["broken"] + table["kept"]

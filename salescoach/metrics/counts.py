@@ -43,13 +43,16 @@ def count_table(
         size *= different
     cells = _cells_of_few(code, size) if size <= DENSE + 2 * len(code) else _cells_of_many(code)
     frame = _plain(units[keys].iloc[cells.first]).reset_index(drop=True) if keys else pd.DataFrame(index=[0])
-    frame["n"] = cells.total(np.ones(len(code), dtype=np.int64), len(frame))
+    frame["n"] = cells.count(None, len(frame))
     for name, column in (sums or {}).items():
-        frame[name] = cells.total(column.to_numpy(np.int64), len(frame))
+        if column.dtype == np.bool_:
+            frame[name] = cells.count(column.to_numpy(), len(frame))
+        else:
+            frame[name] = cells.total(column.to_numpy(np.int64), len(frame))
     if money is not None:
         minor = units[money].fillna(0).to_numpy(np.int64)
         frame["amount_minor"] = cells.total(minor, len(frame))
-        frame["n_amount"] = cells.total(units[money].notna().to_numpy(np.int64), len(frame))
+        frame["n_amount"] = cells.count(units[money].notna().to_numpy(), len(frame))
         frame["amount2"] = cells.total(minor.astype(np.float64) ** 2, len(frame))
     return frame
 
@@ -79,6 +82,13 @@ class Cells:
     cell: Numbers | None
     order: Numbers
     starts: Numbers
+
+    def count(self, marked: np.ndarray[Any, np.dtype[np.bool_]] | None, cells: int) -> Numbers:
+        """How many rows each cell has, all or the marked ones."""
+        if self.cell is not None:
+            return np.bincount(self.cell if marked is None else self.cell[marked], minlength=cells)
+        rows = len(self.order)
+        return self.total(np.ones(rows, dtype=np.int64) if marked is None else marked.astype(np.int64), cells)
 
     def total(self, values: Numbers, cells: int) -> Numbers:
         """The exact sum of the values in each cell."""

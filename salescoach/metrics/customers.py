@@ -51,7 +51,8 @@ def customers(book: Book, period: str | Period | None = None, of: Measured | Non
     won = deals[(deals["outcome"] == "won") & deals["account_id"].notna()] if "account_id" in deals else deals.iloc[:0]
     income = _won_income(won) if measured == "won" else _booked_income(book, measured)
     accounts = _to_date(income).assign(measured=measured)
-    first = won.sort_values(["closed_at", "deal_id"]).drop_duplicates("account_id")
+    order = won[["closed_at", "deal_id", "account_id"]].sort_values(["closed_at", "deal_id"])
+    first = won.loc[order.drop_duplicates("account_id").index]
     first = first.drop(columns=[c for c in first if c in accounts and c != "account_id"])
     counts = count_table(won, ["account_id"]).rename(columns={"n": "wins"})
     accounts = accounts.merge(counts, on="account_id", how="left", validate="m:1")

@@ -13,9 +13,9 @@ from salescoach.metrics.counts import add_up, count_table
 from salescoach.metrics.estimate import mean_interval
 from salescoach.metrics.groups import complete, group_columns, group_keys, parse_by, with_groups
 from salescoach.metrics.ladder import NO_AGE, ladder_codes
-from salescoach.metrics.registry import in_period, metric
+from salescoach.metrics.registry import in_period, metric, only
 from salescoach.metrics.times import beside, medians, won_within
-from salescoach.metrics.visits import deals_of, owner_at
+from salescoach.metrics.visits import deals_of, owner_at, per_book
 from salescoach.process import Period
 
 WITHIN_DAYS = (90, 180, 365)
@@ -48,12 +48,17 @@ def _first_activity(book: Book, deals: pd.DataFrame) -> list[pd.Series]:
 
 def started_deals(book: Book, period: str | Period | None = None) -> pd.DataFrame:
     """Deals whose first contact lies in the period, followed from there: the columns of `followed_deals`."""
-    return followed_deals(book, first_contact(book), book.by_day_only("deals", "created_at"), period)
+    deals = _ever_started(book)
+    return only(deals, in_period(book, period, deals["started_on"]))
 
 
-def followed_deals(book: Book, start: pd.Series, by_day_only: bool, period: str | Period | None = None) -> pd.DataFrame:
-    """Deals that started in the period (void ones left out), from the start to the decision: started_on, ended, won,
-    age, days.
+@per_book
+def _ever_started(book: Book) -> pd.DataFrame:
+    return followed_deals(book, first_contact(book), book.by_day_only("deals", "created_at"))
+
+
+def followed_deals(book: Book, start: pd.Series, by_day_only: bool) -> pd.DataFrame:
+    """Deals that ever started (void ones left out), from the start to the decision: started_on, ended, won, age, days.
 
     start    the instant from which each deal is followed; by_day_only: without a time of day
 
@@ -70,7 +75,7 @@ def followed_deals(book: Book, start: pd.Series, by_day_only: bool, period: str 
     deals["days"] = (book.local_days(end) - deals["started_on"]).dt.days
     deals["rep_id"] = owner_at(book, deals.index.to_series(), deals["closed_at"])
     counted = (deals["outcome"] != "void") & (deals["age"] != NO_AGE)
-    return deals[counted & in_period(book, period, deals["started_on"])]
+    return only(deals, counted)
 
 
 @metric(

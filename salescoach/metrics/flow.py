@@ -26,7 +26,7 @@ from salescoach.metrics.groups import (
 from salescoach.metrics.kept import per_book
 from salescoach.metrics.ladder import NO_AGE, ladder_codes, ladder_days
 from salescoach.metrics.money import known_amount, money_keys
-from salescoach.metrics.registry import as_period, in_period, is_everything, metric
+from salescoach.metrics.registry import as_period, in_period, is_everything, metric, only
 from salescoach.metrics.stretches import side_by_side, stretches
 from salescoach.metrics.times import medians
 from salescoach.metrics.visits import deals_of, history_of, passages, visits
@@ -334,7 +334,7 @@ def visit_counts(book: Book, by: Sequence[str] = ()) -> pd.DataFrame:
 def created_deals(book: Book, period: str | Period | None = None) -> pd.DataFrame:
     """The deals created in the period, void ones left out."""
     deals = deals_of(book)
-    return deals[in_period(book, period, deals["created_on"]) & (deals["outcome"] != "void")]
+    return only(deals, in_period(book, period, deals["created_on"]) & (deals["outcome"] != "void"))
 
 
 @metric(
@@ -432,8 +432,13 @@ def open_deals(book: Book, period: str | Period | None = None) -> pd.DataFrame:
     age_days is null where nobody recorded when the deal entered its stage: its creation says nothing of that.
     A period selects by expected close; a deal without one lies in no period.
     """
+    return due_in(book, _all_open(book), period)
+
+
+@per_book
+def _all_open(book: Book) -> pd.DataFrame:
     deals = deals_of(book)
-    deals = due_in(book, deals[deals["outcome"] == "open"], period).copy()
+    deals = deals[deals["outcome"] == "open"]
     by_day = book.by_day_only("stage_history", "entered_at")
     age = ladder_codes(_in_stage_since(book, deals), pd.Series(book.as_of, deals.index), book.timezone, by_day)
     deals["age_days"] = np.where(age == NO_AGE, np.nan, ladder_days(age))

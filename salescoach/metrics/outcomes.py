@@ -15,8 +15,8 @@ from salescoach.metrics.estimate import count_interval, mean_interval, wilson
 from salescoach.metrics.groups import complete, group_columns, group_keys, parse_by, with_groups
 from salescoach.metrics.kept import per_book
 from salescoach.metrics.money import known_amount, minor_scale, money_keys
-from salescoach.metrics.registry import in_period, metric
-from salescoach.metrics.visits import deals_of, owner_at
+from salescoach.metrics.registry import in_period, metric, only
+from salescoach.metrics.visits import deals_of, owner_at, per_book
 from salescoach.process import Period
 from salescoach.process.fields import fold_name
 
@@ -46,8 +46,14 @@ def decided_deals(book: Book, period: str | Period | None = None) -> pd.DataFram
 
     Without a period also those with no known close.
     """
+    deals = _ever_decided(book)
+    return only(deals, in_period(book, period, deals["closed_on"]))
+
+
+@per_book
+def _ever_decided(book: Book) -> pd.DataFrame:
     deals = deals_of(book)
-    deals = deals[(deals["outcome"] != "open") & in_period(book, period, deals["closed_on"])].copy()
+    deals = only(deals, deals["outcome"] != "open")
     deals["rep_id"] = owner_at(book, deals.index.to_series(), deals["closed_at"])
     return deals
 
@@ -257,11 +263,11 @@ def first_wins(book: Book, period: str | Period | None = None) -> pd.DataFrame:
     """
     deals = decided_deals(book)
     won = deals[(deals["outcome"] == "won") & deals["account_id"].notna() & deals["closed_on"].notna()]
-    won = won.sort_values(["account_id", "closed_at", "deal_id"])
-    before = won.groupby("account_id")["closed_on"].shift()
-    won["returning"] = (before + RETURNING_AFTER) < won["closed_on"]
-    kept = won[before.isna() | won["returning"]]
-    return kept[in_period(book, period, kept["closed_on"])].sort_index()
+    wins = won[["account_id", "closed_at", "deal_id", "closed_on"]].sort_values(["account_id", "closed_at", "deal_id"])
+    before = wins.groupby("account_id")["closed_on"].shift()
+    wins["returning"] = (before + RETURNING_AFTER) < wins["closed_on"]
+    wins = wins[(before.isna() | wins["returning"]) & in_period(book, period, wins["closed_on"])].sort_index()
+    return won.loc[wins.index].assign(returning=wins["returning"])
 
 
 def _new_rows(book: Book, period: Period) -> pd.DataFrame:

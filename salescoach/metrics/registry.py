@@ -264,3 +264,8 @@ def in_period(book: Book, period: str | Period | None, days: pd.Series) -> pd.Se
     span = as_period(book, period)
     inside = pd.Series(span.contains(days), days.index)
     return inside | days.isna() if is_everything(book, span) else inside
+
+
+def only(rows: pd.DataFrame, kept: pd.Series) -> pd.DataFrame:
+    """The rows that are kept; where that is all of them, nothing is copied."""
+    return rows.copy(deep=False) if bool(kept.all()) else rows[kept]

@@ -12,7 +12,7 @@ from salescoach.metrics.counts import count_table
 from salescoach.metrics.cycle import followed_deals, started_deals
 from salescoach.metrics.flow import need_stages
 from salescoach.metrics.groups import complete, group_columns, group_keys, parse_by, with_groups
-from salescoach.metrics.registry import metric
+from salescoach.metrics.registry import in_period, metric, only
 from salescoach.metrics.times import won_within
 from salescoach.metrics.visits import history_of
 from salescoach.process import Period
@@ -34,7 +34,8 @@ def entered_deals(book: Book, period: str | Period | None = None, stage: str | N
     first = log[log["stage"] == stage].drop_duplicates("deal")
     seen = first[first["evidence"] == "observed"].set_index("deal")["entered_at"]
     start = seen.reindex(book.deals.index)
-    return followed_deals(book, start, book.by_day_only("stage_history", "entered_at"), period)
+    deals = followed_deals(book, start, book.by_day_only("stage_history", "entered_at"))
+    return only(deals, in_period(book, period, deals["started_on"]))
 
 
 def _check_stage(book: Book, stage: str) -> None:
