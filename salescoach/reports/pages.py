@@ -48,7 +48,8 @@ def skin() -> str:
 def _exporter() -> Any:
     from nbconvert.exporters import HTMLExporter
 
-    return HTMLExporter(template_name="report", extra_template_basedirs=[str(kit_path("templates"))])
+    places = [str(kit_path("templates"))]
+    return HTMLExporter(template_name="report", extra_template_basedirs=places, optimistic_validation=True)
 
 
 SEARCH = """const field = document.querySelector("input");
