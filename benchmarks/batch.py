@@ -106,7 +106,7 @@ def slices(folder: Path, count: int) -> list[tuple[str, str, Path]]:
 
 
 def plain_commands(notebook: Path, given: list[tuple[str, str, Path]], out: Path, slow: bool = True) -> None:
-    """The loop that everybody writes; `slow=False`: `rfc3987_syntax`, which jsonschema takes if it can, is not there."""
+    """The loop that everybody writes; `slow=False`: `rfc3987_syntax`, which jsonschema takes if it can, is away."""
     without = out / "without"
     without.mkdir(exist_ok=True)
     (without / "rfc3987_syntax.py").write_text("raise ImportError\n", encoding="utf-8")
