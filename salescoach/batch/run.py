@@ -45,6 +45,7 @@ from salescoach.wording import N_, Words, words
 
 Progress = Callable[[Outcome, int, int], None]
 SEARCHED_FROM = 12  # subjects on one index
+AT_ONCE = 50  # reps whose part of the book is cut out at a time
 FORECASTING = ("forecast", "team_review")
 
 
@@ -188,7 +189,8 @@ def _made(
             progress(outcome, already + number, already + total)
 
     with tempfile.TemporaryDirectory(prefix="salescoach-slices-") as private:
-        tasks = [_task(job, _slice(book, job, peers, teams, Path(private), ledger), folder, own) for job in jobs]
+        parts = _Parts(book, jobs)
+        tasks = [_task(job, _slice(parts, job, peers, teams, Path(private), ledger), folder, own) for job in jobs]
         return {o.file: o for o in _execute(tasks, workers, note, executor, elsewhere)}
 
 
@@ -213,7 +215,7 @@ def run_report(
     with tempfile.TemporaryDirectory(prefix="salescoach-slices-") as private:
         name = job.notebook if job.per == "company" else f"{job.slug}-{job.notebook}"
         teams = {job.period: _of_teams(book, [job], job.period)}
-        task = _task(job, _slice(book, job, peers, teams, Path(private), ledger), out, own)
+        task = _task(job, _slice(_Parts(book, [job]), job, peers, teams, Path(private), ledger), out, own)
         task = replace(task, target=str((out / f"{name}.html").resolve()))
         [outcome] = _execute([task], workers=1, progress=None)
     return Path(task.target), outcome
@@ -230,8 +232,27 @@ def _of_teams(book: Book, jobs: Sequence[Job], period: str) -> dict[str, dict[st
     return tables_of_teams(book, list(dict.fromkeys(asked)), parse_period(period, book.process, book.as_of_on.date()))
 
 
+class _Parts:
+    """Cuts a book for its reps, many at a time first: else each report would read the whole book again."""
+
+    def __init__(self, book: Book, jobs: Sequence[Job]) -> None:
+        self.book = book
+        reps = list(dict.fromkeys(job.subject for job in jobs if job.per == "rep"))
+        groups = [reps[at : at + AT_ONCE] for at in range(0, len(reps), AT_ONCE)]
+        self._group_of = {rep: number for number, group in enumerate(groups) for rep in group}
+        self._groups, self._last = groups, (-1, book)
+
+    def for_rep(self, rep: str) -> Book:
+        number = self._group_of[rep]
+        if len(self._groups[number]) == 1:
+            return self.book.for_rep(rep)
+        if self._last[0] != number:
+            self._last = number, self.book.for_reps({self.book.find_rep(r) for r in self._groups[number]})
+        return self._last[1].for_rep(rep)
+
+
 def _slice(
-    book: Book,
+    parts: _Parts,
     job: Job,
     peers: dict[str, Any],
     teams: dict[str, dict[str, dict[str, Any]]],
@@ -241,7 +262,8 @@ def _slice(
     """The only data a report gets: what its subject owns, what was agreed with them, and the figures of the others."""
     place = Path(tempfile.mkdtemp(prefix="slice-", dir=private)) / "book"  # nobody can guess a neighbour's
     place.mkdir()
-    part = book.for_rep(job.subject) if job.per == "rep" else book.for_team(job.subject) if job.per == "team" else book
+    book = parts.book
+    part = parts.for_rep(job.subject) if job.per == "rep" else book.for_team(job.subject) if job.per == "team" else book
     if "reps" in part.tables:  # nobody's address is on a page
         part = replace(part, tables={**part.tables, "reps": part.table("reps").drop(columns="email", errors="ignore")})
     if job.per == "rep":

@@ -42,7 +42,6 @@ LIBRARIES = (
     "pyarrow.parquet",
     "salescoach.batch.engine",
     "salescoach.batch.kernel",
-    "statsmodels.api",
 )
 FILE_LIMIT = 200_000_000
 RESULT_LIMIT = 60_000
@@ -65,7 +64,7 @@ class Child:
 
 
 def main() -> None:
-    """`python -m salescoach.batch.template FD SCRATCH`, or `... once`: one task from stdin, made here."""
+    """`FD SCRATCH`: serve until the end; or `once TASK OUTCOME MODE`: one task, made here."""
     if sys.argv[1] == "once":
         _once(*sys.argv[2:])
         return
@@ -75,11 +74,13 @@ def main() -> None:
 
 
 def prepare() -> None:
-    """Import what reports use, draw and render once, and see to it that children share the memory."""
+    """Import what reports use, draw and render once, and see to it that children share the memory.
+
+    Nothing is collected before: a child that finds garbage frees it, and with it no longer shares the page.
+    """
     _import_all()
     _show_tables_as_in_a_notebook()
     _rehearse()
-    gc.collect()
     gc.freeze()
 
 
@@ -116,8 +117,11 @@ def _rehearse() -> None:
     from salescoach.kit import kit_path
     from salescoach.process import read_process
     from salescoach.reports import page_html
+    from salescoach.reports.blocks import environment
     from salescoach.wording import words
 
+    for pieces in ("blocks", "one_to_one"):
+        environment().get_template(f"{pieces}.html.j2")
     read_process(kit_path("templates/process/standard.toml"))
     words("en"), words("zh")
     with style():
@@ -302,7 +306,8 @@ def _report(server: Server, task: Task, mode: str, scratch: str, result: int) ->
 
 
 def _settle(task: Task, scratch: str) -> None:
-    """Limits, a folder of its own, and random numbers of its own."""
+    """Limits, a folder of its own, random numbers of its own, and its own garbage collected."""
+    gc.enable()
     os.environ["TMPDIR"] = tempfile.tempdir = scratch
     os.chdir(scratch)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -335,6 +340,7 @@ def _once(given: str, answer: str, mode: str) -> None:
     """One task in a process of its own, where forking is not safe."""
     from salescoach.batch.job import run_task
 
+    gc.enable()
     task = Task(**json.loads(Path(given).read_text(encoding="utf-8")))
     tempfile.tempdir = str(Path(answer).parent)
     Path(answer).write_text(json.dumps(run_task(task, mode).to_dict()), encoding="utf-8")
@@ -342,7 +348,3 @@ def _once(given: str, answer: str, mode: str) -> None:
 
 def _prctl(option: int, value: int) -> None:
     ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
-
-
-if __name__ == "__main__":
-    main()

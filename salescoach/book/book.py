@@ -167,6 +167,15 @@ class Book:
         rep_id = self.find_rep(rep)
         return self._slice({rep_id}, hide_others=True)
 
+    def for_reps(self, rep_ids: set[str]) -> Book:
+        """What these people own, nothing hidden, everybody still known by name: for `for_rep` to cut again, no page.
+
+        Of a book that is a thousand times as large as one person's part, it takes the place of the whole.
+        """
+        part = self._slice(rep_ids)
+        part.__dict__["people"] = self.people
+        return part
+
     def for_team(self, team: str) -> Book:
         """What the people of one team own, with the team's targets."""
         self.find_team(team)

@@ -13,6 +13,7 @@ OTHER_REP = "(other)"
 OVERLAY = "overlay"
 SUM_TOLERANCE = 0.01
 UNITS = 10**9  # shares are counted in these, so that the parts of an amount are exact
+CREDIT = ("credit_share", "credit_minor")
 OF_THE_DEAL = ("outcome", "closed_at", "currency")  # what a person with a share of somebody's deal may see of it
 
 
@@ -96,7 +97,10 @@ def in_slice(splits: pd.DataFrame, deals: pd.DataFrame, own: pd.DataFrame, rep_i
         for column, values in found.items():  # a team's slice, cut again for a rep, has some already
             rows[column] = values.where(foreign, rows[column]) if column in rows else values.where(foreign)
     rows["rep_id"] = rows["rep_id"].where(mine, OTHER_REP)
-    return rows[held | mine]
+    rows = rows[held | mine]
+    if "credit_share" in rows and not bool(rows["credit_share"].notna().any()):
+        return rows.drop(columns=[*(f"deal_{c}" for c in OF_THE_DEAL), *CREDIT], errors="ignore")
+    return rows
 
 
 def known_at(splits: pd.DataFrame, deals: pd.DataFrame, end: pd.Timestamp) -> pd.DataFrame:

@@ -65,7 +65,8 @@ def skin() -> str:
 def _exporter() -> Any:
     from nbconvert.exporters import HTMLExporter
 
-    return HTMLExporter(template_name="report", extra_template_basedirs=[str(kit_path("templates"))])
+    places = [str(kit_path("templates"))]
+    return HTMLExporter(template_name="report", extra_template_basedirs=places, optimistic_validation=True)
 
 
 SECTION = re.compile(r'<h2 id="([^"]+)">(.*?)<a class="anchor-link"', re.S)

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import pytest
 import yaml
 
@@ -87,6 +88,39 @@ def test_github_actions(place: Path) -> None:
             ["bash", "-e", "-c", command], cwd=place, env={**os.environ, "PATH": path}, capture_output=True, text=True
         )
     check(place, done)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize(("plan", "status"), [("weekly", "COMPLETED"), ("nowhere", "FAILED")])
+def test_jupyter_scheduler(place: Path, plan: str, status: str) -> None:
+    """A job of its executor: one that fails must not read as completed."""
+    orm = pytest.importorskip("jupyter_scheduler.orm")
+    from jupyter_scheduler.executors import DefaultExecutionManager
+
+    recipe = next(block for block in blocks("text") if block.startswith("%%sh")).replace("/srv/salescoach", str(place))
+    program = place / "venv" / "bin" / "salescoach"
+    load = [program, "load", place / "exports", "--book", place / "my-book"]
+    assert subprocess.run(load, capture_output=True).returncode == 0
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    cell = nbformat.v4.new_code_cell(recipe.replace("--plan weekly", f"--plan {place / plan}"))
+    paths = {"input": str(place / "job" / "in.ipynb"), "ipynb": str(place / "job" / "out.ipynb")}
+    (place / "job").mkdir()
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell], metadata=kernel), paths["input"])
+    url = f"sqlite:///{place / 'jobs.sqlite'}"
+    orm.create_tables(url)
+    with orm.create_session(url)() as session:
+        session.add(
+            orm.Job(
+                job_id="one", name="weekly", input_filename="in.ipynb", runtime_environment_name="python3",
+                output_formats=["ipynb"], parameters={},
+            )
+        )  # fmt: skip
+        session.commit()
+    manager = DefaultExecutionManager("one", str(place), url, paths)
+    manager.process()
+    with orm.create_session(url)() as session:
+        assert session.get(orm.Job, "one").status == status
+    assert (place / "reports" / "current" / "index.html").is_file() == (status == "COMPLETED")
 
 
 @pytest.mark.parametrize("name", [None, pytest.param("salescoach", marks=pytest.mark.nightly)])

@@ -157,6 +157,16 @@ def test_a_slice_of_a_slice_is_the_slice(book: Book) -> None:
     pd.testing.assert_frame_equal(within.table("splits"), book.for_rep("R1").table("splits"), check_like=True)
 
 
+@pytest.mark.parametrize("together", [REPS, REPS[:2], REPS[2:], [REPS[0], REPS[3]]])
+def test_a_slice_cut_out_of_that_of_several_people_is_the_slice(book: Book, together: list[str]) -> None:
+    """Ids and names of all who are outside of it are hidden as well."""
+    several = book.for_reps(set(together))
+    for rep in together:
+        cut, whole = several.for_rep(rep), book.for_rep(rep)
+        assert cut.content_hash == whole.content_hash and words_of(cut) == words_of(whole)
+        pd.testing.assert_frame_equal(cut.quarantine, whole.quarantine)
+
+
 def test_a_team_holds_the_shares_of_its_people(book: Book) -> None:
     north = book.for_team("North").table("splits")
     assert north[["deal_id", "rep_id"]].to_numpy().tolist() == [
