@@ -367,7 +367,7 @@ def passages(book: Book) -> pd.DataFrame:
 def _days(book: Book, instants: Whole) -> pd.Series:
     """The calendar days of instants in microseconds."""
     days = day_numbers(instants, book.timezone).view("datetime64[D]").astype("datetime64[us]")
-    days[instants == NEVER] = np.datetime64("NaT")
+    days[instants == NEVER] = np.datetime64("NaT", "us")
     return pd.Series(days, copy=False)
 
 
