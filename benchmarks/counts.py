@@ -104,7 +104,10 @@ def some_deals(
     number = np.arange(first, first + size)
     owner = np.sort(chance.integers(0, len(reps), size))
     created = FIRST_DAY.to_numpy() + chance.integers(0, DAYS * 86_400, size).astype("timedelta64[s]")
-    stage, closed = np.full(size, KEYS[0], dtype=object), np.full(size, np.datetime64("NaT"), dtype="datetime64[s]")
+    stage, closed = (
+        np.full(size, KEYS[0], dtype=object),
+        np.full(size, np.datetime64("NaT", "s"), dtype="datetime64[s]"),
+    )
     outcome = np.full(size, "open", dtype=object)
     entries: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
     going, now, step = np.arange(size), created.astype("datetime64[s]"), np.zeros(size, dtype=np.int64)

@@ -47,7 +47,10 @@ def write_deals(folder: Path, size: int, seed: int) -> None:
     at = FIRST_DAY + pd.to_timedelta(chance.integers(0, DAYS * 24 * 60, size), unit="min")
     end = FIRST_DAY + pd.Timedelta(days=DAYS)
     deal = np.array([f"D{i:07}" for i in range(size)])
-    stage, closed = np.full(size, STAGES[0], dtype=object), np.full(size, np.datetime64("NaT"), dtype="datetime64[s]")
+    stage, closed = (
+        np.full(size, STAGES[0], dtype=object),
+        np.full(size, np.datetime64("NaT", "s"), dtype="datetime64[s]"),
+    )
     entries = []
     going, now = np.arange(size), at.to_numpy()
     for step, name in enumerate(STAGES):

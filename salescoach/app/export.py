@@ -86,8 +86,10 @@ def one_page(report: Report, book: str | Path | Book, folder: Path) -> Path:
     command += ["--rep", rep_id, "--language", report.say.language, "--out", str(folder / "out")]
     if report.period.start_on is not None:
         command += ["--period", report.period.label]
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("JPY_")}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE, env=environment)
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("JPY_")} | {"PYTHONIOENCODING": "utf-8"}
+    done = subprocess.run(
+        command, capture_output=True, encoding="utf-8", errors="replace", timeout=DEADLINE, env=environment
+    )
     pages = sorted((folder / "out").glob("*.html"))
     if done.returncode or not pages:
         said = done.stderr.strip()
@@ -106,7 +108,7 @@ def as_pdf(page: Path) -> Path:
         if hasattr(os, "geteuid") and os.geteuid() == 0:
             flags.append("--no-sandbox")  # Chromium refuses its sandbox to the administrator
         command = [browser, *flags, "--no-pdf-header-footer", f"--print-to-pdf={target}", page.resolve().as_uri()]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE)
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", timeout=DEADLINE)
     if done.returncode or not target.is_file():
         raise StorageError(
             "{kind} could not print the page: {stderr}", kind=Path(browser).name, stderr=done.stderr.strip()[-300:]

@@ -72,7 +72,7 @@ class QuarantinePanel:
 
     def _download(self) -> str:
         file = io.StringIO()
-        quarantine_as_saved(self.corrections).to_csv(file, index=False, quoting=csv.QUOTE_ALL)
+        quarantine_as_saved(self.corrections).to_csv(file, index=False, quoting=csv.QUOTE_ALL, lineterminator="\n")
         data = b64encode(file.getvalue().encode("utf-8-sig")).decode("ascii")
         text, label = self.say(SAVED, n=len(self.noted)), self.say("Save the corrections")
         link = f'<a download="corrections.csv" href="data:text/csv;base64,{data}">{escape(label)}</a>'

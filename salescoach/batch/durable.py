@@ -6,6 +6,7 @@ This is the one place in which a run writes.
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import shutil
@@ -17,6 +18,7 @@ from pathlib import Path
 from salescoach.errors import StorageError
 
 LOCK = ".lock"
+NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EINVAL)  # EINVAL is what Windows says without its developer mode
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 
 
@@ -93,8 +95,19 @@ def publish(unfinished: Path, finished: Path, link: Path) -> None:
 
 
 def point_to(link: Path, folder: Path) -> None:
+    """Raises StorageError where the folder's file system, or Windows, allows no links."""
     fresh = _hidden(link)
-    os.symlink(folder.relative_to(link.parent), fresh, target_is_directory=True)  # noqa: PTH211
+    try:
+        os.symlink(folder.relative_to(link.parent), fresh, target_is_directory=True)  # noqa: PTH211
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        raise StorageError(
+            f"{link} cannot be made a link to the newest run ({error.strerror}), which is complete in {folder}. "
+            "Choose an --out where links are allowed; on Windows, turn on its developer mode."
+        ) from error
+    if sys.platform == "win32" and link.is_symlink():
+        os.rmdir(link)  # noqa: PTH106  # Windows replaces no link to a folder
     os.replace(fresh, link)  # noqa: PTH105
     sync_folder(link.parent)
 

@@ -14,7 +14,6 @@ import json
 import os
 import pkgutil
 import random
-import resource
 import selectors
 import shutil
 import signal
@@ -257,7 +256,7 @@ class Server:
 
 
 def _own_children() -> list[int]:
-    return [int(p) for p in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()]
+    return [int(p) for p in Path(f"/proc/self/task/{os.getpid()}/children").read_text(encoding="ascii").split()]
 
 
 def _kill_group(pid: int) -> None:
@@ -307,13 +306,15 @@ def _report(server: Server, task: Task, mode: str, scratch: str, result: int) ->
 
 def _settle(task: Task, scratch: str) -> None:
     """Limits, a folder of its own, random numbers of its own, and its own garbage collected."""
+    import resource  # not there on Windows, where nothing is forked
+
     gc.enable()
     os.environ["TMPDIR"] = tempfile.tempdir = scratch
     os.chdir(scratch)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (FILE_LIMIT, most))
-    limit = _address_space() + task.megabytes * 1_000_000
+    limit = _address_space(resource.getpagesize()) + task.megabytes * 1_000_000
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     import numpy as np
 
@@ -321,8 +322,8 @@ def _settle(task: Task, scratch: str) -> None:
     np.random.seed()
 
 
-def _address_space() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+def _address_space(page: int) -> int:
+    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * page
 
 
 def _made(task: Task, mode: str) -> Outcome:

@@ -12,10 +12,11 @@ from salescoach.errors import Unavailable
 from salescoach.metrics.counts import add_up, count_table
 from salescoach.metrics.estimate import mean_interval
 from salescoach.metrics.groups import complete, group_columns, group_keys, parse_by, with_groups
+from salescoach.metrics.kept import per_book
 from salescoach.metrics.ladder import NO_AGE, ladder_codes
 from salescoach.metrics.registry import in_period, metric, only
 from salescoach.metrics.times import beside, medians, won_within
-from salescoach.metrics.visits import deals_of, owner_at, per_book
+from salescoach.metrics.visits import deals_of, owner_at
 from salescoach.process import Period
 
 WITHIN_DAYS = (90, 180, 365)

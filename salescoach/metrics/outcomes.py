@@ -16,7 +16,7 @@ from salescoach.metrics.groups import complete, group_columns, group_keys, parse
 from salescoach.metrics.kept import per_book
 from salescoach.metrics.money import known_amount, minor_scale, money_keys
 from salescoach.metrics.registry import in_period, metric, only
-from salescoach.metrics.visits import deals_of, owner_at, per_book
+from salescoach.metrics.visits import deals_of, owner_at
 from salescoach.process import Period
 from salescoach.process.fields import fold_name
 

@@ -171,7 +171,9 @@ def test_a_fault_in_a_bank_is_named_with_its_place(small: str, old: str, new: st
 
 
 def test_every_fault_is_told_at_once(small: str) -> None:
-    Path(small).write_text(SMALL.replace("always = true", "allways = true").replace('"promise"', '"promisse"'))
+    Path(small).write_text(
+        SMALL.replace("always = true", "allways = true").replace('"promise"', '"promisse"'), encoding="utf-8"
+    )
     with pytest.raises(InputError) as error:
         read_bank(small)
     assert "allways" in str(error.value)

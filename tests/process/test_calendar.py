@@ -212,4 +212,4 @@ def test_without_hours_a_working_day_has_24() -> None:
 def test_hours_of_missing_instants_are_missing() -> None:
     start = np.array(["2026-06-05 17:00", "NaT"], "datetime64[us]")
     assert np.isnan(working_hours(OFFICE, start, np.datetime64("2026-06-08 10:00"))).tolist() == [False, True]
-    assert np.isnan(working_hours(OFFICE, np.array(["NaT"], "datetime64[us]"), np.datetime64("NaT"))).all()
+    assert np.isnan(working_hours(OFFICE, np.array(["NaT"], "datetime64[us]"), np.datetime64("NaT", "us"))).all()

@@ -233,7 +233,7 @@ def test_rows_after_the_as_of_of_a_source_file_are_not_read(
 ) -> None:
     # as of 31 May: D4 and D5 are of June, and so are two of the four entries
     source = Path(way["source"])
-    source.write_text(f"as_of = 2025-05-31\n{source.read_text()}")
+    source.write_text(f"as_of = 2025-05-31\n{source.read_text(encoding='utf-8')}", encoding="utf-8")
     book = load_book(**way)
     assert book.deals["deal_id"].tolist() == ["D1", "D2", "D3"]
     assert (len(book.quarantine), len(book.table("stage_history"))) == (0, 2 + 3)  # D2 and D3 have no entries of theirs
@@ -260,7 +260,7 @@ def test_a_query_is_read_like_a_table(
         "WITH d AS (SELECT * FROM deals WHERE name <> 'off at :night' AND name NOT LIKE 'x%:30') "
         "SELECT deal_id, rep_id, stage, created_at, closed_at, amount, name AS name, private_note FROM d -- all"
     )
-    head = Path(way["source"]).read_text().split("[deals]")[0]
+    head = Path(way["source"]).read_text(encoding="utf-8").split("[deals]")[0]
     way["source"] = source_file(tmp_path, head, query)
     assert load_book(as_of=AS_OF, **way).content_hash == from_csv().content_hash
     assert fetched["deals"] == (DEALS[0], 5)

@@ -252,10 +252,10 @@ def test_queries_are_read_like_tables(sqlite_crm: Crm, load: Callable[..., Book]
     for _ in range(9):
         sqlite_crm.add()
     source = Path(source_file(tmp_path, 'connection = { url = "sqlite:///crm.db" }'))
-    text = source.read_text()
+    text = source.read_text(encoding="utf-8")
     for table in ("deals", "stage_history"):
         text = text.replace(f'from = "{table}"', f"from = \"SELECT * FROM {table} WHERE deal_id <> 'D0001' -- all\"")
-    source.write_text(text)
+    source.write_text(text, encoding="utf-8")
     load(reps=["Ann", "Bob"])
     sqlite_crm.now += pd.Timedelta(days=40)
     sqlite_crm.move("D0001")
