@@ -38,6 +38,9 @@ def verify(out: str | Path) -> list[str]:
     sealed = entries[-1].get("sealed", {}) if entries else {}
     if not sealed:
         return [f"{JOURNAL} does not end with the seal of its run."]
+    purged = sum(purge["pages"] for purge in manifest.get("purged", []))
+    if purged != sum(entry.get("purged", 0) for entry in entries):
+        return [f"{MANIFEST} and {JOURNAL} do not agree on how many pages were purged."]
     expected = {**sealed, **{r["file"]: r["sha256"] for r in manifest["reports"] if r["sha256"]}}
     return list(_differences(folder, expected))
 

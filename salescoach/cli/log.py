@@ -27,12 +27,15 @@ ledger_option = click.option(
 )
 rep_option = click.option("--rep", required=True, metavar="R", help="The rep's id, or name if a book is given.")
 on_option = click.option("--on", default=None, metavar="DAY", help="The day (default: today).")
+reports_option = click.option(
+    "--reports", metavar="DIR", default=None, help="The folder of the reports (--out of a batch): their pages too."
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="As JSON.")
 
 
 @click.group()
 def log() -> None:
-    """The coaching ledger: add, list and close commitments; export or purge what it holds about a person.
+    """The coaching ledger: add, list and close commitments; export or purge what is kept about a person.
 
     \b
     Example:
@@ -217,31 +220,62 @@ def list_(book: str | None, ledger: str | None, rep: str | None, everything: boo
 @book_option
 @ledger_option
 @rep_option
-def export(book: str | None, ledger: str | None, rep: str) -> None:
-    """Everything that the ledger holds about a person, as JSON; the manager's notes are part of it.
+@reports_option
+@click.option(
+    "--to",
+    type=click.Path(path_type=Path),
+    default=None,
+    metavar="PLACE",
+    help="A new folder, or a file ending in .zip.",
+)
+@click.option("--language", type=click.Choice(["en", "zh"]), default="en", show_default=True, help="Of what it says.")
+def export(book: str | None, ledger: str | None, rep: str, reports: str | None, to: Path | None, language: str) -> None:
+    """Everything that is kept about a person: what the ledger holds, as JSON, the manager's notes too; with --to also
+    their rows of the book as CSV, and with --reports their pages of every run.
 
     \b
     Example:
-      salescoach log export --book my-book --rep R06 > R06.json
+      salescoach log export --book my-book --rep R06 --reports reports --to R06.zip
     """
-    tell(json.dumps(_opened(book, ledger).export(_rep_id(book, rep)), ensure_ascii=False, indent=1))
+    opened, rep_id = _opened(book, ledger), _rep_id(book, rep)
+    if to is None:
+        if reports:
+            raise UsageError("Pages are no JSON. Say where to: --to FOLDER, or --to FILE.zip.")
+        tell(json.dumps(opened.export(rep_id), ensure_ascii=False, indent=1))
+        return
+    from salescoach.cli.rights import kept_about, write_all
+
+    files = kept_about(rep_id, opened, book, reports, language)
+    write_all(files, to)
+    tell(f"{len(files)} files about {rep_id} in {to}.")
 
 
 @log.command(cls=Command)
 @book_option
 @ledger_option
 @rep_option
+@reports_option
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def purge(book: str | None, ledger: str | None, rep: str, yes: bool) -> None:
-    """Empty everything about a person, for good.
+def purge(book: str | None, ledger: str | None, rep: str, reports: str | None, yes: bool) -> None:
+    """Empty everything that the ledger holds about a person, for good; with --reports also take out their pages, and
+    those that name them, of every run.
 
     \b
     Example:
-      salescoach log purge --book my-book --rep R06
+      salescoach log purge --book my-book --rep R06 --reports reports
     """
     opened, rep_id = _opened(book, ledger), _rep_id(book, rep)
     if not yes:
-        click.confirm(f"Empty everything that the ledger holds about {rep_id}, for good?", abort=True)
+        pages = f" and every page in {reports} about or naming them" if reports else ""
+        click.confirm(f"Empty everything that the ledger holds about {rep_id}{pages}, for good?", abort=True)
+    if reports:
+        from salescoach.batch import purge_pages
+
+        gone = purge_pages(reports, rep_id)
+        tell(f"{gone.pages} pages about {rep_id} purged, and {gone.naming} that named them.")
+        if opened.entries(rep_id).empty:
+            tell("The ledger holds nothing about them.")
+            return
     tell(f"{opened.purge(rep_id, _me())} entries emptied.")
 
 

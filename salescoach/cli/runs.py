@@ -32,6 +32,8 @@ def verify(out: str) -> None:
     there, stale = manifest["done"] + manifest["stale"], manifest["stale"]
     kept = f", {stale} of them stale" if stale else ""
     tell(f"{there} reports are as the run of {manifest['made_at']} left them{kept}.")
+    for purge in manifest.get("purged", []):
+        tell(f"{purge['pages']} pages were purged on {purge['on']}.")
 
 
 @click.command(cls=Command)
