@@ -22,9 +22,9 @@ ABOUT = N_(
     "What is kept about {rep}, put together on {day} from the book, the coaching ledger and the published pages. It is "
     "kept to prepare one-to-one conversations; nobody is ranked or scored by it."
 )
-LEDGER = N_("ledger.csv: what was agreed, said and disputed, with the manager's notes; one row per entry.")
-BOOK = N_("book/: the deals and other records that are yours, data as of {day}. Colleagues are named (other).")
-PAGES = N_("pages/: every page about you, yours and the manager's, by run. Open them in any browser.")
+LEDGER = N_("`ledger.csv`: what was agreed, said and disputed, with the manager's notes; one row per entry.")
+BOOK = N_("`book/`: the deals and other records that are yours, data as of {day}. Colleagues are named `(other)`.")
+PAGES = N_("`pages/`: every page about you, yours and the manager's, by run. Open them in any browser.")
 
 
 def kept_about(rep_id: str, ledger: Ledger, book: str | None, reports: str | None, language: str) -> dict[str, bytes]:
