@@ -56,11 +56,14 @@ def settled(book: Book, period: str | Period | None = None) -> Book:
     return book.without_reps(newcomers(book, period))
 
 
-def others_of_team(book: Book, team: str, period: str | Period | None = None) -> int:
-    """How many settled people with deals are not of the team."""
-    owners = set(book.deals["rep_id"].dropna()) if "rep_id" in book.deals else set()
+def deals_outside(book: Book, team: str, period: str | Period | None = None) -> pd.Series:
+    """How many deals each of the settled people has who are not of the team, by rep."""
+    if "rep_id" not in book.deals:
+        return pd.Series(dtype="int64")
     people = book.people
-    return len(owners - newcomers(book, period) - set(people.loc[people["team"] == team, "rep_id"]))
+    gone = newcomers(book, period) | set(people.loc[people["team"] == team, "rep_id"])
+    n = book.deals["rep_id"].dropna().value_counts()
+    return n[~n.index.isin(list(gone))]
 
 
 def all_hidden(table: pd.DataFrame) -> pd.DataFrame:
