@@ -7,7 +7,6 @@ import email.policy
 import json
 import socket
 import ssl
-import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -240,6 +239,9 @@ def test_a_server_without_encryption_gets_nothing_unless_asked(out, whole, post)
 # --- encrypted: certificates made here, by an authority that is known or is not ------------------------
 
 
+all_is_secret = pytest.mark.filterwarnings("ignore:Requiring AUTH")  # without STARTTLS: it is TLS from the start
+
+
 @pytest.fixture
 def safe_post(request, tmp_path):
     """A mail server that takes a password and a letter only when it is spoken to in secret, as the plan's `security`
@@ -262,9 +264,7 @@ def safe_post(request, tmp_path):
     server.loop.set_exception_handler(lambda *_: None)  # of who hangs up on a bad certificate
     # it would knock at its own door with a context that is a server's
     server._trigger_server = lambda: socket.create_connection((server.hostname, server.port)).close()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of passwords without STARTTLS: here all is secret before
-        server.start()
+    server.start()
     handler.authority = tmp_path / "authority.pem"
     authority.cert_pem.write_to_path(str(handler.authority))
     handler.mail = Mail(
@@ -279,6 +279,7 @@ def safe_post(request, tmp_path):
     server.stop()
 
 
+@all_is_secret
 @pytest.mark.parametrize("safe_post", [("starttls", "127.0.0.1"), ("tls", "127.0.0.1")], indirect=True)
 def test_a_server_with_a_known_certificate_gets_the_letters_in_secret(out, whole, safe_post, monkeypatch):
     monkeypatch.setenv("SMTP_PASSWORD", SECRET)
@@ -288,6 +289,7 @@ def test_a_server_with_a_known_certificate_gets_the_letters_in_secret(out, whole
     assert safe_post.secret == [True] * 3
 
 
+@all_is_secret
 @pytest.mark.parametrize(
     ("safe_post", "known"),
     [

@@ -45,8 +45,8 @@ def with_other_peers(book: Book, seed: int) -> Book:
 
 @pytest.mark.parametrize(
     ("seeds", "notebooks"),
-    [(range(1), ("rep_review",)), pytest.param(range(1, 11), NOTEBOOKS, marks=pytest.mark.nightly)],
-    ids=["one page", "every page of ten data sets"],
+    [(range(1), ("rep_review", "win_loss")), pytest.param(range(1, 11), NOTEBOOKS, marks=pytest.mark.nightly)],
+    ids=["two pages", "every page of ten data sets"],
 )
 def test_a_reps_pages_are_the_same_whoever_the_others_are(
     demo_book: Book, seeds: range, notebooks: tuple[str, ...], tmp_path: Path, monkeypatch: Any
@@ -64,4 +64,4 @@ def test_a_reps_pages_are_the_same_whoever_the_others_are(
         found = {job.file: (made.folder / job.file).read_bytes() for job in made.jobs}
         pages = pages or found
         assert found == pages, name
-    assert sum(b"data:image/" in page or b"<svg" in page for page in pages.values()) > 0
+    assert any(b"data:image/" in page for page in pages.values())
