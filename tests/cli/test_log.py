@@ -128,9 +128,8 @@ def test_everything_about_a_person_is_handed_out_and_purged(salescoach: Run, boo
     assert set(deals["rep_id"]) == {"R06"} and "wants to lead" in (folder / "ledger.csv").read_text("utf-8-sig")
     assert [n.split("/")[0] + "/" + n.split("/")[-1] for n in names if "pages" in n] == ["pages/tiny.html"]
     assert "nobody is ranked or scored" in about and "没有人因此被排名" in (folder / "about.txt").read_text("utf-8-sig")
-    assert all(
-        f.stat().st_mode & 0o777 == (0o700 if f.is_dir() else 0o600) for f in [packed, folder, *folder.rglob("*")]
-    )
+    for f in [packed, folder, *folder.rglob("*")]:
+        assert f.stat().st_mode & 0o777 == (0o700 if f.is_dir() else 0o600), f
     refused = salescoach("log", "export", *words, "--to", folder)
     assert refused.code == 2 and "is there already" in refused.err
     assert "Say where to" in salescoach("log", "export", *words).err
