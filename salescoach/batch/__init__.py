@@ -6,6 +6,7 @@ from salescoach.batch.job import Outcome, Task, run_task
 from salescoach.batch.mail import Delivery, deliver
 from salescoach.batch.plan import Job, Mail, Order, PlanFile, make_jobs, read_plan, safe_slug
 from salescoach.batch.published import read_manifest, verify, why
+from salescoach.batch.rights import Purged, own_pages, purge_pages
 from salescoach.batch.run import Run, run_batch, run_report
 
 __all__ = [
@@ -16,11 +17,14 @@ __all__ = [
     "Order",
     "Outcome",
     "PlanFile",
+    "Purged",
     "Run",
     "Task",
     "copy_run",
     "deliver",
     "make_jobs",
+    "own_pages",
+    "purge_pages",
     "read_manifest",
     "read_plan",
     "run_batch",

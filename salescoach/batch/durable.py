@@ -7,13 +7,15 @@ This is the one place in which a run writes.
 from __future__ import annotations
 
 import errno
+import json
 import os
 import secrets
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from salescoach.errors import StorageError
 
@@ -45,6 +47,15 @@ def write_file(target: Path, content: bytes) -> None:
         with suppress(OSError):
             os.unlink(half)  # noqa: PTH108
         raise
+
+
+def as_json(content: Mapping[str, Any]) -> bytes:
+    """As it stands in a run's files."""
+    return (json.dumps(content, ensure_ascii=False, indent=1, default=str) + "\n").encode("utf-8")
+
+
+def write_json(file: Path, content: Mapping[str, Any]) -> None:
+    write_file(file, as_json(content))
 
 
 def take_over(source: Path, target: Path) -> None:
@@ -103,8 +114,11 @@ def point_to(link: Path, folder: Path) -> None:
         if error.errno not in NO_LINKS:
             raise
         raise StorageError(
-            f"{link} cannot be made a link to the newest run ({error.strerror}), which is complete in {folder}. "
-            "Choose an --out where links are allowed; on Windows, turn on its developer mode."
+            "{link} cannot be made a link to the newest run ({problem}), which is complete in {folder}. Choose an "
+            "--out where links are allowed; on Windows, turn on its developer mode.",
+            link=link,
+            problem=error.strerror,
+            folder=folder,
         ) from error
     if sys.platform == "win32" and link.is_symlink():
         os.rmdir(link)  # noqa: PTH106  # Windows replaces no link to a folder
@@ -127,6 +141,13 @@ def remove_halves(folder: Path, name: str = "") -> None:
     """What was being written when its writer was killed: of the file `name`, or of every file below the folder."""
     for half in folder.glob(f".{name}~*") if name else folder.rglob(".*~*"):
         half.unlink(missing_ok=True)
+
+
+def remove_file(file: Path) -> None:
+    """Gone for good, under this name, when this returns."""
+    with suppress(FileNotFoundError):
+        os.unlink(file)  # noqa: PTH108
+        sync_folder(file.parent)
 
 
 def remove_folder(folder: Path) -> None:

@@ -33,7 +33,12 @@ def _started(name: str, address: str) -> AbstractContextManager[Executor]:
         return BUILT_IN[name](address)
     if name not in brought:
         known = sorted((*BUILT_IN, *brought))
-        raise UsageError(f"There is no runner {name!r}.{suggestion(name, known)} Runners: {', '.join(known)}.")
+        raise UsageError(
+            "There is no runner {name!r}.{hint} Runners: {known}.",
+            name=name,
+            hint=suggestion(name, known),
+            known=", ".join(known),
+        )
     entry = brought[name]
     factory = load_plugin(entry)
     try:
@@ -57,7 +62,9 @@ def dask(address: str) -> Iterator[Executor]:
     try:
         client = Client(address, timeout=CONNECT, set_as_default=False)
     except (OSError, TimeoutError, ValueError) as error:
-        raise InputError(f"No Dask scheduler answers at {address}. Check the address, as tcp://HOST:8786.") from error
+        raise InputError(
+            "No Dask scheduler answers at {address}. Check the address, as tcp://HOST:8786.", address=address
+        ) from error
     with client:
         yield client.get_executor(pure=False, retries=2)
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from salescoach.batch.durable import append_line
+from salescoach.batch.durable import append_line, write_file
 
 JOURNAL = "journal.jsonl"
 
@@ -36,21 +37,36 @@ class Journal:
             return None
         if not line.endswith(b"\n") or not isinstance(entry, dict):
             return None
-        content = {name: value for name, value in entry.items() if name != "chain"}
-        return entry if entry.get("chain") == self._next(content) else None
-
-    def _next(self, content: dict[str, Any]) -> str:
-        text = json.dumps(content, ensure_ascii=False, sort_keys=True)
-        return hashlib.sha256((self._chain + text).encode()).hexdigest()
+        return entry if entry.get("chain") == _chained(entry, self._chain)["chain"] else None
 
     def add(self, content: dict[str, Any]) -> None:
         """Write one line; when this returns, it is on the disk."""
-        chain = self._next(content)
-        line = json.dumps({**content, "chain": chain}, ensure_ascii=False, sort_keys=True) + "\n"
-        self._length = append_line(self.file, line.encode(), self._length)
-        self.entries.append({**content, "chain": chain})
-        self._chain = chain
+        entry = _chained(content, self._chain)
+        self._length = append_line(self.file, _line(entry), self._length)
+        self.entries.append(entry)
+        self._chain = entry["chain"]
+
+    def rewrite(self, contents: Iterable[dict[str, Any]]) -> None:
+        """These lines instead of all that stand there, in one step, in a chain of their own."""
+        entries: list[dict[str, Any]] = []
+        for content in contents:
+            entries.append(_chained(content, entries[-1]["chain"] if entries else ""))
+        lines = b"".join(_line(entry) for entry in entries)
+        write_file(self.file, lines)
+        self.entries, self._length = entries, len(lines)
+        self._chain = entries[-1]["chain"] if entries else ""
 
     def made(self) -> dict[str, dict[str, Any]]:
         """The last line of each report, by the key of its inputs."""
         return {entry["key"]: entry for entry in self.entries if "key" in entry}
+
+
+def _chained(content: dict[str, Any], before: str) -> dict[str, Any]:
+    """The content with the hash of itself and of the chain before, whatever chain it had."""
+    plain = {name: value for name, value in content.items() if name != "chain"}
+    text = json.dumps(plain, ensure_ascii=False, sort_keys=True)
+    return {**plain, "chain": hashlib.sha256((before + text).encode()).hexdigest()}
+
+
+def _line(entry: dict[str, Any]) -> bytes:
+    return (json.dumps(entry, ensure_ascii=False, sort_keys=True) + "\n").encode()

@@ -7,9 +7,9 @@ import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from slugify import slugify
 
 from salescoach.book import Book
@@ -56,7 +56,7 @@ class Mail(BaseModel):
 
 
 class PlanFile(BaseModel):
-    """A plan as it stands in templates/plans/*.toml."""
+    """A plan as it stands in templates/plans/*.toml. `keep_days`: older runs are removed, but for the current one."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -64,6 +64,7 @@ class PlanFile(BaseModel):
     period: str | None = None
     reports: tuple[Order, ...]
     mail: Mail | None = None
+    keep_days: Annotated[int, Field(ge=1)] | None = None
 
 
 @dataclass(frozen=True)

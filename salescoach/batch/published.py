@@ -38,6 +38,15 @@ def verify(out: str | Path) -> list[str]:
     sealed = entries[-1].get("sealed", {}) if entries else {}
     if not sealed:
         return [Sentence("{journal} does not end with the seal of its run.", journal=JOURNAL)]
+    purged = sum(purge["pages"] for purge in manifest.get("purged", []))
+    if purged != sum(entry.get("purged", 0) for entry in entries):
+        return [
+            Sentence(
+                "{manifest} and {journal} do not agree on how many pages were purged.",
+                manifest=MANIFEST,
+                journal=JOURNAL,
+            )
+        ]
     expected = {**sealed, **{r["file"]: r["sha256"] for r in manifest["reports"] if r["sha256"]}}
     return list(_differences(folder, expected))
 

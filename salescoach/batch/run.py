@@ -14,7 +14,6 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import salescoach
 from salescoach.batch.durable import (
@@ -26,7 +25,9 @@ from salescoach.batch.durable import (
     remove_halves,
     take_over,
     write_file,
+    write_json,
 )
+from salescoach.batch.index import index_page
 from salescoach.batch.inputs import file_hash, hash_of, keys_of
 from salescoach.batch.job import Outcome, Task
 from salescoach.batch.journal import JOURNAL, Journal
@@ -39,13 +40,12 @@ from salescoach.coaching.agreed import write_agreed
 from salescoach.coaching.ledger import open_ledger
 from salescoach.errors import InputError, StorageError
 from salescoach.process import parse_period
-from salescoach.reports import overview_html
 from salescoach.reports.others import beside_a_team, tables_of_others, tables_of_teams
-from salescoach.wording import N_, Words, words
+from salescoach.wording import words
 
 Progress = Callable[[Outcome, int, int], None]
-SEARCHED_FROM = 12  # subjects on one index
 AT_ONCE = 50  # reps whose part of the book is cut out at a time
+STAMP = "%Y%m%dT%H%M%S.%f"  # of a run's folder: the newest comes last
 FORECASTING = ("forecast", "team_review")
 
 
@@ -118,13 +118,14 @@ def run_batch(
         keys = keys_of(book, jobs, own, ledger)
         before = read_manifest(out)
         if not force and _stands(out, before, keys, plan):
+            _remove_old(out, keep, plan.keep_days)
             return _as_published(out, before, jobs, plan)
         run = _make(book, plan, jobs, keys, out, before, force, own, ledger, (workers, progress, executor, elsewhere))
         if keys_of(book, jobs, own, ledger) != keys:
             raise InputError("A notebook, or what was agreed, changed while the run was going on. Run it again.")
         finished = _free_name(out / RUNS, run.folder.name)
         publish(run.folder, finished, out / CURRENT)
-        _remove_old(out, keep)
+        _remove_old(out, keep, plan.keep_days)
     return replace(run, folder=out / CURRENT)
 
 
@@ -151,9 +152,9 @@ def _make(
     outcomes = tuple(ready[job.file] for job in jobs)
     stale = _keep_the_old(folder, out, before, outcomes)
     missing = gaps(jobs, plan)
-    write_json(folder / MANIFEST, {**manifest(book, jobs, outcomes, keys, stale), "gaps": missing})
-    index = index_page(book, jobs, outcomes, missing, words(plan.language), stale)
-    write_file(folder / INDEX, index.encode("utf-8"))
+    made_of = {**manifest(book, jobs, outcomes, keys, stale), "gaps": missing}
+    write_json(folder / MANIFEST, made_of)
+    write_file(folder / INDEX, index_page(made_of, words(plan.language)).encode("utf-8"))
     remove_halves(folder)
     reports = {o.file for o in outcomes}
     journal.add({"sealed": {name: hashed for name, hashed in _hashes(folder).items() if name not in reports}})
@@ -340,6 +341,7 @@ def manifest(
         "book": {
             "content_hash": book.content_hash,
             "as_of": book.as_of.isoformat(),
+            "as_of_on": book.as_of_on.date().isoformat(),
             "origin": dict(book.origin),
             "rows": {n: len(t) for n, t in book.tables.items()},
             "quarantined": len(book.quarantine),
@@ -349,59 +351,6 @@ def manifest(
         "failed": sum(o.status != "done" for o in outcomes),
         "stale": len(stale),
     }
-
-
-SECTIONS = (
-    ("company", N_("Company"), N_("For the management."), N_("For")),
-    ("team", N_("Teams"), N_("For each team's manager. The roster names people: do not pass it on."), N_("Team")),
-    ("rep", N_("Reps"), N_("One page for each one-to-one. A rep's folder holds only what is theirs."), N_("Rep")),
-)
-
-
-def index_page(
-    book: Book,
-    jobs: Sequence[Job],
-    outcomes: Sequence[Outcome],
-    missing: Sequence[str],
-    say: Words,
-    stale: dict[str, dict[str, Any]],
-) -> str:
-    """The page to open first: what was made, for whom, what failed or is stale, and whom the book has none of."""
-    sections = []
-    for per, title, note, who in SECTIONS:
-        rows = _index_rows([(j, o) for j, o in zip(jobs, outcomes, strict=True) if j.per == per], say, stale)
-        if rows:
-            sections.append(
-                {"title": say(title), "note": say(note), "who": say(who), "report": say("Open"), "rows": rows}
-            )
-    failed = sum(o.status != "done" for o in outcomes)
-    facts = [say("Data as of {day}", day=say.date(book.as_of_on)), say("{n} reports made", n=len(outcomes) - failed)]
-    if failed:
-        facts.append(say("{n} reports failed", n=failed))
-    facts += [say(gap) for gap in missing]
-    purpose = [
-        say("Numbers are prompts for a conversation, not a verdict: n and range stand beside each of them."),
-        say("salescoach {version} · data {hash}", version=salescoach.__version__, hash=book.content_hash[:12]),
-    ]
-    search = say("Search for a name") if len({job.subject for job in jobs}) > SEARCHED_FROM else ""
-    return overview_html(say("Coaching reports"), say.language, facts, sections, purpose, search)
-
-
-def _index_rows(
-    pairs: Sequence[tuple[Job, Outcome]], say: Words, stale: dict[str, dict[str, Any]]
-) -> list[dict[str, Any]]:
-    rows: dict[str, dict[str, Any]] = {}
-    for job, outcome in pairs:
-        links = rows.setdefault(job.subject, {"name": job.name or say("All teams"), "links": []})["links"]
-        question, href = say(job.question), quote(job.file)
-        if outcome.status == "done":
-            links.append({"text": question, "href": href})
-            continue
-        if job.file in stale:
-            day = say.date(dt.date.fromisoformat(stale[job.file]["as_of"][:10]))
-            links.append({"text": say("{report}: stale, as of {day}", report=question, day=day), "href": href})
-        links.append({"text": say("{report}: failed ({error})", report=question, error=outcome.error), "href": ""})
-    return list(rows.values())
 
 
 # --- what stands there already -----------------------------------------------------------------------
@@ -500,20 +449,20 @@ def _hashes(folder: Path) -> dict[str, str]:
     return {f.relative_to(folder).as_posix(): file_hash(f) for f in files}
 
 
-def _remove_old(out: Path, keep: int | None) -> None:
-    """The oldest runs, beyond so many; never the one that is current."""
-    if keep is None:
-        return
+def _remove_old(out: Path, keep: int | None, days: int | None) -> None:
+    """The oldest runs, beyond so many or so many days ago; never the one that is current."""
     current = (out / CURRENT).resolve()
     runs = sorted(r for r in (out / RUNS).iterdir() if not r.name.startswith(".") and r.resolve() != current)
-    for run in runs[: max(0, len(runs) - keep + 1)]:
+    beyond = [] if keep is None else runs[: max(0, len(runs) - keep + 1)]
+    since = "" if days is None else (dt.datetime.now(dt.UTC) - dt.timedelta(days=days)).strftime(STAMP)
+    for run in dict.fromkeys([*beyond, *(r for r in runs if r.name < since)]):
         remove_folder(run)
 
 
 def _free_name(runs: Path, key: str) -> Path:
     """By the time, so that the newest comes last."""
     while True:
-        stamp = dt.datetime.now(dt.UTC).strftime("%Y%m%dT%H%M%S.%f")
+        stamp = dt.datetime.now(dt.UTC).strftime(STAMP)
         place = runs / f"{stamp}-{key.removeprefix('.')[:8]}"
         if not place.exists():
             return place
@@ -540,7 +489,3 @@ def _writable(folder: Path) -> Path:
             problem=error.strerror,
         ) from error
     return folder
-
-
-def write_json(file: Path, content: dict[str, Any]) -> None:
-    write_file(file, (json.dumps(content, ensure_ascii=False, indent=1, default=str) + "\n").encode("utf-8"))

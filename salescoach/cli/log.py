@@ -28,12 +28,20 @@ ledger_option = click.option(
 )
 rep_option = click.option("--rep", required=True, metavar="R", help="The rep's id, or name if a book is given.")
 on_option = click.option("--on", default=None, metavar="DAY", help="The day (default: today).")
+reports_option = click.option(
+    "--reports", metavar="DIR", default=None, help="The folder of the reports (--out of a batch): their pages too."
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="As JSON, in English.")
 
 
 @click.group(cls=Group)
 def log() -> None:
-    """The coaching ledger: add, list and close commitments; export or purge what it holds about a person."""
+    """The coaching ledger: add, list and close commitments; export or purge what is kept about a person.
+
+    \b
+    Example:
+      salescoach log add --book my-book --rep "Ana Souza" --by rep --what "quotes within two days" --due 2026-12-01
+    """
 
 
 @log.command(cls=Command)
@@ -193,21 +201,69 @@ def list_(book: str | None, ledger: str | None, rep: str | None, everything: boo
 @book_option
 @ledger_option
 @rep_option
-def export(book: str | None, ledger: str | None, rep: str) -> None:
-    """Everything that the ledger holds about a person, as JSON; the manager's notes are part of it."""
-    print_json(_opened(book, ledger).export(_rep_id(book, rep)), indent=1)
+@reports_option
+@click.option(
+    "--to",
+    type=click.Path(path_type=Path),
+    default=None,
+    metavar="PLACE",
+    help="A new folder, or a file ending in .zip.",
+)
+@click.option("--language", type=click.Choice(["en", "zh"]), default="en", show_default=True, help="Of what it says.")
+def export(book: str | None, ledger: str | None, rep: str, reports: str | None, to: Path | None, language: str) -> None:
+    """Everything that is kept about a person: what the ledger holds, as JSON, the manager's notes too; with --to also
+    their rows of the book as CSV, and with --reports their pages of every run.
+
+    \b
+    Example:
+      salescoach log export --book my-book --rep R06 --reports reports --to R06.zip
+    """
+    opened, rep_id = _opened(book, ledger), _rep_id(book, rep)
+    if to is None:
+        if reports:
+            raise UsageError("Pages are no JSON. Say where to: --to FOLDER, or --to FILE.zip.")
+        print_json(opened.export(rep_id), indent=1)
+        return
+    from salescoach.cli.rights import kept_about, write_all
+
+    files = kept_about(rep_id, opened, book, reports, language)
+    write_all(files, to)
+    tell("{n} files about {rep} in {place}.", n=len(files), rep=rep_id, place=to)
 
 
 @log.command(cls=Command)
 @book_option
 @ledger_option
 @rep_option
+@reports_option
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def purge(book: str | None, ledger: str | None, rep: str, yes: bool) -> None:
-    """Empty everything about a person, for good."""
+def purge(book: str | None, ledger: str | None, rep: str, reports: str | None, yes: bool) -> None:
+    """Empty everything that the ledger holds about a person, for good; with --reports also take out their pages, and
+    those that name them, of every run.
+
+    \b
+    Example:
+      salescoach log purge --book my-book --rep R06 --reports reports
+    """
     opened, rep_id = _opened(book, ledger), _rep_id(book, rep)
     if not yes:
-        click.confirm(say("Empty everything that the ledger holds about {rep}, for good?", rep=rep_id), abort=True)
+        ask = N_("Empty everything that the ledger holds about {rep}, for good?")
+        if reports:
+            ask = N_(
+                "Empty everything that the ledger holds about {rep}, and every page in {reports} about or naming them, "
+                "for good?"
+            )
+        click.confirm(say(ask, rep=rep_id, reports=reports), abort=True)
+    if reports:
+        from salescoach.batch import purge_pages
+
+        gone = purge_pages(reports, rep_id)
+        tell(
+            "{n} pages about {rep} purged, and {naming} that named them.", n=gone.pages, rep=rep_id, naming=gone.naming
+        )
+        if opened.entries(rep_id).empty:
+            tell("The ledger holds nothing about them.")
+            return
     tell("{n} entries emptied.", n=opened.purge(rep_id, _me()))
 
 

@@ -34,6 +34,8 @@ def verify(out: str) -> None:
         made_at=manifest["made_at"],
         kept=kept,
     )
+    for purge in manifest.get("purged", []):
+        tell("{pages} pages were purged on {on}.", pages=purge["pages"], on=purge["on"])
 
 
 @click.command(cls=Command)

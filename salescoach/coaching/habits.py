@@ -15,7 +15,7 @@ from salescoach.metrics import conformance, forgotten_followups, missed_quotes, 
 from salescoach.metrics.estimate import wilson
 from salescoach.metrics.groups import UNASSIGNED
 from salescoach.metrics.leads import answered_leads, response_limit
-from salescoach.metrics.peers import RATE_STEP, shown_figure
+from salescoach.metrics.peers import RATE_STEP, in_steps_of_points, shown_figure
 from salescoach.process import Period
 
 COLUMNS = ["habit", "value", "spread", "reps", "hidden"]
@@ -107,15 +107,16 @@ def habits_of_others(book: Book, period: str | Period | None = None) -> pd.DataF
     """What is usual, for the pages of reps: one table for all of them, under the rules of `peer_table`.
 
     Returns habit, value (share over everybody, rounded to 5 points; null where hidden), spread (standard deviation of
-    the reps' true shares, `true_spread`, to two digits; null where hidden), reps (at least so many; 0 where hidden),
-    hidden.
+    the reps' true shares, `true_spread`, in points or steps of them; null where hidden), reps (at least so many; 0
+    where hidden), hidden.
     """
     rows = []
     for name, counts in _counted(book, period):
         n, hits = counts.set_index("rep_id")["n"].astype(float), counts.set_index("rep_id")["hits"].astype(float)
         whole = float(hits.sum() / n.sum()) if n.sum() else np.nan
         figure = shown_figure(name, None, whole, n, share=True)
-        spread = np.nan if figure["hidden"] else round(true_spread(n.to_numpy(), hits.to_numpy()), 2)
+        apart = in_steps_of_points(true_spread(n.to_numpy(), hits.to_numpy()))[0]
+        spread = np.nan if figure["hidden"] else apart
         rows.append([name, figure["value"], spread, figure["reps"], figure["hidden"]])
     kinds = {"habit": "str", "value": "float64", "spread": "float64", "reps": "int64", "hidden": "bool"}
     return pd.DataFrame(rows, columns=COLUMNS).astype(kinds)

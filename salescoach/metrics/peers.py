@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from datetime import date, timedelta
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -15,9 +17,11 @@ from salescoach.process import Period
 OTHERS = 5  # whoever reads the table, at least this many others stand behind a figure
 OTHERS_OF_A_MEDIAN = 8  # a median of few people is nearly one person's own
 QUARTER = timedelta(days=92)
-LARGEST_SHARE = 0.5  # no figure is mostly one person's
+COLLUDING = 2  # so many may tell each other their own part and take it out
+LARGEST_SHARE = 0.5  # no figure, and nothing that is left of it then, is mostly one person's
 RATE_STEP = 0.05
-DIGITS = 2  # of what makes up a gap
+POINT = 0.01
+DIGITS = 2
 TIME_STEPS = (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10)  # a finer figure of two weeks would give away a newcomer
 SHARES = ("win_rate", "lead_conversion")
 TIMES = ("sales_cycle", "response_time")
@@ -52,11 +56,14 @@ def settled(book: Book, period: str | Period | None = None) -> Book:
     return book.without_reps(newcomers(book, period))
 
 
-def others_of_team(book: Book, team: str, period: str | Period | None = None) -> int:
-    """How many settled people with deals are not of the team."""
-    owners = set(book.deals["rep_id"].dropna()) if "rep_id" in book.deals else set()
+def deals_outside(book: Book, team: str, period: str | Period | None = None) -> pd.Series:
+    """How many deals each of the settled people has who are not of the team, by rep."""
+    if "rep_id" not in book.deals:
+        return pd.Series(dtype="int64")
     people = book.people
-    return len(owners - newcomers(book, period) - set(people.loc[people["team"] == team, "rep_id"]))
+    gone = newcomers(book, period) | set(people.loc[people["team"] == team, "rep_id"])
+    n = book.deals["rep_id"].dropna().value_counts()
+    return n[~n.index.isin(list(gone))]
 
 
 def all_hidden(table: pd.DataFrame) -> pd.DataFrame:
@@ -65,12 +72,100 @@ def all_hidden(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(**blank, reps=0, hidden=True).astype(dict(table.dtypes))
 
 
+class Shown(NamedTuple):
+    """A figure of the others as it may be shown.
+
+    value    rounded; null where hidden
+    step     the rounding: the true figure is within half of it; null where hidden
+    reps     at least so many stand behind it; 0 where hidden
+    """
+
+    value: float
+    step: float
+    reps: int
+    hidden: bool
+
+
+Held = pd.Series | np.ndarray[Any, Any]  # by rep
+Rounding = Callable[[float], tuple[float, float]]  # of a figure: as it is shown, and the step
+
+
+def in_points(value: float) -> tuple[float, float]:
+    """Shares: to 5 points."""
+    return round(round(value / RATE_STEP) * RATE_STEP, 2), RATE_STEP
+
+
+def in_small_points(value: float) -> tuple[float, float]:
+    """Chances: to 5 points, below a tenth to one point; there are many of small ones, and 0 is none of them."""
+    return in_points(value) if value >= 2 * RATE_STEP else (round(value, 2), POINT)
+
+
+def in_digits(value: float) -> tuple[float, float]:
+    """Amounts and numbers: to two significant digits."""
+    if not value:
+        return 0.0, 1.0
+    step = 10.0 ** (np.floor(np.log10(abs(value))) + 1 - DIGITS)
+    return round(round(value / step) * step, 10), step
+
+
+def in_steps(value: float) -> tuple[float, float]:
+    """Times: to the nearest of 1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10, 12, …, by their ratio."""
+    if value <= 0:
+        return 0.0, 1.0
+    ladder = np.outer(10.0 ** (np.floor(np.log10(value)) + np.array([-1, 0, 1])), TIME_STEPS[:-1]).ravel()
+    at = int(np.argmin(abs(np.log(ladder / value))))
+    low, high = np.sqrt(ladder[at] * ladder[at + np.array([-1, 1])])
+    return float(f"{ladder[at]:.2g}"), 2 * max(high - ladder[at], ladder[at] - low)
+
+
+def in_steps_of_points(value: float) -> tuple[float, float]:
+    """How far people's shares lie apart: to a point, from 5 points on in the steps of times."""
+    return in_steps(value) if value >= RATE_STEP else (round(value, 2), POINT)
+
+
+def may_be_shown(n: Held, others: int = OTHERS) -> bool:
+    """Whether a figure over these people may be shown to each of them.
+
+    At least so many others stand behind it, and if the reader and one more take out their own parts, nobody holds more
+    than half of what is left. `n`: what each holds of the figure.
+    """
+    held = np.asarray(n, dtype=float)
+    held = np.sort(held[held > 0])[::-1]
+    if len(held) < others + 1:
+        return False
+    return bool(held[0] <= LARGEST_SHARE * (held.sum() - held[1 : 1 + COLLUDING].sum()))
+
+
+def shown(value: float, n: Held, rounding: Rounding, others: int = OTHERS) -> Shown:
+    """A figure of which each rep holds `n`, rounded; hidden where these do not allow it, or where it is not known."""
+    if value != value or not may_be_shown(n, others):
+        return Shown(np.nan, np.nan, 0, True)
+    return Shown(*rounding(value), others + 1, False)
+
+
+def hidden_together(parts: Sequence[pd.Series], others: int = OTHERS) -> list[bool]:
+    """Which parts of a whole that is shown are hidden: those that may not be shown, and the smallest of the others,
+    until nobody can take the shown ones from the whole and be left with what may not be shown.
+
+    parts   what each rep holds, by rep, of each part
+    """
+    hidden = [not may_be_shown(n, others) for n in parts]
+    for number in sorted(range(len(parts)), key=lambda k: float(parts[k].sum())):
+        rest = [n for n, gone in zip(parts, hidden, strict=True) if gone]
+        if not rest or may_be_shown(pd.concat(rest).groupby(level=0).sum(), others):
+            break
+        hidden[number] = True
+    return hidden
+
+
 def peer_table(book: Book, period: str | Period | None = None) -> pd.DataFrame:
     """Company-wide figures that every rep of a run may see: one table for all, so that tables cannot be compared.
 
-    Behind each figure stand at least six reps (five others for each reader), behind a median nine, none of whom holds
-    more than half of it. Shares are rounded to 5 points, times to steps of 1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8; counts
-    are left out. The book is to be that without newcomers (`settled`).
+    Behind each figure stand at least six reps (five others for each reader), behind a median nine; none of them holds
+    more than half of it, nor of what is left when two others take out their own part (`may_be_shown`). Shares are
+    rounded to 5 points, times to steps of 1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8; counts are left out. A stage that alone
+    is hidden takes another one with it: the win rate would tell it. The book is to be that without newcomers
+    (`settled`).
 
     Returns metric, stage (null except for stage_flow), value (null where hidden), reps (at least so many; 0 where
     hidden), hidden (true where too few).
@@ -92,11 +187,14 @@ def _stages(book: Book, period: str | Period | None) -> list[dict[str, object]]:
     by_rep, whole = (measure(book, "stage_flow", by=by, period=period).table for by in ("rep", ()))
     if by_rep is None or whole is None:
         return []
-    n = {stage: part["n"] for stage, part in by_rep[by_rep["rep_id"] != UNASSIGNED].groupby("stage")}
+    named = by_rep[by_rep["rep_id"] != UNASSIGNED]
+    n = {str(stage): part.groupby("rep_id")["n"].sum() for stage, part in named.groupby("stage")}
+    hidden = dict(zip(n, hidden_together(list(n.values())), strict=True))
     known = whole[whole["stage"].isin(list(n))]
+    rows = zip(known["stage"].astype(str), known["value"], strict=True)
     return [
-        shown_figure("stage_flow", str(stage), float(value), n[stage], share=True)
-        for stage, value in zip(known["stage"], known["value"], strict=True)
+        shown_figure("stage_flow", stage, float(value), n[stage] * (not hidden[stage]), share=True)
+        for stage, value in rows
     ]
 
 
@@ -104,17 +202,5 @@ def shown_figure(
     name: str, stage: str | None, value: float, n: pd.Series, share: bool, median: bool = False
 ) -> dict[str, object]:
     """A row of the others' figures, hidden where `n`, the records of each rep, do not allow it; shares in steps."""
-    n = n[n > 0]
-    others = OTHERS_OF_A_MEDIAN if median else OTHERS
-    hidden = len(n) < others + 1 or bool(n.max() > LARGEST_SHARE * n.sum())
-    figure = np.nan if hidden or value != value else _rounded(value, share)
-    return {"metric": name, "stage": stage, "value": figure, "reps": 0 if hidden else others + 1, "hidden": hidden}
-
-
-def _rounded(value: float, share: bool) -> float:
-    if share:
-        return round(round(value / RATE_STEP) * RATE_STEP, 2)
-    if value <= 0:
-        return 0.0
-    power = 10.0 ** np.floor(np.log10(value))
-    return float(f"{min(TIME_STEPS, key=lambda step: abs(np.log(value / power / step))) * power:.2g}")
+    figure = shown(value, n, in_points if share else in_steps, OTHERS_OF_A_MEDIAN if median else OTHERS)
+    return {"metric": name, "stage": stage, "value": figure.value, "reps": figure.reps, "hidden": figure.hidden}

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import floor, log10
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,17 @@ import pandas as pd
 
 from salescoach.book import Book
 from salescoach.errors import Unavailable
-from salescoach.metrics.peers import DIGITS, LARGEST_SHARE, OTHERS, RATE_STEP
+from salescoach.metrics.peers import (
+    OTHERS,
+    RATE_STEP,
+    Rounding,
+    all_hidden,
+    hidden_together,
+    in_digits,
+    in_points,
+    in_steps_of_points,
+    shown,
+)
 from salescoach.metrics.registry import as_period
 from salescoach.models.gap_factors import in_hand, lines_of
 from salescoach.models.gap_lines import Factor, Line, Part, Usual, usual_of
@@ -20,6 +29,7 @@ from salescoach.models.gap_parts import WIN_RATE, GapCounts, gap_counts, stages_
 from salescoach.process import Period
 
 COLUMNS = ["figure", "pipeline", "stage", "kind", "order", "value", "step", "reps", "hidden"]
+NEEDED = ("begun", "won_amount", "conversion", "amount", "spread")
 SMALLEST = RATE_STEP / 2  # a share that rounds to nothing stands for half a step
 
 
@@ -27,7 +37,10 @@ def gap_peers(book: Book, period: str | Period | None = None) -> pd.DataFrame:
     """What the gap on a rep's page is held against: one table for all, so that tables cannot be compared.
 
     The rules are those of `peer_table`: behind each figure stand at least six reps, none of whom holds more than half
-    of it; shares are rounded to 5 points, everything else to two significant digits; counts are left out.
+    of it, or of what is left when two others take out their own part; shares are rounded to 5 points, spreads to a
+    point or in steps, everything else to two significant digits; counts are left out. What is needed to explain a gap
+    is shown whole or not at all, since the won amount is what the factors multiply to; a kind of deals is hidden with
+    another one where the whole would tell it.
 
     Returns figure, pipeline, stage, kind (of deals; null: all), order (of the stage), value (null where hidden), step
     (the rounding: the true value is within half of it), reps (at least so many; 0 where hidden), hidden. Figures:
@@ -41,7 +54,13 @@ def gap_peers(book: Book, period: str | Period | None = None) -> pd.DataFrame:
     except Unavailable:
         return pd.DataFrame(columns=COLUMNS).astype(_DTYPES)
     rows = [*_volumes(counts), *_conversions(counts), *_amounts(counts), *_spreads(counts)]
-    return pd.DataFrame(rows, columns=COLUMNS).astype(_DTYPES)
+    table = pd.DataFrame(rows, columns=COLUMNS).astype(_DTYPES)
+    return all_hidden(table) if table.loc[_needed(table), "hidden"].any() else table
+
+
+def _needed(table: pd.DataFrame) -> pd.Series:
+    """Which rows no gap can be explained without."""
+    return table["kind"].isna() & table["figure"].isin(NEEDED)
 
 
 _DTYPES = {
@@ -54,19 +73,21 @@ _DTYPES = {
 }
 
 
-def _row(figure: str, value: float, n: pd.Series, share: bool = False, **place: Any) -> list[Any]:
+def _row(figure: str, value: float, n: pd.Series, rounding: Rounding = in_digits, **place: Any) -> list[Any]:
     """A figure, rounded; hidden where too few stand behind it. `n`: by rep."""
-    n = n[n > 0]
-    hidden = len(n) < OTHERS + 1 or bool(n.max() > LARGEST_SHARE * n.sum()) or value != value
-    step = RATE_STEP if share else _step(value)
-    shown = np.nan if hidden else max(round(value / step) * step, SMALLEST if share else 0.0)
+    told = shown(value, n, rounding)
+    least = SMALLEST if rounding is in_points else 0.0
     names = [place.get(c) for c in ("pipeline", "stage", "kind")]
-    at = [np.nan if hidden else round(shown, 10), np.nan if hidden else step]
-    return [figure, *names, place.get("order", 0), *at, 0 if hidden else OTHERS + 1, hidden]
+    return [figure, *names, place.get("order", 0), max(told.value, least), *told[1:]]
 
 
-def _step(value: float) -> float:
-    return 10.0 ** (floor(log10(abs(value))) + 1 - DIGITS) if value == value and value else 1.0
+def _of_kinds(kinds: Mapping[str, tuple[float, pd.Series]], figure: str, rounding: Rounding, **place: Any) -> list[Any]:
+    """A figure of each kind of deals beside that of all: {kind: (value, n by rep)}."""
+    hidden = hidden_together([n for _, n in kinds.values()])
+    return [
+        _row(figure, np.nan if gone else value, n, rounding, kind=kind, **place)
+        for gone, (kind, (value, n)) in zip(hidden, kinds.items(), strict=True)
+    ]
 
 
 def _volumes(counts: GapCounts) -> list[list[Any]]:
@@ -86,13 +107,15 @@ def _conversions(counts: GapCounts) -> list[list[Any]]:
         place: dict[str, Any] = {"pipeline": str(pipeline), "stage": str(stage), "order": int(str(order))}
         by_rep = part.groupby("rep_id")[["n", "went", "timed", "days"]].sum()
         n, went = by_rep["n"], by_rep["went"]
-        rows.append(_row("conversion", went.sum() / n.sum(), n, share=True, **place))
+        rows.append(_row("conversion", went.sum() / n.sum(), n, in_points, **place))
         days = by_rep["days"].sum() / by_rep["timed"].sum() if by_rep["timed"].sum() else np.nan
         rows.append(_row("days", days, by_rep["timed"], **place))
         if counts.kinds:
-            for kind, cell in part.groupby("kind"):
-                n = cell.groupby("rep_id")["n"].sum()
-                rows.append(_row("conversion", cell["went"].sum() / n.sum(), n, share=True, kind=str(kind), **place))
+            kinds = {
+                str(kind): (cell["went"].sum() / cell["n"].sum(), cell.groupby("rep_id")["n"].sum())
+                for kind, cell in part.groupby("kind")
+            }
+            rows += _of_kinds(kinds, "conversion", in_points, **place)
     return rows
 
 
@@ -100,13 +123,16 @@ def _amounts(counts: GapCounts) -> list[list[Any]]:
     rows = []
     usual = usual_of(counts).amounts
     for pipeline, wins in counts.wins.groupby("pipeline"):
-        for cell in usual[usual["pipeline"] == pipeline].to_dict("records"):
-            here = wins if cell["kind"] == "" else wins[wins["kind"] == cell["kind"]]
-            n = here.groupby("rep_id")["amount"].sum().clip(lower=0)
-            rows.append(_row("amount", cell["value"], n, pipeline=str(pipeline), kind=cell["kind"] or None))
+        place = str(pipeline)
+        value = usual[usual["pipeline"] == pipeline].set_index("kind")["value"]
+        held = wins.groupby(["kind", "rep_id"])["amount"].sum().clip(lower=0)
+        if "" in value:
+            rows.append(_row("amount", value[""], held.groupby("rep_id").sum(), pipeline=place))
+        kinds = {str(kind): (float(value[kind]), held.xs(kind)) for kind in value.index.drop("", errors="ignore")}
+        rows += _of_kinds(kinds, "amount", in_digits, pipeline=place)
         if counts.prices and wins["listed"].sum() > 0:
             n = wins.groupby("rep_id")["listed"].sum()
-            rows.append(_row("price", wins["amount"].sum() / wins["listed"].sum(), n, pipeline=str(pipeline)))
+            rows.append(_row("price", wins["amount"].sum() / wins["listed"].sum(), n, pipeline=place))
     return rows
 
 
@@ -122,6 +148,7 @@ def _spreads(counts: GapCounts) -> list[list[Any]]:
             "spread",
             value,
             n.xs(pipeline),
+            in_steps_of_points,
             pipeline=pipeline,
             stage=stage or None,
             kind=None if name == "conversion" else name,
@@ -203,21 +230,20 @@ def _too_few() -> Unavailable:
 
 def peers_of(table: pd.DataFrame) -> Peers:
     """Read the table of `gap_peers`. Raises Unavailable where a figure that is needed may not be shown."""
-    shown = table[~table["hidden"]]
-    whole = table[table["kind"].isna()]
-    needed = whole[whole["figure"].isin(["begun", "won_amount", "conversion", "amount", "spread"])]
+    needed = table[_needed(table)]
     if needed.empty or needed["hidden"].any():
         raise _too_few()
-    rates = shown[shown["figure"] == "conversion"]
+    known = table[~table["hidden"]]
+    rates = known[known["figure"] == "conversion"]
     rates = rates[["pipeline", "stage", "order", "kind", "value"]].assign(kind=rates["kind"].fillna(""))
-    amounts = shown[shown["figure"] == "amount"]
+    amounts = known[known["figure"] == "amount"]
     amounts = amounts[["pipeline", "kind", "value"]].assign(kind=amounts["kind"].fillna(""))
-    spread = shown[shown["figure"] == "spread"].fillna({"kind": "conversion", "stage": ""})
+    spread = known[known["figure"] == "spread"].fillna({"kind": "conversion", "stage": ""})
     spreads = _by_part(spread["kind"], spread)
-    further = shown[shown["figure"].isin(["price", "days"])].fillna({"stage": ""})
-    actual = float(shown.loc[shown["figure"] == "won_amount", "value"].iloc[0])
+    further = known[known["figure"].isin(["price", "days"])].fillna({"stage": ""})
+    actual = float(known.loc[known["figure"] == "won_amount", "value"].iloc[0])
     stages = not bool((rates["stage"] == WIN_RATE).all())
-    return Peers(shown, Usual(rates, amounts, _by_part(further["figure"], further), spreads), actual, stages)
+    return Peers(known, Usual(rates, amounts, _by_part(further["figure"], further), spreads), actual, stages)
 
 
 def _by_part(names: pd.Series, rows: pd.DataFrame) -> dict[Part, float]:

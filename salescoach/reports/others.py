@@ -10,7 +10,7 @@ import pandas as pd
 from salescoach.book import Book
 from salescoach.coaching.habits import habits_of_others
 from salescoach.errors import Unavailable
-from salescoach.metrics.peers import OTHERS, all_hidden, others_of_team, peer_table, settled
+from salescoach.metrics.peers import OTHERS, all_hidden, deals_outside, may_be_shown, peer_table, settled
 from salescoach.metrics.registry import as_period
 from salescoach.metrics.typical_path import path_of_others
 from salescoach.models import gap_peers
@@ -67,9 +67,9 @@ def tables_of_others(book: Book, period: str | Period | None = None) -> Tables:
 
 def beside_a_team(tables: Tables, book: Book, team: str, period: str | Period | None = None) -> Tables:
     """The tables about everybody as a team's manager may see them: with the team's own figures at hand, they would
-    tell of the rest; where that is fewer than five people, they tell nothing.
+    tell of the rest; where that is fewer than five people, or mostly one of them, they tell nothing.
     """
-    if others_of_team(book, team, period) >= OTHERS:
+    if may_be_shown(deals_outside(book, team, period), OTHERS - 1):  # the manager is none of them
         return tables
     return Tables({name: partial(_hidden, tables, name) for name in tables})
 

@@ -13,10 +13,11 @@ from typing import Any
 from salescoach.charts.palette import palette
 from salescoach.kit import kit_path
 from salescoach.reports.blocks import environment
+from salescoach.secrecy import blackened
 
 
 def page_html(notebook: Any, title: str, language: str) -> str:
-    """One HTML file: no code, no scripts, nothing fetched from anywhere."""
+    """One HTML file: no code, no scripts, nothing fetched from anywhere; what looks like a secret is blackened."""
     page = {"title": title, "language": language, "css": skin()}
     html, _ = _exporter().from_notebook_node(_without_repeats(notebook), resources={"salescoach": page})
     return _with_contents(str(html))
@@ -38,9 +39,27 @@ def _without_repeats(notebook: Any) -> Any:
     for cell in notebook.cells:
         shown = [output.get("data") for output in cell.get("outputs", [])]
         if not shown or shown != before:
-            shorter.cells.append(cell)
+            shorter.cells.append(_blackened(cell))
         before = shown
     return shorter
+
+
+def _blackened(cell: Any) -> Any:
+    """The cell without secrets in what it shows: a connection or an answer of a server may have been printed."""
+    if not cell.get("outputs"):
+        return cell
+    safe = copy(cell)
+    safe.outputs = [copy(output) for output in cell.outputs]
+    for output in safe.outputs:
+        if "text" in output:
+            output["text"] = blackened(output["text"])
+        if "data" in output:
+            output["data"] = {kind: _text(kind, value) for kind, value in output["data"].items()}
+    return safe
+
+
+def _text(kind: str, value: Any) -> Any:
+    return blackened(value) if isinstance(value, str) and not kind.startswith("image/png") else value
 
 
 @cache

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from salescoach.errors import UsageError, listed
 from salescoach.metrics import METRICS, Measure, currency_of, find_metric, measure
 from salescoach.metrics.groups import NONE
 from salescoach.metrics.outcomes import only_wins
-from salescoach.metrics.peers import OTHERS
+from salescoach.metrics.peers import OTHERS, OTHERS_OF_A_MEDIAN, TIMES
 from salescoach.metrics.support import coach_hint
 from salescoach.process import Period, parse_period, period_of
 from salescoach.reports.blocks import Block, cell, render, row_currencies, table_block, text_table, written
@@ -355,6 +355,16 @@ class Report(Conformance, Drivers, OneToOne, Impact, People, Rates, Reasons, Sel
         rows = rows[rows["stage"].isna()] if stage is None else rows[rows["stage"] == stage]
         return float(rows["value"].iloc[0]) if len(rows) else float("nan")
 
+    def _others(self, metric: str, written: Callable[[float], str]) -> str:
+        """What is usual among the others, or that it is hidden; nothing where no page tells it."""
+        peers = self.book.peers.get("peers")
+        if peers is None or metric not in set(peers["metric"]):
+            return ""
+        usual = self._usual(metric)
+        if usual == usual:
+            return self.say("others: about {value}", value=written(usual))
+        return self.say("others: hidden, fewer than {n}", n=OTHERS_OF_A_MEDIAN if metric in TIMES else OTHERS)
+
     def key_figures(self, *names: str) -> Block:
         """At most seven figures, each with its range and n, beside what is usual among the others."""
         items = [item for item in (self._card(name) for name in names or KEY_FIGURES) if item is not None]
@@ -393,7 +403,7 @@ class Report(Conformance, Drivers, OneToOne, Impact, People, Rates, Reasons, Sel
         if scale and shown.range:
             value, low, high = (float(row[c]) for c in ("value", "low", "high"))
             bar = {"gauge": scale.gauge(value, low, high, usual), "outcome": "won" if name == "win_rate" else ""}
-        others = say("others: about {value}", value=written(say, usual, kind, currency)) if usual == usual else ""
+        others = self._others(name, lambda usual: written(say, usual, kind, currency))
         n = say("n = {n}", n=say.number(row["n"]))
         unit = (
             {"days": say("{value} days", value=shown.text)}.get(kind, shown.text) if shown.text != NOTHING else NOTHING
@@ -410,9 +420,10 @@ class Report(Conformance, Drivers, OneToOne, Impact, People, Rates, Reasons, Sel
         """What stands behind the figures of the others."""
         say = self.say
         text = say(
-            "“Others” are at least {n} other reps taken together; shares are rounded to 5 points, times by up to a "
-            "tenth. Where fewer stand behind a figure it is not shown.",
+            "“Others” are at least {n} other reps taken together, for times {median}; shares are rounded to 5 points, "
+            "times by up to a sixth. Where fewer stand behind a figure, or one of them holds most of it, it is hidden.",
             n=OTHERS,
+            median=OTHERS_OF_A_MEDIAN,
         )
         return render("empty", text, text)
 

@@ -398,10 +398,12 @@ class Twins(ABC):
             notes.append(
                 say(
                     "Others: won deals of at least {n} other reps taken together; shares rounded to 5 points, days and "
-                    "contacts by up to a tenth.",
+                    "contacts by up to a sixth.",
                     n=OTHERS,
                 )
             )
+        elif len(self.book.peers.get("path", ())):
+            notes.append(say("others: hidden, fewer than {n}", n=OTHERS))
         return notes
 
     def _others_path(self) -> pd.DataFrame:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import email
 import email.policy
 import json
+import socket
+import ssl
 from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
+import trustme
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, LoginPassword
 
@@ -26,6 +29,7 @@ class Post:
 
     def __init__(self):
         self.letters, self.refused, self.hang_up_after = [], set(), None
+        self.secret, self.asked = [], 0
 
     async def handle_RCPT(self, server, session, envelope, address, options):
         if address in self.refused:
@@ -39,9 +43,11 @@ class Post:
             return "421 broken off"
         message = email.message_from_bytes(envelope.content, policy=email.policy.default)
         self.letters.append((tuple(envelope.rcpt_tos), message))
+        self.secret.append(server.transport.get_extra_info("ssl_object") is not None)
         return "250 OK"
 
     def __call__(self, server, session, envelope, mechanism, data):
+        self.asked += 1
         right = isinstance(data, LoginPassword) and data.password == SECRET.encode()
         return AuthResult(success=right, handled=False)
 
@@ -58,8 +64,6 @@ def post():
 
 
 def free_port():
-    import socket
-
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         return s.getsockname()[1]
@@ -230,6 +234,82 @@ def test_a_server_without_encryption_gets_nothing_unless_asked(out, whole, post)
     careful = post.mail.model_copy(update={"security": "starttls"})
     said = deliver(out, whole, careful)
     assert said.sent == 0 and "SMTPNotSupportedError" in said.unsent[0] and not post.letters
+
+
+# --- encrypted: certificates made here, by an authority that is known or is not ------------------------
+
+
+all_is_secret = pytest.mark.filterwarnings("ignore:Requiring AUTH")  # without STARTTLS: it is TLS from the start
+
+
+@pytest.fixture
+def safe_post(request, tmp_path):
+    """A mail server that takes a password and a letter only when it is spoken to in secret, as the plan's `security`
+    has it; its certificate is for 127.0.0.1, by an authority whose own stands in the file `authority`.
+    """
+    security, name = request.param
+    authority, handler = trustme.CA(), Post()
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert(name).configure_cert(context)
+    secret = {"ssl_context": context} if security == "tls" else {"tls_context": context, "require_starttls": True}
+    server = Controller(
+        handler,
+        hostname="127.0.0.1",
+        port=free_port(),
+        authenticator=handler,
+        auth_required=True,
+        auth_require_tls=security == "starttls",
+        **secret,
+    )
+    server.loop.set_exception_handler(lambda *_: None)  # of who hangs up on a bad certificate
+    # it would knock at its own door with a context that is a server's
+    server._trigger_server = lambda: socket.create_connection((server.hostname, server.port)).close()
+    server.start()
+    handler.authority = tmp_path / "authority.pem"
+    authority.cert_pem.write_to_path(str(handler.authority))
+    handler.mail = Mail(
+        host="127.0.0.1",
+        port=server.port,
+        security=security,
+        sender="coach@example.com",
+        user="coach",
+        password_env="SMTP_PASSWORD",
+    )
+    yield handler
+    server.stop()
+
+
+@all_is_secret
+@pytest.mark.parametrize("safe_post", [("starttls", "127.0.0.1"), ("tls", "127.0.0.1")], indirect=True)
+def test_a_server_with_a_known_certificate_gets_the_letters_in_secret(out, whole, safe_post, monkeypatch):
+    monkeypatch.setenv("SMTP_PASSWORD", SECRET)
+    monkeypatch.setenv("SSL_CERT_FILE", str(safe_post.authority))
+    said = deliver(out, whole, safe_post.mail)
+    assert (said.sent, said.unsent) == (3, ()) and len(safe_post.letters) == 3
+    assert safe_post.secret == [True] * 3
+
+
+@all_is_secret
+@pytest.mark.parametrize(
+    ("safe_post", "known"),
+    [
+        (("starttls", "127.0.0.1"), False),
+        (("tls", "127.0.0.1"), False),
+        (("starttls", "mail.example.com"), True),
+        (("tls", "mail.example.com"), True),
+    ],
+    indirect=["safe_post"],
+    ids=["unknown authority", "unknown authority, tls", "another name", "another name, tls"],
+)
+def test_a_server_with_another_certificate_gets_neither_letter_nor_password(out, whole, safe_post, known, monkeypatch):
+    monkeypatch.setenv("SMTP_PASSWORD", SECRET)
+    if known:
+        monkeypatch.setenv("SSL_CERT_FILE", str(safe_post.authority))
+    said = deliver(out, whole, safe_post.mail)
+    assert said.sent == 0 and len(said.unsent) == 3
+    assert all("SSLCertVerificationError" in why for why in said.unsent)
+    assert not safe_post.letters and not safe_post.asked
+    assert deliver(out, whole, safe_post.mail).before == 0  # and is not noted as sent
 
 
 def test_a_page_in_chinese_comes_with_a_chinese_letter(out, whole, post):

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import nbformat
+import pandas as pd
 import pytest
 
 from salescoach.book import save_book
@@ -102,3 +106,47 @@ def test_an_altered_ledger_is_found(salescoach: Run, tmp_path: Path) -> None:
         connection.execute("UPDATE entries SET content = '{}'")
     found = salescoach("log", "verify", "--ledger", "l.sqlite")
     assert found.code == 5 and "entry 1 was changed" in found.err
+
+
+def test_everything_about_a_person_is_handed_out_and_purged(salescoach: Run, book: Path, tmp_path: Path) -> None:
+    from salescoach.batch import Order, PlanFile, run_batch, verify
+    from salescoach.book import open_book
+
+    plan = PlanFile(reports=(Order(notebook=str(tiny(tmp_path)), per="rep", only=("R06", "R07")),))
+    out = tmp_path / "reports"
+    assert run_batch(open_book(book), plan, out, workers=1).failed == ()
+    words = ("--book", book, "--rep", "Daniel Novak", "--reports", out)
+    salescoach("log", "note", "--book", book, "--rep", "R06", "wants to lead")
+    packed, folder = tmp_path / "R06.zip", tmp_path / "R06"
+    assert "files about R06" in salescoach("log", "export", *words, "--to", packed).out
+    assert salescoach("log", "export", *words, "--to", folder, "--language", "zh").code == 0
+    with zipfile.ZipFile(packed) as archive:
+        names = sorted(archive.namelist())
+        deals = pd.read_csv(io.BytesIO(archive.read("book/deals.csv")))
+        about = archive.read("about.txt").decode("utf-8-sig")
+    assert names == sorted(f.relative_to(folder).as_posix() for f in folder.rglob("*") if f.is_file())
+    assert set(deals["rep_id"]) == {"R06"} and "wants to lead" in (folder / "ledger.csv").read_text("utf-8-sig")
+    assert [n.split("/")[0] + "/" + n.split("/")[-1] for n in names if "pages" in n] == ["pages/tiny.html"]
+    assert "nobody is ranked or scored" in about and "没有人因此被排名" in (folder / "about.txt").read_text("utf-8-sig")
+    for f in [packed, folder, *folder.rglob("*")]:
+        assert f.stat().st_mode & 0o777 == (0o700 if f.is_dir() else 0o600), f
+    refused = salescoach("log", "export", *words, "--to", folder)
+    assert refused.code == 2 and "is there already" in refused.err
+    assert "Say where to" in salescoach("log", "export", *words).err
+
+    said = salescoach("log", "purge", *words, "--yes").out
+    assert said == "1 pages about R06 purged, and 0 that named them.\n1 entries emptied.\n"
+    assert verify(out) == [] and "1 pages were purged on" in salescoach("verify", out).out
+    assert "The ledger holds nothing about them." in salescoach("log", "purge", *words, "--yes").out
+
+
+def tiny(folder: Path) -> Path:
+    parameters = 'book = "demo"\nrep = ""\nperiod = ""\nlanguage = "en"'
+    cells = [
+        nbformat.v4.new_markdown_cell("# Who is it?"),
+        nbformat.v4.new_code_cell(parameters, metadata={"tags": ["parameters"]}),
+        nbformat.v4.new_code_cell("print(rep)"),
+    ]
+    file = folder / "tiny.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), file)
+    return file

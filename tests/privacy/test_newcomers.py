@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from salescoach.book import Book
-from salescoach.metrics.peers import OTHERS, newcomers, others_of_team, peer_table, shown_figure
+from salescoach.metrics.peers import OTHERS, deals_outside, newcomers, peer_table, shown_figure
 from salescoach.reports.others import beside_a_team, tables_of_others
 
 NEWCOMER, PERIOD = "R21", "2026Q2"
@@ -91,10 +91,24 @@ def test_a_team_that_is_nearly_everybody_is_shown_nothing_of_the_rest(demo_book:
     reps = demo_book.table("reps").assign(team="All but four")
     reps.loc[reps["rep_id"].isin(people["rep_id"].head(4)), "team"] = "Four"
     book = replace(demo_book, tables={**demo_book.tables, "reps": reps})
-    assert others_of_team(book, "All but four", "2026Q3") == 4 < OTHERS
+    assert len(deals_outside(book, "All but four", "2026Q3")) == 4 < OTHERS
     tables = tables_of_others(book, "2026Q3")
     shown = beside_a_team(tables, book, "All but four", "2026Q3")
     for name, table in shown.items():
         assert table["hidden"].all() and table["value"].isna().all() and (table["reps"] == 0).all(), name
         assert list(table.dtypes) == list(tables[name].dtypes) and len(table) == len(tables[name])
     assert not beside_a_team(tables, book, "Four", "2026Q3")["peers"]["hidden"].all()
+
+
+def test_a_team_is_shown_nothing_where_most_of_the_rest_is_one_person(demo_book: Any) -> None:
+    people, deals = demo_book.people, demo_book.deals
+    rest = list(people["rep_id"].head(6))
+    reps = demo_book.table("reps").assign(team="All but six")
+    reps.loc[reps["rep_id"].isin(rest), "team"] = "Six"
+    of_five = deals["rep_id"].isin(rest[1:])
+    deals["rep_id"] = deals["rep_id"].where(~of_five | (np.arange(len(deals)) % 3 == 0), rest[0])
+    book = replace(demo_book, tables={**demo_book.tables, "reps": reps, "deals": deals})
+    held = deals_outside(book, "All but six", "2026Q3")
+    assert len(held) == 6 and held.max() > held.sum() / 2
+    shown = beside_a_team(tables_of_others(book, "2026Q3"), book, "All but six", "2026Q3")
+    assert shown["peers"]["hidden"].all() and shown["gap"]["hidden"].all()

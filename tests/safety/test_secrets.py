@@ -86,11 +86,11 @@ def test_the_parameters_of_the_notebooks_are_no_secrets(name: str) -> None:
     assert not looks_secret(name, "R01")
 
 
-def write(folder: Path, source: str) -> Path:
+def write(folder: Path, *sources: str) -> Path:
     parameters = 'book = "demo"\nrep = ""\nperiod = ""\nlanguage = "en"'
     cells = [
         nbformat.v4.new_code_cell(parameters, metadata={"tags": ["parameters"]}),
-        nbformat.v4.new_code_cell(source),
+        *(nbformat.v4.new_code_cell(source) for source in sources),
     ]
     file = folder / "leaky.ipynb"
     nbformat.write(nbformat.v4.new_notebook(cells=cells), file)
@@ -137,3 +137,36 @@ def test_a_published_page_holds_neither_cells_nor_parameters(demo_book: Any, tmp
     page = path.read_text(encoding="utf-8")
     for hidden in ("injected-parameters", "papermill", "salescoach-slices-", "book =", "In [1]"):
         assert hidden not in page
+
+
+SINKS = {  # how a cell that succeeds may come to show what it should not
+    "print": "print(text)",
+    "log": "import logging\nlogging.basicConfig(force=True)\nlogging.warning(text)",
+    "repr": "{'given': text}",
+    "table": "import pandas as pd\npd.DataFrame({'answer': [text]})",
+    "HTML": "from IPython.display import HTML\nHTML('<p>' + text + '</p>')",
+    "Markdown": "from IPython.display import Markdown\nMarkdown(text)",
+    "warning": "import warnings\nwarnings.warn(text)",
+    "traceback": "import traceback\ntry:\n    raise ValueError(text)\nexcept ValueError:\n    traceback.print_exc()",
+    "progress bar": "import sys\nprint('\\r50 %|' + text, end='', file=sys.stderr)",
+    "widget": "import ipywidgets\nipywidgets.Dropdown(options=[text])",
+}
+
+
+def test_no_page_shows_one_whatever_the_cell_did(demo_book: Any, tmp_path: Path) -> None:
+    """Twelve shapes by ten ways out, in one page that is made to its end; the same cells with a plain word show it."""
+    first = "import os, pathlib\nfrom salescoach import open_report\n"
+    cells = [
+        (first if not number else "") + f"text = {text!r}\n{cell}"
+        for number, (text, cell) in enumerate((text, cell) for text, _ in SHAPES.values() for cell in SINKS.values())
+    ]
+    cells += [f"text = 'kingfisher-{name.replace(' ', '-')}'\n{cell}" for name, cell in SINKS.items()]
+    notebook = write(tmp_path, *cells)
+    page, outcome = run_report(demo_book, str(notebook), tmp_path / "out", rep="R01")
+    assert outcome.status == "done", outcome.error
+    secrets = {secret for _, secret in SHAPES.values()}
+    assert scanner.scan(tmp_path / "out", secrets) == {}
+    shown = page.read_text(encoding="utf-8")
+    assert shown.count(HIDDEN) >= 12 * 7
+    for name in ("print", "log", "repr", "table", "HTML", "Markdown", "traceback"):
+        assert f"kingfisher-{name}" in shown, name  # the net is where they come out

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import floor, log10
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from salescoach.errors import Unavailable
 from salescoach.metrics.groups import UNASSIGNED
 from salescoach.metrics.lexis import ALL_STAGES
 from salescoach.metrics.money import single_currency
-from salescoach.metrics.peers import LARGEST_SHARE, OTHERS
+from salescoach.metrics.peers import Held, Rounding, in_digits, in_points, in_small_points, shown
 from salescoach.models.fit import Advice
 from salescoach.models.forecast.calls import with_calls
 from salescoach.models.forecast.combine import FAMILIES, Judged
@@ -38,7 +37,6 @@ from salescoach.wording import N_
 COLUMNS = ["figure", "method", "pipeline", "stage", "age_from", "value", "step", "reps", "hidden"]
 KINDS: dict[str, str] = dict.fromkeys(("figure", "method", "pipeline", "stage"), "str")
 KINDS |= {"age_from": "Int64", "value": "float64", "step": "float64", "reps": "int64", "hidden": "bool"}
-CHANCE_STEP, DIGITS = 0.01, 3
 COMBINED = (*FAMILIES, "last_period", "seasonal")
 TOO_FEW_REPS = N_("there are too few other reps for their past to stand behind a forecast")
 NOT_MADE = N_("the batch made no forecast of the company: it says why on the manager's page")
@@ -51,12 +49,14 @@ OF_THE_REPS = N_(
 def forecast_peers(book: Book, period: str | Period | None = None, unit: Unit = "amount") -> pd.DataFrame:
     """What a rep's forecast is made of besides the rep's own deals: one table for all, so that none can be compared.
 
-    Behind each figure stand at least six reps, none of whom holds more than half of it; chances are rounded to a
-    point, everything else to three significant digits; counts are left out.
+    The rules are those of `peer_table`: behind each figure stand at least six reps, none of whom holds more than half
+    of it, or of what is left when two others take out their own part; shares and chances are rounded to 5 points,
+    chances below a tenth to one point, everything else to two significant digits; counts are left out. What only says
+    how the forecast is made (weight, history, lead, origins) is no figure of people and is not rounded.
 
     Returns figure, method, pipeline, stage, age_from (days), value (null where hidden), step (the rounding), reps (at
     least so many; 0 where hidden), hidden. Figures, all for the days from as_of to the end of the period:
-        chance     of a deal at a stage from an age on; without age_from: of all in the stage
+        chance     of a deal at a stage from an age on
         arriving   wins that one new deal a day brings
         weight     of each method in the combination
         season     the company's same time before over its run-rate
@@ -79,60 +79,59 @@ def forecast_peers(book: Book, period: str | Period | None = None, unit: Unit = 
     return pd.DataFrame(rows, columns=COLUMNS).astype(KINDS)
 
 
-def _row(figure: str, value: float, n: Floats, step: float | None = None, **place: Any) -> list[Any]:
+def _row(figure: str, value: float, n: Held, rounding: Rounding = in_digits, **place: Any) -> list[Any]:
     """A figure, rounded; hidden where too few stand behind it. `n`: by rep."""
-    n = n[n > 0]
-    hidden = len(n) < OTHERS + 1 or bool(n.max() > LARGEST_SHARE * n.sum()) or value != value
-    if step is None:
-        step = 10.0 ** (floor(log10(abs(value))) + 1 - DIGITS) if value == value and value else 1.0
-    shown = [np.nan, np.nan] if hidden else [round(round(value / step) * step, 10), step]
-    names = [place.get(c) for c in ("method", "pipeline", "stage", "age_from")]
-    return [figure, *names, *shown, 0 if hidden else OTHERS + 1, hidden]
+    return [figure, *(place.get(c) for c in ("method", "pipeline", "stage", "age_from")), *shown(value, n, rounding)]
+
+
+def _as_it_is(value: float) -> tuple[float, float]:
+    return value, 0.0
 
 
 def _chances(past: Past, own: Judged) -> list[list[Any]]:
-    """Chances by stage and age, and over all ages, weighted by the deals seen there."""
+    """Chances by stage and age."""
     ages, s = past.lexis.ages, past.stays
     band = np.searchsorted(ages, np.arange(ages[-1] + 1), side="right") - 1
     chance = own.views.chances["hazard" if own.source[-1] == "features" else own.source[-1]][-1]
     reached = np.searchsorted(ages, s.exited - s.entered, side="right") - 1
     rep, reps = past.owner[s.deal], len(past.reps) - 1  # deals of nobody stand for nobody
-    seen = past.lexis.at_risk.sum(1)
     rows = []
     for state, (pipeline, stage) in enumerate(s.states):
         place: dict[str, Any] = {"pipeline": pipeline, "stage": stage}
         here = (s.state == state) & (rep < reps)
-        means = [float(chance[state, band == b].mean()) for b in range(len(ages))]
-        whole = float(np.average(means, weights=seen[state])) if seen[state].sum() else np.nan
         everybody = np.bincount(rep[here], minlength=reps).astype(float)
-        rows.append(_row("chance", whole, everybody, CHANCE_STEP, **place))
         rows.append(_row("arriving", float(own.views.arriving[-1][state]), everybody, **place))
-        for b, mean in enumerate(means):
+        for b, age in enumerate(ages):
             there = np.bincount(rep[here & (reached >= b)], minlength=reps).astype(float)
-            rows.append(_row("chance", mean, there, CHANCE_STEP, age_from=int(ages[b]), **place))
+            mean = float(chance[state, band == b].mean())
+            rows.append(_row("chance", mean, there, in_small_points, age_from=int(age), **place))
     return rows
 
 
 def _of_all(past: Past, own: Judged) -> list[list[Any]]:
     low, high = np.searchsorted(past.win_day, [past.today - YEAR, past.today])
     value, reps = past.win_value[low:high], len(past.reps) - 1
-    n = np.bincount(past.win_rep[low:high], minlength=reps + 1)[:reps].astype(float)
+    n, held, squares = (
+        np.bincount(past.win_rep[low:high], what, minlength=reps + 1)[:reps]
+        for what in (np.ones(len(value)), value.clip(min=0), value**2)
+    )
     rate, season = (float(own.mean[m][-1].sum()) for m in ("run_rate", "seasonal"))
     source = own.source[-1] if own.source[-1] in own.right else "hazard"
-    found = [_row("weight", float(m in own.members[-1]) / len(own.members[-1]), n, method=m) for m in COMBINED]
+    share = 1 / len(own.members[-1])
+    found = [_row("weight", share * (m in own.members[-1]), n, _as_it_is, method=m) for m in COMBINED]
     found.append(_row("season", season / rate if rate > 0 else 1.0, n))
-    found.append(_row("history", float(past.today - past.rate_since(past.today)), n, 1.0))
+    found.append(_row("history", float(past.today - past.rate_since(past.today)), n, _as_it_is))
     found += [_row("right", float(own.right[source][-1][k]), n, method=m) for k, m in enumerate(("open", "new"))]
     found.append(_row("error", float(np.sqrt(own.error["combined", "rep"][-1])), n))
-    found.append(_row("amount", float(value.mean()), n, method="mean"))
-    found.append(_row("amount", float((value**2).mean()), n, method="square"))
+    found.append(_row("amount", float(value.mean()), held, method="mean"))
+    found.append(_row("amount", float((value**2).mean()), squares, method="square"))
     rows = scored(own, past.today, ORIGINS)
-    found += [_row("lead", own.views.window.lead, n, 1.0), _row("origins", len(rows), n, 1.0)]
+    found += [_row("lead", own.views.window.lead, n, _as_it_is), _row("origins", len(rows), n, _as_it_is)]
     for row in score(own, rows) if len(rows) else []:
         if row["level"] == "rep" and row["method"] in ("combined", "run_rate"):
-            found.append(_row("wape", row["wape"], n, CHANCE_STEP, method=row["method"]))
+            found.append(_row("wape", row["wape"], n, in_points, method=row["method"]))
             if row["method"] == "combined":
-                found.append(_row("held", row["covered_80"], n, CHANCE_STEP))
+                found.append(_row("held", row["covered_80"], n, in_points))
     return found
 
 
@@ -148,18 +147,24 @@ class Company:
         rows = rows if method is None else rows[rows["method"] == method]
         return float(rows["value"].iloc[0]) if len(rows) else float("nan")
 
+    @property
+    def square(self) -> float:
+        """The mean square of a win; where it would show one rep's largest wins, that of exponential amounts."""
+        known = self.figure("amount", "square")
+        return 2 * self.figure("amount", "mean") ** 2 if np.isnan(known) else known
+
     def chances(self, past: Past, here: Open) -> Floats:
-        """Of each open deal; that of its stage where too few reps stand behind that of its age."""
+        """Of each open deal; that of the next younger age where too few reps stand behind that of its own."""
         rows = self.table[(self.table["figure"] == "chance") & ~self.table["hidden"]]
         found = np.full(len(here.deal), np.nan)
+        band = past.lexis.ages_of(here.age)
         for state, (pipeline, stage) in enumerate(past.stays.states):
-            own = rows[(rows["pipeline"] == pipeline) & (rows["stage"] == stage)]
+            own = rows[(rows["pipeline"] == pipeline) & (rows["stage"] == stage)].sort_values("age_from")
+            if own.empty:
+                continue
             at = np.flatnonzero(here.state == state)
-            whole = own.loc[own["age_from"].isna(), "value"]
-            found[at] = whole.iloc[0] if len(whole) else np.nan
-            aged = own[own["age_from"].notna()].set_index(own["age_from"].dropna().astype("int64"))["value"]
-            band = past.lexis.ages_of(here.age[at])
-            found[at] = aged.reindex(band).fillna(pd.Series(found[at], band)).to_numpy() if len(aged) else found[at]
+            known = np.searchsorted(own["age_from"].to_numpy("int64"), band[at], side="right") - 1
+            found[at] = np.where(known >= 0, own["value"].to_numpy()[known], np.nan)
         return found
 
     def arriving(self, past: Past) -> Floats:
@@ -180,7 +185,7 @@ def forecast_of_rep(
     if peers.empty:
         raise Unavailable(NOT_MADE)
     company = Company(peers)
-    if np.isnan(company.figure("error")):
+    if np.isnan(company.figure("error")) or (unit == "amount" and np.isnan(company.figure("amount", "mean"))):
         raise Unavailable(TOO_FEW_REPS)
     by_stage = not (peers["stage"] == ALL_STAGES).any()
     past, span = Past(book, unit, by_stage), period_ahead(book, period)
@@ -250,7 +255,7 @@ def _size(past: Past, company: Company) -> float:
 
 def _kappa(past: Past, company: Company) -> float:
     own = _own_wins(past)
-    square = float((own**2).sum()) + SIZE_WINS * company.figure("amount", "square")
+    square = float((own**2).sum()) + SIZE_WINS * company.square
     return square / (float(own.sum()) + SIZE_WINS * company.figure("amount", "mean"))
 
 

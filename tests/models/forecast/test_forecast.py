@@ -246,7 +246,7 @@ def test_a_reps_own_forecast_is_that_of_the_manager(demo: Book) -> None:
     for rep in ("R02", "R03", "R07", "R11"):
         own = forecast_of_rep(demo.for_rep(rep), peers).of("rep").iloc[0]
         for name in ("value", "high", "open"):
-            assert own[name] == pytest.approx(whole.loc[rep, name], rel=0.05), (rep, name)
+            assert own[name] == pytest.approx(whole.loc[rep, name], rel=0.08), (rep, name)  # but for the rounding
         assert own["n"] == whole.loc[rep, "n"]
 
 
@@ -258,8 +258,14 @@ def test_nothing_of_the_others_but_what_six_stand_behind(demo: Book) -> None:
     words = " ".join(table[["figure", "method", "pipeline", "stage"]].fillna("").to_numpy().ravel())
     for name in [*demo.people["rep_id"], *demo.people["rep"].dropna()]:
         assert name not in words.split()
-    rounded = shown[shown["figure"] == "chance"]["value"] * 100
-    assert np.allclose(rounded, rounded.round())
+    chances = shown[shown["figure"] == "chance"]["value"] * 100
+    assert np.allclose(chances, chances.round())
+    assert np.allclose(chances[chances >= 10] / 5, (chances[chances >= 10] / 5).round())
+    assert (
+        table.loc[table["figure"] == "chance", "age_from"].notna().all()
+    )  # of all ages, it would tell the hidden ones
+    method = ["chance", "weight", "history", "lead", "origins"]
+    assert all(float(f"{v:.2g}") == pytest.approx(v) for v in shown.loc[~shown["figure"].isin(method), "value"])
 
 
 def test_with_few_reps_a_reps_page_has_no_forecast(planted: Any) -> None:
