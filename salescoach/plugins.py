@@ -22,8 +22,12 @@ def plugins(group: str) -> dict[str, EntryPoint]:
     found: dict[str, EntryPoint] = {}
     for entry in entry_points(group=group):
         if entry.name in found:
-            both = " and ".join(sorted((package_of(found[entry.name]), package_of(entry))))
-            raise UsageError(f"The packages {both} both bring {entry.name!r} to {group}. Uninstall one of them.")
+            raise UsageError(
+                "The packages {packages} both bring {name!r} to {group}. Uninstall one of them.",
+                packages=", ".join(sorted((package_of(found[entry.name]), package_of(entry)))),
+                name=entry.name,
+                group=group,
+            )
         found[entry.name] = entry
     return dict(sorted(found.items()))
 
@@ -39,8 +43,12 @@ def load_plugin(entry: EntryPoint) -> Any:
 def unusable(entry: EntryPoint, why: str) -> UsageError:
     package = package_of(entry)
     return UsageError(
-        f"The package {package} brings {entry.name!r} to {entry.group}, which cannot be used ({why}). "
-        f"Update it, or: pip uninstall {package}"
+        "The package {package} brings {name!r} to {group}, which cannot be used ({why}). Update it, or: "
+        "`pip uninstall {package}`",
+        package=package,
+        name=entry.name,
+        group=entry.group,
+        why=why,
     )
 
 

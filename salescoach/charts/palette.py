@@ -10,6 +10,7 @@ from matplotlib.colors import to_hex, to_rgb
 
 from salescoach.errors import UsageError
 from salescoach.kit import kit_path
+from salescoach.wording import N_
 
 FILE = "templates/report/palette.toml"
 OUTCOMES = ("won", "lost", "open", "void")
@@ -26,10 +27,18 @@ def palette(mode: str = "light") -> dict[str, str]:
     given = tomllib.loads(kit_path(FILE).read_text(encoding="utf-8")).get(mode, {})
     for name in (*COLOURS, *given):
         if name not in given or name not in COLOURS:
-            state = "is missing" if name in COLOURS else "is unknown"
-            raise UsageError(f"{FILE}: {name} {state} in [{mode}]. It takes exactly: {', '.join(COLOURS)}.")
+            wrong = N_("{file}: {name} is unknown in [{mode}]. It takes exactly: {known}.")
+            if name in COLOURS:
+                wrong = N_("{file}: {name} is missing in [{mode}]. It takes exactly: {known}.")
+            raise UsageError(wrong, file=FILE, name=name, mode=mode, known=", ".join(COLOURS))
         if not re.fullmatch(r"#[0-9a-fA-F]{6}", str(given[name])):
-            raise UsageError(f"{FILE}: {name} = {given[name]!r} in [{mode}] is no colour. Write it as #rrggbb.")
+            raise UsageError(
+                "{file}: {name} = {value!r} in [{mode}] is no colour. Write it as #rrggbb.",
+                file=FILE,
+                name=name,
+                value=given[name],
+                mode=mode,
+            )
     return dict(given)
 
 

@@ -41,8 +41,9 @@ EXAMPLES = {
     "log dispute": 'salescoach log dispute --book my-book --rep R06 "win rate 2026Q3" "two of the deals are not mine"',
     "log answer": 'salescoach log answer 3f2a91bc "they were moved to Bo: now 34 %" --book my-book',
     "log list": 'salescoach log list --book my-book --rep "Ana Souza"',
-    "log export": "salescoach log export --book my-book --rep R06 > R06.json",
-    "log purge": "salescoach log purge --book my-book --rep R06",
+    "log export": "salescoach log export --book my-book --rep R06 > R06.json\n"
+    "  salescoach log export --book my-book --rep R06 --reports reports --to R06.zip",
+    "log purge": "salescoach log purge --book my-book --rep R06 --reports reports",
     "log import": "salescoach log import coaching.csv --book my-book",
     "log verify": "salescoach log verify --book my-book",
     "batch": "salescoach batch --book my-book --plan weekly --out reports",

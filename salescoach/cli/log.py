@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from salescoach.cli.command import Command, Group, print_json, tell
-from salescoach.cli.language import say
+from salescoach.cli.language import language_choice, say
 from salescoach.errors import InputError, Sentence, Unavailable, UsageError, joined, suggestion
 from salescoach.wording import N_
 
@@ -36,12 +36,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="As JSON, in 
 
 @click.group(cls=Group)
 def log() -> None:
-    """The coaching ledger: add, list and close commitments; export or purge what is kept about a person.
-
-    \b
-    Example:
-      salescoach log add --book my-book --rep "Ana Souza" --by rep --what "quotes within two days" --due 2026-12-01
-    """
+    """The coaching ledger: add, list and close commitments; export or purge what is kept about a person."""
 
 
 @log.command(cls=Command)
@@ -209,15 +204,10 @@ def list_(book: str | None, ledger: str | None, rep: str | None, everything: boo
     metavar="PLACE",
     help="A new folder, or a file ending in .zip.",
 )
-@click.option("--language", type=click.Choice(["en", "zh"]), default="en", show_default=True, help="Of what it says.")
+@language_choice(N_("The language of what is written about the files."))
 def export(book: str | None, ledger: str | None, rep: str, reports: str | None, to: Path | None, language: str) -> None:
     """Everything that is kept about a person: what the ledger holds, as JSON, the manager's notes too; with --to also
-    their rows of the book as CSV, and with --reports their pages of every run.
-
-    \b
-    Example:
-      salescoach log export --book my-book --rep R06 --reports reports --to R06.zip
-    """
+    their rows of the book as CSV, and with --reports their pages of every run."""
     opened, rep_id = _opened(book, ledger), _rep_id(book, rep)
     if to is None:
         if reports:
@@ -239,12 +229,7 @@ def export(book: str | None, ledger: str | None, rep: str, reports: str | None, 
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def purge(book: str | None, ledger: str | None, rep: str, reports: str | None, yes: bool) -> None:
     """Empty everything that the ledger holds about a person, for good; with --reports also take out their pages, and
-    those that name them, of every run.
-
-    \b
-    Example:
-      salescoach log purge --book my-book --rep R06 --reports reports
-    """
+    those that name them, of every run."""
     opened, rep_id = _opened(book, ledger), _rep_id(book, rep)
     if not yes:
         ask = N_("Empty everything that the ledger holds about {rep}, for good?")

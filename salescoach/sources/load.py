@@ -396,15 +396,16 @@ def _refuse_all_elsewhere(deals: Draft) -> None:
     if len(deals.table) or not deals.other:
         return
     files = ", ".join(f for f, _, _ in deals.files)
-    only = " and ".join(f"{header} is {_one_of(values)}" for header, values in deals.source.where.items())
-    raise InputError(
-        f"{files}: none of the {deals.other:,} rows is a deal in use. This layout takes rows only where {only}. "
-        "Export the deals that are in use, or change `where` under [deals] in a source file of your own (--source)."
+    only = ", ".join(
+        f"{header} = {' | '.join(repr(v) for v in values)}" for header, values in deals.source.where.items()
     )
-
-
-def _one_of(values: Sequence[str]) -> str:
-    return " or ".join(repr(v) if v else "empty" for v in values)
+    raise InputError(
+        "{files}: none of the {n:,} rows is a deal in use. This layout takes rows only where {only}. Export the deals "
+        "that are in use, or change `where` under [deals] in a source file of your own (--source).",
+        files=files,
+        n=deals.other,
+        only=only,
+    )
 
 
 def _settle_outcomes(deals: Draft, process: Process, precision: dict[str, str]) -> list[dict[str, Any]]:

@@ -350,7 +350,7 @@ def test_an_export_of_deleted_deals_alone_says_so(tmp_path: Path) -> None:
     file.write_text(file.read_text(encoding="utf-8").replace("false", "true"), encoding="utf-8")
     with pytest.raises(InputError, match=r"opportunity.csv: none of the 2 rows is a deal in use") as error:
         load_book(tmp_path)
-    assert "takes rows only where is_deleted is 'false' or empty" in str(error.value)
+    assert "takes rows only where is_deleted = 'false' | '', " in str(error.value)
 
 
 # --- words of a CRM --------------------------------------------------------------------------------
