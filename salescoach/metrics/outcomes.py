@@ -169,6 +169,7 @@ def _counted(book: Book, period: Period, base: Base = "decided") -> pd.DataFrame
         "lost to a competitor; `created`, all deals created in the period by the day of creation, also those still "
         "open."
     },
+    bases={("base", "created"): "day of creation"},
 )
 def win_rate(
     book: Book, by: str | Sequence[str] = "rep", period: str | Period | None = None, base: Base = "decided"
