@@ -16,7 +16,7 @@ from salescoach.book import Book
 from salescoach.errors import InputError, Sentence, UsageError, joined, suggestion
 from salescoach.kit import kit_path
 from salescoach.process import parse_period
-from salescoach.reports import find_story
+from salescoach.reports import Story, find_story
 from salescoach.wording import N_, words
 
 Per = Literal["rep", "team", "company"]
@@ -160,7 +160,7 @@ def gaps(jobs: Sequence[Job], plan: PlanFile) -> tuple[str, ...]:
 
 def _jobs_of(book: Book, plan: PlanFile, order: Order) -> Iterator[Job]:
     story = find_story(order.notebook)
-    language, period = order.language or plan.language, order.period if order.period is not None else plan.period or ""
+    language, period = order.language or plan.language, _period_of(order, plan, story)
     words(language)
     parse_period(period, book.process, book.as_of_on.date())
     for subject, name in _subjects(book, order):
@@ -181,6 +181,12 @@ def _jobs_of(book: Book, plan: PlanFile, order: Order) -> Iterator[Job]:
             period,
             {**blank, **given},
         )
+
+
+def _period_of(order: Order, plan: PlanFile, story: Story) -> str:
+    """The period of an order, else of its plan, else the one that the notebook has of its own."""
+    written = order.period if order.period is not None else plan.period
+    return str(story.parameters.get("period", "")) if written is None else written
 
 
 def _subjects(book: Book, order: Order) -> Sequence[tuple[str, str]]:

@@ -22,7 +22,7 @@ EXAMPLES = {
     "snapshot": "salescoach snapshot exports/ --store snapshots",
     "metrics": "salescoach metrics win_rate --book my-book --by team,quarter --period 2026\n"
     "  salescoach metrics stage_flow --book my-book --option rule=strict\n"
-    "  salescoach metrics win_rate --book my-book --explain",
+    "  salescoach metrics win_rate --explain",
     "forecast": "salescoach forecast --book my-book --period 2026Q4\n"
     "  salescoach forecast --book my-book --team Harbour --json\n"
     "  salescoach forecast --book my-book --since 2026-09-23",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
@@ -26,21 +26,23 @@ LABELS = {
 }
 
 
-def explanation(found: Measure, say: Words) -> dict[str, Any]:
-    """Everything that `--explain` says, in the reader's language; with --json as it is."""
-    metric = found.metric
+def explanation(metric: Metric, options: Mapping[str, Any], found: Measure | None, say: Words) -> dict[str, Any]:
+    """Everything that `--explain` says, in the reader's language; with --json as it is.
+
+    found    what a book answers; without one nothing is said of its being available
+    """
     return {
         "title": say(metric.title),
         "why": say(metric.why),
         "definition": say(metric.definition),
         "data": _columns(metric.needs),
         "optional": _columns([u for u in metric.uses if u not in metric.needs]),
-        "basis": say(metric.basis),
+        "basis": say(metric.basis_with(options)),
         "interval": say(metric.interval),
         "caveat": say(metric.caveat) if metric.caveat else "",
         "by": ", ".join(metric.by),
         "options": {name: _option(option, say) for name, option in metric.options.items()},
-        "availability": availability(found, say),
+        "availability": "" if found is None else availability(found, say),
     }
 
 

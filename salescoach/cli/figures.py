@@ -12,7 +12,6 @@ from salescoach.cli.command import Command, open_any, print_json, put, scoped, t
 from salescoach.cli.options import (
     a_day,
     as_of_option,
-    book_option,
     file_option,
     json_option,
     own_option,
@@ -33,7 +32,9 @@ Options = dict[str, dict[str, Any]]
 
 @click.command(cls=Command)
 @click.argument("names", nargs=-1, metavar="NAME…")
-@book_option
+@click.option(
+    "--book", metavar="DIR", help='Folder of a book, or "demo" for the bundled demo data. --explain needs none.'
+)
 @click.option(
     "--by",
     default=None,
@@ -68,7 +69,7 @@ Options = dict[str, dict[str, Any]]
 @file_option("xlsx", N_("Write the tables to an Excel workbook, a sheet each."))
 def metrics(
     names: tuple[str, ...],
-    book: str,
+    book: str | None,
     by: str | None,
     period: str | None,
     rep: str | None,
@@ -97,8 +98,13 @@ def metrics(
     for name in names:
         find_metric(name)
     options = read_options(names, written)
-    scope = scoped(open_any(book), rep, team, as_of, currency)
     say = words("en" if as_json else language)
+    if book is None:
+        if not explain or rep or team or as_of or currency:
+            raise click.MissingParameter(param_hint="'--book'", param_type="option")
+        explain_metrics(None, names or tuple(METRICS), options, say, as_json)
+        return
+    scope = scoped(open_any(book), rep, team, as_of, currency)
     if explain:
         explain_metrics(scope, names or tuple(METRICS), options, say, as_json)
     elif rows:
@@ -145,11 +151,15 @@ def past_book(written: str, rep: str | None, team: str | None, currency: str | N
 # --- what a metric is ------------------------------------------------------------------------------
 
 
-def explain_metrics(scope: Book, names: Sequence[str], options: Options, say: Words, as_json: bool) -> None:
+def explain_metrics(scope: Book | None, names: Sequence[str], options: Options, say: Words, as_json: bool) -> None:
     from salescoach.cli.explain import explanation, lines
     from salescoach.metrics import find_metric, measure
 
-    told = {n: explanation(measure(scope, n, by=(), **options.get(n, {})), say) for n in names}
+    told = {}
+    for name in names:
+        chosen = options.get(name, {})
+        found = None if scope is None else measure(scope, name, by=(), **chosen)
+        told[name] = explanation(find_metric(name), chosen, found, say)
     if as_json:
         print_json(told)
         return
@@ -192,7 +202,7 @@ def print_figures(
                 tell("Left out {name}: {availability}", name=name, availability=availability(m, say), err=True)
     else:
         for name, m in found.items():
-            basis, interval = say(m.metric.basis), say(m.metric.interval)
+            basis, interval = say(m.basis), say(m.metric.interval)
             definition = say(m.metric.definition)
             tell("{name}: {definition}", name=name, definition=definition)
             tell("  by {basis}; {interval}", basis=basis, interval=interval)

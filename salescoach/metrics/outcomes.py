@@ -175,6 +175,7 @@ def _counted(book: Book, period: Period, base: Base = "decided") -> pd.DataFrame
         "lost to a competitor; `created`, all deals created in the period by the day of creation, also those still "
         "open."
     },
+    bases={("base", "created"): "day of creation"},
 )
 @per_book
 def win_rate(

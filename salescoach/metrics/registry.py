@@ -39,6 +39,7 @@ class Metric:
     repeats     key columns in each of whose values the same records are counted again (each stage of a funnel)
     stock       it describes the state of the day of the data, not what happened in a period
     spans       it is about a period with a first day, and unavailable without one
+    bases       (option, value) -> the basis, where that value of the option changes it
     """
 
     name: str
@@ -58,6 +59,11 @@ class Metric:
     repeats: tuple[str, ...] = ()
     stock: bool = False
     spans: bool = False
+    bases: Mapping[tuple[str, Any], str] = field(default_factory=dict)
+
+    def basis_with(self, options: Mapping[str, Any]) -> str:
+        """The date by which a unit belongs to a period with these options."""
+        return next((self.bases[pair] for pair in options.items() if pair in self.bases), self.basis)
 
     @cached_property
     def options(self) -> dict[str, Option]:
@@ -113,6 +119,11 @@ class Measure:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
+    def basis(self) -> str:
+        """The date by which a unit belongs to a period, as the options have it."""
+        return self.metric.basis_with(self.options)
+
+    @property
     def available(self) -> bool:
         return self.table is not None
 
@@ -130,7 +141,7 @@ class Measure:
         )
         return {
             "definition": self.metric.definition,
-            "basis": self.metric.basis,
+            "basis": self.basis,
             "unit": self.metric.unit,
             "by": list(self.by),
             "period": self.period.label,
@@ -166,6 +177,7 @@ def metric(
     repeats: Sequence[str] = (),
     stock: bool = False,
     spans: bool = False,
+    bases: Mapping[tuple[str, Any], str] | None = None,
 ) -> Callable[[Compute], Compute]:
     """Register a function (book, by, period, **options) -> table as a metric under its own name.
 
@@ -195,6 +207,7 @@ def metric(
             tuple(repeats),
             stock,
             spans,
+            dict(bases or {}),
         )
         return compute
 

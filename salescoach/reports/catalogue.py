@@ -68,7 +68,7 @@ def _name(function: ast.expr) -> str:
 def _metric_sentences() -> Iterator[str]:
     for metric in METRICS.values():
         yield from (metric.title, metric.why, metric.definition, metric.basis, metric.interval, metric.caveat)
-        yield from metric.meanings.values()
+        yield from (*metric.bases.values(), *metric.meanings.values())
 
 
 def _notebook_sentences() -> Iterator[str]:

@@ -297,7 +297,7 @@ class Report(Conformance, Drivers, OneToOne, Impact, People, Rates, Reasons, Sel
 
     def _definition(self, found: Measure) -> str:
         say = self.say
-        definition, basis = say(found.metric.definition), say(found.metric.basis)
+        definition, basis = say(found.metric.definition), say(found.basis)
         if not any(f.low for f in self._fields(found)):
             return say("{definition} Counted by: {basis}.", definition=definition, basis=basis)
         return say(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from salescoach.batch import Order, PlanFile, make_jobs, read_plan, safe_slug
+from salescoach.batch.inputs import keys_of
 from salescoach.errors import InputError, UsageError
 
 
@@ -66,6 +67,26 @@ def test_the_quarterly_plan_looks_back_for_each_team_and_rep(demo_book):
     jobs = make_jobs(demo_book, read_plan("quarterly"))
     assert {(j.notebook, j.per) for j in jobs} == {(n, p) for n in ("win_loss", "bottlenecks") for p in ("team", "rep")}
     assert len(jobs) == 2 * (4 + 24)
+
+
+@pytest.mark.parametrize(("written", "used"), [(None, "last 365 days"), ("", ""), ("2026Q2", "2026Q2")])
+def test_where_no_period_is_written_the_notebook_has_its_own(demo_book, written, used):
+    for wanted in (plan(notebook="team_review", per="company", period=written), plan_of(written)):
+        [job] = make_jobs(demo_book, wanted)
+        assert job.period == used and job.parameters["period"] == used
+
+
+def plan_of(period):
+    return PlanFile(period=period, reports=(Order(notebook="team_review", per="company"),))
+
+
+def test_a_changed_file_of_own_metrics_is_another_key(demo_book, tmp_path):
+    own, jobs = tmp_path / "mine.py", make_jobs(demo_book, plan_of("2026Q2"))
+    own.write_text("LIMIT = 1\n", encoding="utf-8")
+    first = keys_of(demo_book, jobs, own, None)
+    assert keys_of(demo_book, jobs, own, None) == first != keys_of(demo_book, jobs, None, None)
+    own.write_text("LIMIT = 2\n", encoding="utf-8")
+    assert keys_of(demo_book, jobs, own, None) != first
 
 
 def test_a_wrong_key_in_a_plan_names_file_place_and_the_right_key(tmp_path):

@@ -55,6 +55,22 @@ def test_a_metric_explains_itself(salescoach: Run) -> None:
     assert "Default: decided." in said and "In this book: available" in said
 
 
+def test_what_a_metric_is_can_be_told_without_a_book(salescoach: Run) -> None:
+    said = salescoach("metrics", "win_rate", "--explain").out
+    assert "Counted by: day of the decision" in said and "In this book" not in said
+    assert "Missing option '--book'" in salescoach("metrics", "win_rate").err
+    assert "Missing option '--book'" in salescoach("metrics", "win_rate", "--explain", "--team", "Harbour").err
+
+
+def test_the_basis_told_is_that_of_the_variant(salescoach: Run) -> None:
+    created = ("metrics", "win_rate", "--option", "base=created")
+    assert "Counted by: day of creation" in salescoach(*created, "--explain").out
+    assert "by day of creation; 95 % Wilson" in salescoach(*created, "--book", "demo").out
+    told = json.loads(salescoach(*created, "--book", "demo", "--json").out)["metrics"]["win_rate"]
+    assert told["basis"] == "day of creation"
+    assert "by day of the decision; 95 % Wilson" in salescoach("metrics", "win_rate", "--book", "demo").out
+
+
 def test_it_explains_itself_in_chinese(salescoach: Run) -> None:
     said = salescoach("metrics", "stage_flow", "--book", "demo", "--explain", "--language", "zh").out
     assert "阶段转化" in said and "为什么" in said
