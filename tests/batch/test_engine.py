@@ -37,7 +37,7 @@ def notebook_of(*cells: str):
 def executed(notebook, folder: Path, where: str):
     source, target = folder / "in.ipynb", folder / f"{where}.ipynb"
     nbformat.write(notebook, source)
-    subprocess.run([sys.executable, "-c", RUN_HERE, source, target, where], check=True, cwd=folder, timeout=120)
+    subprocess.run([sys.executable, "-c", RUN_HERE, source, target, where], check=True, cwd=folder, timeout=300)
     return nbformat.read(target, as_version=4)
 
 

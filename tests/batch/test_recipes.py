@@ -91,8 +91,11 @@ def test_github_actions(place: Path) -> None:
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize(("plan", "status"), [("weekly", "COMPLETED"), ("nowhere", "FAILED")])
-def test_jupyter_scheduler(place: Path, plan: str, status: str) -> None:
+@pytest.mark.filterwarnings("ignore:Passing unrecognized arguments:DeprecationWarning")  # to nbconvert, by it
+@pytest.mark.parametrize(
+    ("plan", "status", "said"), [("weekly", "COMPLETED", ""), ("nowhere", "FAILED", "non-zero exit status 2")]
+)
+def test_jupyter_scheduler(place: Path, plan: str, status: str, said: str) -> None:
     """A job of its executor: one that fails must not read as completed."""
     orm = pytest.importorskip("jupyter_scheduler.orm")
     from jupyter_scheduler.executors import DefaultExecutionManager
@@ -119,7 +122,8 @@ def test_jupyter_scheduler(place: Path, plan: str, status: str) -> None:
     manager = DefaultExecutionManager("one", str(place), url, paths)
     manager.process()
     with orm.create_session(url)() as session:
-        assert session.get(orm.Job, "one").status == status
+        job = session.get(orm.Job, "one")
+        assert job.status == status and said in (job.status_message or "")
     assert (place / "reports" / "current" / "index.html").is_file() == (status == "COMPLETED")
 
 

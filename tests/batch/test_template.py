@@ -177,7 +177,8 @@ def test_reports_end_with_their_template(tmp_path):
     asking.join(10)
     template.close()
     assert len(caught) == 1
-    time.sleep(0.2)
-    pid = int(mark.read_text())
+    pid, until = int(mark.read_text()), time.monotonic() + 10
+    while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE and time.monotonic() < until:
+        time.sleep(0.05)
     assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     assert not Path(template.scratch).exists()
