@@ -18,7 +18,7 @@ VARIABLE = "SALESCOACH_LANGUAGE"
 LOCALE = ("LC_ALL", "LC_MESSAGES", "LANG")  # the first that is set decides, as everywhere
 SPEAKING = ("core", "exceptions", "formatting", "parser", "types")  # what of click prints sentences of its own
 # a word, or one wide sign, with the punctuation that must stay at it
-PIECE = re.compile(r"\s+|[（《“]*(?:[^\s⺀-￯（《“”，。；：、！？）》]+|[⺀-￯“”])[，。；：、！？）》”…]*")
+PIECE = re.compile(r"\s+|[（《“[]*(?:[^\s⺀-￯（《“”，。；：、！？）》]+|[⺀-￯“”])[，。；：、！？）》”…\]]*")
 SAID_BY_CLICK = (  # what a person may meet of it, so that the catalogue has it
     N_("Usage:"),
     N_("Options"),

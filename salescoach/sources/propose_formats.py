@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import reduce
 
 import pandas as pd
 
@@ -84,7 +85,8 @@ def writing_of(column: Column, declared: ColumnFormat) -> Writing:
     chosen = list(reversed(ways.values()))
     differ = _most_telling([shown for _, shown in chosen])
     example = remark(str(column.text.dropna().loc[differ]))
-    readings = [f"'{example}' is {_said(column, shown.loc[differ])}" for _, shown in chosen]
+    said = [_said(column, shown.loc[differ]) for _, shown in chosen]
+    readings = [Sentence("'{example}' is {said}", example=example, said=text) for text in said]
     ways_written = [_lines(c, declared) for c, _ in chosen]
     if len(chosen) == 1:
         first, *rest = ways_written[0]
@@ -97,7 +99,7 @@ def writing_of(column: Column, declared: ColumnFormat) -> Writing:
             "[{table}.format.{column}].",
             header=column.place.header,
             n=len(chosen),
-            readings="; ".join(readings),
+            readings=reduce(lambda one, other: Sentence("{one}; or {other}", one=one, other=other), readings),
             table=column.place.table,
             column=column.place.column,
         )
