@@ -65,6 +65,7 @@ def copy_kit(folder: Path) -> None:
         tell(f"Already there and left as they are: {some}.")
     process = folder / "templates/process/standard.toml"
     tell(f"Next: edit {process}, then salescoach check FILE… --process {process}")
+    tell(f"The notebooks: jupyter lab {folder / 'notebooks/start_here.ipynb'}")
 
 
 def kit_files() -> Iterator[tuple[str, bytes]]:
