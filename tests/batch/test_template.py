@@ -70,14 +70,6 @@ def test_the_template_leaves_out_the_slowest_part_of_jupyterlab(template, tmp_pa
     assert (outcome.status, outcome.error) == ("done", "")
 
 
-def test_a_template_that_is_just_starting_is_ended_with_the_others():
-    runners.make_ready()
-    time.sleep(0.2)  # long enough to begin, too short to be done
-    runners.end_all()
-    mine = psutil.Process().children(recursive=True)
-    assert [p for p in mine if "salescoach.batch.template" in p.cmdline() and p.status() != psutil.STATUS_ZOMBIE] == []
-
-
 @pytest.mark.parametrize("kind", FAULTS)
 def test_a_fault_takes_one_report(template, tmp_path, kind):
     cell, error = FAULTS[kind]
@@ -182,3 +174,12 @@ def test_reports_end_with_their_template(tmp_path):
         time.sleep(0.05)
     assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     assert not Path(template.scratch).exists()
+
+
+def test_a_template_that_is_just_starting_is_ended_with_the_others():
+    """The last test here, as it ends every template of this process."""
+    runners.make_ready()
+    time.sleep(0.2)  # long enough to begin, too short to be done
+    runners.end_all()
+    mine = psutil.Process().children(recursive=True)
+    assert [p for p in mine if "salescoach.batch.template" in p.cmdline() and p.status() != psutil.STATUS_ZOMBIE] == []
