@@ -172,6 +172,8 @@ def test_no_page_shows_one_whatever_the_cell_did(demo_book: Any, tmp_path: Path)
     secrets = {secret for _, secret in SHAPES.values()}
     assert scanner.scan(tmp_path / "out", secrets) == {}
     shown = page.read_text(encoding="utf-8")
-    assert shown.count(HIDDEN) >= 12 * 7
-    for name in ("print", "log", "repr", "table", "HTML", "Markdown", "traceback"):
+    assert shown.count(HIDDEN) >= 12 * 5
+    for name in ("print", "repr", "table", "HTML", "widget"):
         assert f"kingfisher-{name}" in shown, name  # the net is where they come out
+    for name in ("log", "warning", "traceback", "progress"):
+        assert f"kingfisher-{name}" not in shown, name  # what goes to stderr is on no page
