@@ -29,7 +29,6 @@ NIGHTLY = {  # what the nightly tier did, and its figure in the row of tests/NIG
     "mutations × seeds of an export, none read wrongly in silence": r"(110 mutations × 55 seeds)",
     "broken files read under the laws of rows, money, ids and places": r"([\d,]+) broken CSV, Excel and Parquet files",
     "ordered pairs of reps, no mark of one in what the other is handed": r"([\d,]+) ordered pairs: 0 hits",
-    "data sets with every peer changed, a rep's pages the same byte by byte": r"([\d,]+) data sets of other peers",
     "cohorts under each attack on the others' figures": r"over ([\d,]+) cohorts",
     "hostile names rendered, the same trees as harmless ones": r"([\d,]+ pages' pieces and [\d,]+ pictures), 0 diff",
 }

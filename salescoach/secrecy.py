@@ -11,6 +11,7 @@ _SHAPES = tuple(
     re.compile(shape, re.S)
     for shape in (
         r"(?<=://)[^\s/@:'\"]*:[^\s@'\"]+(?=@)",  # user:password in an address
+        r"(?<=port: ['\"])[^'\"@\s]+(?=@)",  # half of such an address, as libraries quote it that take it for a port
         r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)",
         r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*",  # JSON web token
         r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b",

@@ -17,7 +17,6 @@ from pathlib import Path
 
 DEPTH = 4
 BASE64 = re.compile(rb"[A-Za-z0-9+/]{24,}={0,2}")
-DIGITS = re.compile(r"\d+")
 GROUPED = re.compile(r"(?<=\d)[,.'\u00a0\u202f ](?=\d{3})")
 
 
@@ -26,10 +25,11 @@ def hits(content: bytes, name: str, tokens: Iterable[str]) -> set[str]:
     wanted = set(tokens)
     numbers = {t for t in wanted if t.isdigit()}
     lengths = {len(t) for t in numbers}
+    digits = re.compile(rf"\d{{{min(lengths, default=1)},}}")
     found = {t for t in wanted if t in name}
     for text in texts(content):
         found |= {t for t in wanted - numbers - found if t in text}
-        found |= numbers & {run[at : at + n] for run in DIGITS.findall(text) for n in lengths for at in range(len(run))}
+        found |= numbers & {run[at : at + n] for run in digits.findall(text) for n in lengths for at in range(len(run))}
     return found
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from salescoach.book import Book
 from salescoach.metrics.peers import FIGURES, all_hidden, hidden_together
+from salescoach.reports import open_report
 from salescoach.reports.others import Tables, tables_of_others
 
 PERIOD = "2026Q3"
@@ -121,3 +122,16 @@ def test_kinds_that_are_hidden_are_so_with_another(tables: Tables) -> None:
 def test_nothing_is_hidden_where_all_may_be_shown() -> None:
     parts = [pd.Series(5.0, index=[f"R{k}" for k in range(n)]) for n in (6, 7, 8)]
     assert hidden_together(parts) == [False] * 3 and hidden_together([]) == []
+
+
+@pytest.mark.parametrize(
+    ("language", "five", "eight"),
+    [
+        ("en", "others: hidden, fewer than 5", "others: hidden, fewer than 8"),
+        ("zh", "其他人：不足 5 人，不显示", "其他人：不足 8 人，不显示"),
+    ],
+)
+def test_a_page_says_what_is_hidden(demo_book: Book, language: str, five: str, eight: str) -> None:
+    few = with_people(demo_book, 5)
+    page = open_report(few, rep=few.people["rep_id"].iloc[0], period=PERIOD, language=language).key_figures().html
+    assert five in page and eight in page

@@ -54,6 +54,11 @@ def test_a_message_is_blackened(shape: str) -> None:
     assert secret not in explain(ValueError(repr({"given": text})))
 
 
+def test_half_an_address_is_blackened_where_a_library_quotes_it() -> None:
+    said = f"InvalidURL: nonnumeric port: '{RANDOM}@git.example'"
+    assert blackened(said) == f"InvalidURL: nonnumeric port: '{HIDDEN}@git.example'"
+
+
 @each
 def test_it_is_refused_as_a_parameter(shape: str) -> None:
     text, secret = SHAPES[shape]
@@ -145,7 +150,7 @@ SINKS = {  # how a cell that succeeds may come to show what it should not
     "repr": "{'given': text}",
     "table": "import pandas as pd\npd.DataFrame({'answer': [text]})",
     "HTML": "from IPython.display import HTML\nHTML('<p>' + text + '</p>')",
-    "Markdown": "from IPython.display import Markdown\nMarkdown(text)",
+    "Markdown": "from IPython.display import Markdown\nMarkdown('Got ' + text)",
     "warning": "import warnings\nwarnings.warn(text)",
     "traceback": "import traceback\ntry:\n    raise ValueError(text)\nexcept ValueError:\n    traceback.print_exc()",
     "progress bar": "import sys\nprint('\\r50 %|' + text, end='', file=sys.stderr)",
@@ -167,6 +172,8 @@ def test_no_page_shows_one_whatever_the_cell_did(demo_book: Any, tmp_path: Path)
     secrets = {secret for _, secret in SHAPES.values()}
     assert scanner.scan(tmp_path / "out", secrets) == {}
     shown = page.read_text(encoding="utf-8")
-    assert shown.count(HIDDEN) >= 12 * 7
-    for name in ("print", "log", "repr", "table", "HTML", "Markdown", "traceback"):
+    assert shown.count(HIDDEN) >= 12 * 5
+    for name in ("print", "repr", "table", "HTML", "widget"):
         assert f"kingfisher-{name}" in shown, name  # the net is where they come out
+    for name in ("log", "warning", "traceback", "progress"):
+        assert f"kingfisher-{name}" not in shown, name  # what goes to stderr is on no page
