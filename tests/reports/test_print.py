@@ -19,6 +19,7 @@ pytestmark = pytest.mark.skipif(BROWSER is None, reason="no browser to print wit
 NAMES = sorted(path.stem for path in kit_path("notebooks").glob("*.ipynb") if path.stem != "coaching_session")
 HARD = ("process_review", "team_roster")  # the widest tables, and the longest
 A4 = (595, 842)
+MARK = re.compile(r"-[rh]\d+-")
 
 
 def tagged(html: str) -> str:
@@ -58,9 +59,24 @@ def torn(texts: list[str]) -> dict[str, list[int]]:
     """Marks that stand on more than one sheet."""
     places: dict[str, set[int]] = {}
     for number, text in enumerate(texts):
-        for mark in re.findall(r"-[rh]\d+-", text):
+        for mark in MARK.findall(text):
             places.setdefault(mark, set()).add(number)
     return {mark: sorted(found) for mark, found in places.items() if len(found) > 1}
+
+
+def beyond_the_edge(pdf: Path) -> list[str]:
+    """Marks that stand left or right of the sheet, where nobody sees them."""
+    found: list[str] = []
+    for page in pypdf.PdfReader(pdf).pages:
+        width = float(page.mediabox.width)
+
+        def seen(text: str, cm: list[float], tm: list[float], *_: object, width: float = width) -> None:
+            place = tm[4] * cm[0] + tm[5] * cm[2] + cm[4]
+            if MARK.search(text) and not 0 < place < width:
+                found.append(text)
+
+        page.extract_text(visitor_text=seen)
+    return found
 
 
 def pictures(pdf: Path) -> int:
@@ -72,9 +88,10 @@ def check(name: str, folder: Path) -> None:
     notebook = nbformat.read(kit_path("notebooks") / f"{name}.ipynb", as_version=4)
     html = tagged(page_html(notebook, name, "en"))
     texts = sheets(html, folder)
-    marks = set(re.findall(r"-[rh]\d+-", html))
-    assert set(re.findall(r"-[rh]\d+-", " ".join(texts))) == marks  # all of it is on paper, nothing beyond its edge
+    marks = set(MARK.findall(html))
+    assert set(MARK.findall(" ".join(texts))) == marks
     assert torn(texts) == {}
+    assert beyond_the_edge(folder / "printed.pdf") == []
     assert pictures(folder / "printed.pdf") == html.count("<img ")
     box = pypdf.PdfReader(folder / "printed.pdf").pages[0].mediabox
     assert [round(float(side)) for side in (box.width, box.height)] == pytest.approx(A4, abs=1)
@@ -98,3 +115,9 @@ def test_a_torn_row_would_be_found(tmp_path: Path) -> None:
     page = "<style>{}</style><table><caption>x</caption><thead><tr><th>a</th></tr></thead>\n<tbody>\n{}</tbody></table>"
     assert torn(sheets(tagged(page.format("", row * 4)), tmp_path))
     assert not torn(sheets(tagged(page.format("tr { break-inside: avoid; }", row * 4)), tmp_path))
+
+
+def test_a_table_that_is_too_wide_would_be_found(tmp_path: Path) -> None:
+    wide = "".join(f"<td style='min-width:300px'>{i}</td>" for i in range(6))
+    sheets(tagged(f"<table><tbody><tr>{wide}</tr></tbody></table>"), tmp_path)
+    assert beyond_the_edge(tmp_path / "printed.pdf")
