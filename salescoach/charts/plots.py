@@ -260,9 +260,9 @@ def _rows(ax: Axes | None, names: pd.Series, texts: Sequence[str], title: str, a
     return ax
 
 
-def _bars(ax: Axes, lengths: pd.Series, colour: str | Sequence[str]) -> None:
-    colour = colour if isinstance(colour, str) else list(colour)
-    ax.barh(np.arange(len(lengths)), lengths.to_numpy(float), height=BAR, color=colour, lw=0)
+def _bars(ax: Axes, lengths: pd.Series, colour: str | pd.Series) -> None:
+    colours = colour if isinstance(colour, str) else colour.tolist()
+    ax.barh(np.arange(len(lengths)), lengths.to_numpy(float), height=BAR, color=colours, lw=0)
 
 
 def _hatched(ax: Axes, lengths: pd.Series, left: pd.Series | int, label: str, colour: str) -> None:
