@@ -119,7 +119,9 @@ def picture(html: str, out: Path, source: str, width: int = 900, height: int = 1
         known.add_text("Source", source)
         with Image.open(shot) as whole:
             small = whole.convert("RGB").resize((width * 3 // 4, height * 3 // 4), Image.Resampling.LANCZOS)
-            small.quantize(128, dither=Image.Dither.NONE).save(out, optimize=True, pnginfo=known)
+            small.quantize(200, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
+                out, optimize=True, pnginfo=known
+            )
 
 
 def pictures() -> None:

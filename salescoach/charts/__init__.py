@@ -5,6 +5,7 @@ from salescoach.charts.drawing import Drawing, new_axes, style, to_drawing
 from salescoach.charts.drivers import plot_drivers
 from salescoach.charts.forecast import plot_calibration, plot_fan
 from salescoach.charts.incidence import plot_incidence
+from salescoach.charts.palette import tone_colour
 from salescoach.charts.pareto import plot_pareto
 from salescoach.charts.plots import (
     plot_bridge,
@@ -40,4 +41,5 @@ __all__ = [
     "plot_visible_changes",
     "style",
     "to_drawing",
+    "tone_colour",
 ]

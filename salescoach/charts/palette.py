@@ -48,6 +48,11 @@ def stage_colour(place: float, mode: str = "light") -> str:
     return str(to_hex([a + (b - a) * place for a, b in zip(first, last, strict=True)]))
 
 
+def tone_colour(tone: str) -> str:
+    """The colour of an outcome, or of a stage by its place ("25%"), as a cell of a table has it beside its text."""
+    return stage_colour(float(tone[:-1]) / 100) if tone.endswith("%") else palette().get(tone, palette()["blue"])
+
+
 def stage_colours(count: int) -> list[str]:
     """One colour for each of so many stages, in their order."""
     return [stage_colour(i / max(count - 1, 1)) for i in range(count)]

@@ -28,7 +28,6 @@ from salescoach.charts.drawing import (
     new_axes,
     shortened,
 )
-from salescoach.charts.palette import stage_colours
 
 LONGEST_LABEL = 32  # the table beside the picture has the whole name
 BAR = 0.66
@@ -89,10 +88,10 @@ def plot_funnel(
 ) -> Axes:
     """Bars of deals that reached each stage, the part still open there hatched.
 
-    table   columns `label`, reached, open, text (what to write at the bar's end), in the order of the stages
+    table   columns `label`, reached, open, text (what to write at the bar's end), colour; in the order of the stages
     """
     ax = _rows(ax, table[label], table["text"].tolist(), title, axis, legend=True)
-    _bars(ax, table["reached"], [*stage_colours(len(table) - 1), WON])
+    _bars(ax, table["reached"], table["colour"])
     _hatched(ax, table["open"], table["reached"] - table["open"], open_label, OPEN)
     _round_steps(ax, whole=True)
     _legend(ax)
@@ -148,11 +147,11 @@ def plot_pipeline(
 ) -> Axes:
     """Open deals per stage; those that wait longer than typical hatched.
 
-    table   columns `label`, n, older_than_typical (null: nobody knows), text
+    table   columns `label`, n, older_than_typical (null: nobody knows), text, colour
     """
     judged = bool(table["older_than_typical"].notna().any())
     ax = _rows(ax, table[label], table["text"].tolist(), title, axis, legend=judged)
-    _bars(ax, table["n"], OPEN)
+    _bars(ax, table["n"], table["colour"])
     if judged:
         _hatched(ax, table["older_than_typical"], 0, late_label, LOST)
     _round_steps(ax, whole=True)
@@ -261,8 +260,9 @@ def _rows(ax: Axes | None, names: pd.Series, texts: Sequence[str], title: str, a
     return ax
 
 
-def _bars(ax: Axes, lengths: pd.Series, colour: str | Sequence[str]) -> None:
-    ax.barh(np.arange(len(lengths)), lengths.to_numpy(float), height=BAR, color=colour, lw=0)
+def _bars(ax: Axes, lengths: pd.Series, colour: str | pd.Series) -> None:
+    colours = colour if isinstance(colour, str) else colour.tolist()
+    ax.barh(np.arange(len(lengths)), lengths.to_numpy(float), height=BAR, color=colours, lw=0)
 
 
 def _hatched(ax: Axes, lengths: pd.Series, left: pd.Series | int, label: str, colour: str) -> None:

@@ -192,7 +192,7 @@ def table_block(
 
 def _head(say: Words, field: Field, scale: Scale | None, money: Sequence[str]) -> Column:
     ends = scale_ends(say, scale, field.kind, money[0]) if scale else ()
-    words = field.kind in WORDS
+    words = field.kind in WORDS or field.column in WORDS
     return Column(say(field.label), field.kind != "text" and not words, ends, field.outcome, words)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from salescoach.book import Book
+from salescoach.charts.palette import OUTCOMES
 from salescoach.coaching.lapses import waiting_leads
 from salescoach.errors import Unavailable
 from salescoach.metrics import Measure, currency_of, measure
@@ -23,7 +24,7 @@ from salescoach.metrics.support import NOBODY_TO_HELP, NOBODY_TO_PRAISE, help_li
 from salescoach.metrics.visits import deals_of
 from salescoach.process import Period
 from salescoach.reports.blocks import Block, Cell, Column, render, table_block, written
-from salescoach.reports.fields import GROUP_LABELS, SIGNALS, TEXT_GROUPS, Field, interval
+from salescoach.reports.fields import GROUP_LABELS, SIGNALS, TEXT_GROUPS, Field, decided, interval
 from salescoach.reports.rates import WIN_RATES, Rates
 from salescoach.reports.selling import STATES
 from salescoach.wording import N_, Words, is_known
@@ -37,7 +38,7 @@ _WAITING = (
     Field(N_("Expected close"), "expected_close_on", "date"),
 )
 _ROSTER: dict[str, tuple[Field, ...]] = {
-    "win_rate": (interval(N_("Win rate"), "share"), Field(N_("Decided (n)"), "n"), Field(N_("Won"), "won")),
+    "win_rate": (interval(N_("Win rate"), "share", "won"), Field(N_("Decided (n)"), "n"), decided(N_("Won"), "won")),
     "quota_attainment": (interval(N_("Of target"), "ratio"),),
     "response_time": (interval(N_("Response"), "hours"), Field(N_("Unanswered"), "unanswered")),
 }
@@ -201,7 +202,8 @@ class People(Rates):
             )
         happened = set(counts.loc[counts["n"] > 0, "change"])
         shown = [c for c in CHANGES if c not in untold and (c not in _RARE or c in happened)]
-        columns = [Column(say(GROUP_LABELS["rep"]), False), *(Column(say(CHANGES[c])) for c in shown)]
+        heads = [Column(say(CHANGES[c]), outcome=c if c in OUTCOMES else "") for c in shown]
+        columns = [Column(say(GROUP_LABELS["rep"]), False), *heads]
         names = book.people.sort_values("rep")[["rep_id", "rep"]].itertuples(index=False)
         keys = dict([*names, *([(UNASSIGNED, say(UNASSIGNED))] if (counts["rep_id"] == UNASSIGNED).any() else [])])
         rows = [[Cell(name), *self._changed(counts[counts["rep_id"] == key], shown)] for key, name in keys.items()]

@@ -12,7 +12,7 @@ from salescoach import charts
 from salescoach.book import Book
 from salescoach.charts import Drawing
 from salescoach.metrics import Measure, currency_of
-from salescoach.reports.blocks import row_currencies, written
+from salescoach.reports.blocks import row_currencies, stage_tones, written
 from salescoach.reports.fields import Field
 from salescoach.wording import N_, Words
 
@@ -191,9 +191,15 @@ class Painter:
         table["text"] = [
             f"n={say.number(r)} · {say.percent(v)}" for r, v in zip(table["reached"], table["value"], strict=True)
         ]
+        table["colour"] = self._colours(table)
         title = self._asked(N_("How far do deals get?"))
         axes = charts.plot_funnel(table, "name", title, say("deals that reached the stage"), say("still open there"))
         return charts.to_drawing(axes, self._alt(title, table.assign(n=table["reached"]), "share"))
+
+    def _colours(self, table: pd.DataFrame) -> list[str]:
+        """Of the rows' stages, as in the tables."""
+        tones = stage_tones(self.book, self.say.language)
+        return [charts.tone_colour(tones.get(stage, "")) for stage in table["stage"]]
 
     def _stage_flow(self, found: Measure, table: pd.DataFrame) -> Drawing:
         say = self.say
@@ -209,6 +215,7 @@ class Painter:
             f"n={say.number(n)} · {written(say, v, 'money', money)}"
             for n, v, money in zip(table["n"], table["value"], row_currencies(self.book, table), strict=True)
         ]
+        table["colour"] = self._colours(table)
         title = self._asked(N_("Where do open deals stand?"))
         if table["older_than_typical"].notna().any():
             title = self._asked(N_("Where do open deals stand, and which wait too long?"))

@@ -21,7 +21,7 @@ from salescoach.metrics.support import SPREAD as VARIATION
 from salescoach.models import RepRates, funnel_limits, rep_rates
 from salescoach.process import Period
 from salescoach.reports.blocks import Block, render, table_block, text_table, unavailable
-from salescoach.reports.fields import GROUP_LABELS, Field, interval
+from salescoach.reports.fields import GROUP_LABELS, Field, decided, interval
 from salescoach.wording import N_, Words
 
 WIN_RATES = N_("Win rates like for like")
@@ -73,11 +73,11 @@ MIXED_BY = {
 }
 _TABLE = (
     Field(N_("Decided (n)"), "n"),
-    Field(N_("Won"), "won"),
-    interval(N_("Win rate"), "share"),
+    decided(N_("Won"), "won"),
+    interval(N_("Win rate"), "share", "won"),
     Field(N_("Expected wins"), "expected", "number"),
     Field(N_("Won / expected"), "ratio", "ratio"),
-    Field(N_("Most likely rate"), "shrunk", "share", "shrunk_low", "shrunk_high"),
+    Field(N_("Most likely rate"), "shrunk", "share", "shrunk_low", "shrunk_high", "won"),
     Field(N_("Signal"), "signal", "signal"),
 )
 

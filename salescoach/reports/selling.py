@@ -37,7 +37,7 @@ COLUMN_LABELS = {
     "name": N_("Name"),
 }
 _SUITS = (
-    interval(N_("Win rate"), "share"),
+    interval(N_("Win rate"), "share", "won"),
     Field(N_("Decided (n)"), "n"),
     Field(N_("Expected"), "usual", "share"),
     Field(N_("Signal"), "signal", "signal"),

@@ -36,7 +36,8 @@ def intervals(names: list[str] | None = None) -> pd.DataFrame:
 def funnel(names: list[str] | None = None) -> pd.DataFrame:
     names = names or ["Quote", "Won"]
     reached = np.arange(40, 40 - len(names), -1)
-    return pd.DataFrame({"name": names, "reached": reached, "open": reached // 4, "text": [f"n={r}" for r in reached]})
+    texts = [f"n={r}" for r in reached]
+    return pd.DataFrame({"name": names, "reached": reached, "open": reached // 4, "text": texts, "colour": "#0072b2"})
 
 
 def targets(names: list[str] | None = None) -> pd.DataFrame:
@@ -49,7 +50,8 @@ def targets(names: list[str] | None = None) -> pd.DataFrame:
 def pipeline(names: list[str] | None = None) -> pd.DataFrame:
     names = names or ["Quote", "Contract"]
     n = np.arange(5, 5 + len(names))
-    return pd.DataFrame({"name": names, "n": n, "older_than_typical": n // 2, "text": "n=5 · ¥1,250,000"})
+    shown = {"older_than_typical": n // 2, "text": "n=5 · ¥1,250,000", "colour": "#0072b2"}
+    return pd.DataFrame({"name": names, "n": n, **shown})
 
 
 def bridge(names: list[str] | None = None) -> pd.DataFrame:

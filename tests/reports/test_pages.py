@@ -214,7 +214,7 @@ def test_a_page_is_dark_on_a_dark_screen_only():
     light, dark = (dict(re.findall(r"--(\w+): (#\w+)", part)) for part in skin.split("prefers-color-scheme", 1))
     assert light.keys() == dark.keys()
     for colours in (light, dark):
-        for ink in ("ink", "soft", "blue", "orange", "green"):
+        for ink in ("ink", "soft", "blue", "won", "lost"):
             assert contrast(colours[ink], colours["paper"]) >= 4.5, f"{ink} is hard to read"
 
 

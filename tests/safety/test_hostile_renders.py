@@ -362,7 +362,7 @@ def a_tick(name: str) -> Figure:
 
 
 def a_chart_title(name: str) -> Figure:
-    table = pd.DataFrame({"name": ["a"], "reached": [3], "open": [1], "text": [name]})
+    table = pd.DataFrame({"name": ["a"], "reached": [3], "open": [1], "text": [name], "colour": ["#0072b2"]})
     return _drawn(lambda: charts.plot_funnel(table, "name", name, "deals", "open"))
 
 
