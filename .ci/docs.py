@@ -19,7 +19,7 @@ import nbformat
 from salescoach.batch import run_report
 from salescoach.cli.explain import explanation, lines
 from salescoach.kit import kit_path
-from salescoach.metrics import METRICS, measure
+from salescoach.metrics import METRICS
 from salescoach.reports import find_book
 from salescoach.reports.pages import page_html
 from salescoach.reports.stories import read_story
@@ -63,10 +63,10 @@ def stories() -> list[Path]:
 
 def glossary(language: str) -> str:
     """All metrics in the order of their names."""
-    say, head, book = words(language), HEADS[language], find_book("demo")
+    say, head = words(language), HEADS[language]
     parts = [head["glossary"], head["about"], head["ratios"]]
     for name in sorted(METRICS):
-        told = explanation(measure(book, name, by=()), say) | {"availability": ""}
+        told = explanation(METRICS[name], {}, None, say)
         title, *rest = lines(METRICS[name], told, say)
         parts += [f"## {title.partition(': ')[2]}", f"`{name}`", "\n".join(f"- {_as_text(line)}" for line in rest)]
     return "\n\n".join(parts) + "\n"

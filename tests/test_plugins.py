@@ -97,7 +97,7 @@ def test_a_preset_that_cannot_be_read_names_its_package(install: Install, text: 
     install("acme-crm", SOURCES, acme__layouts__acme_toml=text)
     with pytest.raises(UsageError, match=rf"The package acme-crm brings 'acme' to salescoach.sources.*{why}") as error:
         presets()
-    assert str(error.value).endswith("pip uninstall acme-crm")
+    assert str(error.value).endswith("`pip uninstall acme-crm`")
 
 
 def test_a_preset_of_a_name_that_is_taken_is_refused(install: Install) -> None:
@@ -110,7 +110,7 @@ def test_a_preset_of_a_name_that_is_taken_is_refused(install: Install) -> None:
 def test_two_packages_with_one_name_are_both_named(install: Install) -> None:
     install("acme-crm", SOURCES, acme__layouts__acme_toml=PRESET)
     install("other-crm", "[salescoach.sources]\nacme = other.layouts\n", other__layouts__acme_toml=PRESET)
-    with pytest.raises(UsageError, match=r"The packages acme-crm and other-crm both bring 'acme'"):
+    with pytest.raises(UsageError, match=r"The packages acme-crm, other-crm both bring 'acme'"):
         presets()
 
 

@@ -311,6 +311,8 @@ def _ties(ranks: Sequence[pa.Array], order: Codes) -> bool:
     alike = pa.repeat(True, max(len(order) - 1, 0))
     for rank in (r.take(pa.array(order)) for r in ranks):
         before, after = rank[:-1], rank[1:]
+        if pa.types.is_null(rank.type):  # nothing in the column: all alike
+            continue
         both_null = pc.and_(pc.is_null(before), pc.is_null(after))
         alike = pc.and_(alike, pc.or_(both_null, pc.fill_null(pc.equal(before, after), False)))
     return bool(pc.any(alike).as_py())

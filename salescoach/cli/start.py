@@ -66,7 +66,7 @@ def copy_kit(folder: Path) -> None:
         tell("Already there and left as they are: {some}.", some=some)
     process = folder / "templates/process/standard.toml"
     tell("Next: edit {process}, then salescoach check FILE… --process {process}", process=process)
-    tell("The notebooks: jupyter lab {file}", file=folder / "notebooks/start_here.ipynb")
+    tell("The notebooks: {command}", command=f"jupyter lab {folder / 'notebooks/start_here.ipynb'}")
 
 
 def _with_more(names: list[str], more: int) -> Sentence:

@@ -7,13 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-# matplotlib's list of fonts is made anew, in a folder of its own, from nothing but the fonts inside matplotlib
+# nothing but the fonts inside matplotlib is left of its list
 DRAWN = """
-import warnings
+import os, warnings
 warnings.simplefilter("error")
+import matplotlib
 from matplotlib import font_manager
-font_manager.findSystemFonts = lambda *args, **kwargs: []
-font_manager._load_fontmanager(try_read_cache=False)
+fonts = font_manager.fontManager.ttflist
+fonts[:] = [f for f in fonts if f.fname.startswith(os.path.dirname(matplotlib.__file__))]
 from matplotlib.ft2font import FT2Font
 import pandas as pd
 from salescoach import charts

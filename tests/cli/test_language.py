@@ -90,6 +90,7 @@ def test_every_command_explains_itself_in_chinese(salescoach, path: tuple[str, .
 def test_help_names_the_same_options_in_both_languages(salescoach) -> None:
     for path in commands():
         shown = [salescoach("--language", lang, *path, "--help").out for lang in ("en", "zh")]
+        shown = [re.split(r"^(?:Options|选项)[:：]", text, maxsplit=1, flags=re.MULTILINE)[-1] for text in shown]
         assert len({tuple(re.findall(r"^  (-[^ ]+)", text, re.MULTILINE)) for text in shown}) == 1, path
 
 

@@ -147,7 +147,7 @@ def test_purge_leaves_nothing_of_a_person(where: str, ledger: Ledger) -> None:
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda book: book.add_promise("R1", "boss", "x", "2026-01-01"), "by rep or manager, not by 'boss'"),
+        (lambda book: book.add_promise("R1", "boss", "x", "2026-01-01"), "by rep / manager, not by 'boss'"),
         (lambda book: book.add_promise("R1", "rep", " ", "2026-01-01"), "says what will be done"),
         (lambda book: book.add_promise("R1", "rep", "x", "1.10.2026"), "on: '1.10.2026' is no day. Write it as 2026"),
         (lambda book: book.add_note(" ", "x", "2026-01-01"), "is about a rep"),

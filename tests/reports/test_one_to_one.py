@@ -174,7 +174,7 @@ def test_whatever_is_missing_the_page_stands(missing):
 def test_the_strength_comes_with_a_deal_to_repeat_and_thin_data_stay_silent(report_of):
     assert "strong evidence" in report_of(STRONG).one_strength().html
     assert "Worth repeating:" in report_of(STRONG).one_strength().html
-    assert "Nothing to conclude yet: about 30 more closed deals" in report_of(STRONG).one_skill().html
+    assert "Nothing to conclude yet: about 25 more closed deals" in report_of(STRONG).one_skill().html
     new = report_of(NEW)
     assert "Nothing to conclude yet" in new.one_skill().html and "evidence</span>" not in new.one_skill().html
 

@@ -58,7 +58,8 @@ def cells(block: Block) -> list[list[str]]:
 
 
 def labels(block: Block) -> list[str]:
-    return [html.unescape(label) for label in re.findall(r"<th[^>]*>([^<]*)</th>", block.html)]
+    found = re.findall(r"<th\b[^>]*>(.*?)</th>", block.html, re.DOTALL)
+    return [html.unescape(re.sub(r"<[^>]*>", "", label)).strip() for label in found]
 
 
 def whole_story(name: str, page: Callable[..., str], **parameters: Any) -> str:
