@@ -21,7 +21,7 @@ def tables(book: Book) -> list[pd.DataFrame]:
     return [visits(book), passages(book), *(answer for answer in answers if answer is not None)]
 
 
-@pytest.mark.parametrize("rows", [1, 7, 50])
+@pytest.mark.parametrize("rows", [pytest.param(1, marks=pytest.mark.nightly), 7, 50])
 def test_short_stretches_give_the_same_tables(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = tables(replace(busy_book(3)))  # a book of its own, for which nothing is built yet
     assert {"handed_off", "back"} <= set(whole[0]["exit"]) and whole[1]["skipped"].any()

@@ -30,7 +30,7 @@ def without_them(book: Book, rep: str) -> Book:
     return book.without_reps({rep})
 
 
-@pytest.mark.parametrize("changed", [with_changed_deals, without_them])
+@pytest.mark.parametrize("changed", [with_changed_deals, pytest.param(without_them, marks=pytest.mark.nightly)])
 def test_what_a_newcomer_does_moves_no_figure_of_the_others(
     demo_book: Book, changed: Callable[[Book, str], Book]
 ) -> None:
