@@ -188,6 +188,32 @@ class Book:
             return self
         return self._slice(set(self.people["rep_id"]) - rep_ids, unowned=True)
 
+    def begun_since(self, since: pd.Series) -> Book:
+        """Without the deals and leads that these people began before a day of their own, by rep_id, or on no known day.
+
+        With a deal go its history, changes, quotes and activities.
+        """
+
+        def stays(frame: pd.DataFrame) -> pd.Series:
+            day = frame["rep_id"].map(since)
+            return day.isna() | (self.local_days(frame["created_at"]) >= day)
+
+        deals = self.deals
+        if since.empty or not {"rep_id", "created_at"} <= set(deals):
+            return self
+        stay = stays(deals)
+        gone = deals.loc[~stay, "deal_id"]
+        kept = {"deals": deals[stay]}
+        for name, frame in self.tables.items():
+            if name == "leads" and {"rep_id", "created_at"} <= set(frame):
+                kept[name] = frame[stays(frame)]
+            elif name not in ("deals", "leads") and "deal_id" in frame:
+                kept[name] = frame[~is_in(frame["deal_id"], gone)]
+            elif name != "deals":
+                kept[name] = frame
+        quality = {"rows": {n: {"used": len(f)} for n, f in kept.items()}, "quarantined": len(self.quarantine)}
+        return replace(self, tables=kept, quality=quality, origin={"slice": True})
+
     def _slice(
         self, rep_ids: set[str], team: str | None = None, hide_others: bool = False, unowned: bool = False
     ) -> Book:

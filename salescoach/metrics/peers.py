@@ -36,15 +36,25 @@ def newcomers(book: Book, period: str | Period | None = None) -> set[str]:
     where the difference of two figures would be theirs. Who already had a deal in the first quarter of the book counts
     as having been there before it. Without a start, the quarter of as_of is the period.
     """
-    deals = book.deals
-    if not {"rep_id", "created_at"} <= set(deals) or deals["created_at"].isna().all():
+    first = _first_days(book)
+    if first.empty:
         return set()
-    first = book.local_days(deals.groupby("rep_id")["created_at"].min().dropna())
     span = as_period(book, period)
     start = span.start_on or _quarter_of(book.as_of_on.date())
-    before = start - (timedelta(days=span.days) if span.days else QUARTER)
-    known_by = max(pd.Timestamp(before), first.min() + QUARTER)
+    known_by = max(pd.Timestamp(start - _length(span)), first.min() + QUARTER)
     return set(first.index[first >= known_by])
+
+
+def _first_days(book: Book) -> pd.Series:
+    """The day of each rep's first deal."""
+    deals = book.deals
+    if not {"rep_id", "created_at"} <= set(deals):
+        return pd.Series(dtype="datetime64[us]")
+    return book.local_days(deals.groupby("rep_id")["created_at"].min().dropna())
+
+
+def _length(span: Period) -> timedelta:
+    return timedelta(days=span.days) if span.days else QUARTER
 
 
 def _quarter_of(day: date) -> date:
@@ -52,8 +62,17 @@ def _quarter_of(day: date) -> date:
 
 
 def settled(book: Book, period: str | Period | None = None) -> Book:
-    """The book without what newcomers own: all that a table of the others is made from."""
-    return book.without_reps(newcomers(book, period))
+    """The book that every table of the others is made from.
+
+    Without what newcomers own; and of who came later than the book's first quarter, without what they began in their
+    own first two periods. A period that moves on with every week would else take all of it in at once, in the week in
+    which its owner is a newcomer no more, and the difference of two weeks would be theirs.
+    """
+    first = _first_days(book)
+    if first.empty:
+        return book
+    since = first[first >= first.min() + QUARTER] + 2 * _length(as_period(book, period))
+    return book.without_reps(newcomers(book, period)).begun_since(since)
 
 
 def deals_outside(book: Book, team: str, period: str | Period | None = None) -> pd.Series:

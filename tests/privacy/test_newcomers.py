@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from salescoach.book import Book
-from salescoach.metrics.peers import OTHERS, deals_outside, newcomers, peer_table, shown_figure
+from salescoach.metrics.peers import OTHERS, deals_outside, newcomers, peer_table, settled, shown_figure
 from salescoach.reports.others import beside_a_team, tables_of_others
 
 NEWCOMER, PERIOD = "R21", "2026Q2"
@@ -53,6 +53,26 @@ def test_the_people_behind_a_figure_stay_all_through_a_period(demo_book: Book) -
     came = [day for day in ("2026-05-11", "2026-06-01", "2026-06-29") if pd.Timestamp(day, tz="UTC") > first]
     assert came and all(NEWCOMER in newcomers(demo_book.at(day), PERIOD) for day in came)
     assert NEWCOMER not in newcomers(demo_book, "2026Q4")
+
+
+@pytest.mark.parametrize("on", ["2026-07-20", "2026-08-10", "2026-09-30"])
+def test_in_a_period_that_moves_on_nobody_joins_all_at_once(demo_book: Book, on: str) -> None:
+    """Thirty days, moved on each week: what R21 began in the first sixty never counts, also when they are settled."""
+    deals = demo_book.deals
+    own = deals["rep_id"] == NEWCOMER
+    counts_from = deals.loc[own, "created_at"].min() + pd.Timedelta(days=60)
+    early = own & (deals["created_at"] < counts_from - pd.Timedelta(days=1))
+    assert early.sum() > 5 and (own & ~early).sum() > 5
+    deals["amount_minor"] = deals["amount_minor"].where(~early, deals["amount_minor"] * 10)
+    deals["outcome"] = deals["outcome"].where(~early | (deals["outcome"] != "lost"), "won")
+    changed = replace(demo_book, tables={**demo_book.tables, "deals": deals})
+    assert not demo_book.deals.equals(changed.deals)
+    if on > "2026-08":
+        assert NEWCOMER not in newcomers(demo_book.at(on), "last 30 days")
+        assert NEWCOMER in set(settled(demo_book.at(on), "last 30 days").deals["rep_id"])
+    before, after = (settled(book.at(on), "last 30 days") for book in (demo_book, changed))
+    for name in before.tables:
+        pd.testing.assert_frame_equal(before.table(name), after.table(name))
 
 
 def first_deals(book: Book, days: dict[str, str]) -> Book:
