@@ -10,6 +10,7 @@ import pytest
 
 from salescoach.book import Book, open_book, write_folder
 from salescoach.errors import Unavailable
+from salescoach.metrics.peers import settled
 from salescoach.metrics.registry import as_period
 from salescoach.models.forecast import fit_forecast, forecast_of_rep, forecast_peers
 from salescoach.models.forecast.share import forecast_of_team
@@ -42,7 +43,7 @@ def test_the_period_of_a_page_on_any_period(book: Book, period: str | None, labe
 @pytest.mark.parametrize("period", [None, "2026-10"])
 def test_the_tables_of_a_run_hold_the_forecast_of_that_period(book: Book, period: str | None) -> None:
     found = tables_of_others(book, period)["forecast"]
-    pd.testing.assert_frame_equal(found, forecast_peers(book, forecast_span(book, period)))
+    pd.testing.assert_frame_equal(found, forecast_peers(settled(book, period), forecast_span(book, period)))
     lead = found.loc[found["figure"] == "lead", "value"].iloc[0]
     assert lead == (forecast_span(book, period).end_on - book.as_of_on.date()).days == fit_forecast(book, period).lead
 
