@@ -30,6 +30,7 @@ NIGHTLY = {  # what the nightly tier did, and its figure in the row of tests/NIG
     "broken files read under the laws of rows, money, ids and places": r"([\d,]+) broken CSV, Excel and Parquet files",
     "ordered pairs of reps, no mark of one in what the other is handed": r"([\d,]+) ordered pairs: 0 hits",
     "cohorts under each attack on the others' figures": r"over ([\d,]+) cohorts",
+    "data sets of the others, a rep's pages the same to the last byte": r"otherwise, (\w+) data sets",
     "hostile names rendered, the same trees as harmless ones": r"([\d,]+ pages' pieces and [\d,]+ pictures), 0 diff",
 }
 
