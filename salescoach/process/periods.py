@@ -54,7 +54,7 @@ class Period:
         stamps = as_stamps(dates)
         if stamps.dtype == "datetime64[ns]":
             stamps = stamps.astype("datetime64[us]")  # nanoseconds end before the year 2263
-        inside = stamps < np.datetime64(self.end_on, "D") + 1
+        inside = stamps < np.datetime64(self.end_on, "D") + np.timedelta64(1, "D")
         if self.start_on is not None:
             inside &= stamps >= np.datetime64(self.start_on, "D")
         return np.asarray(inside, dtype=bool)
