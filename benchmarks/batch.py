@@ -35,8 +35,10 @@ import pandas as pd
 
 from salescoach.batch import Order, PlanFile, run_batch
 from salescoach.batch.job import Task
+from salescoach.batch.plan import make_jobs
+from salescoach.batch.run import Parts
 from salescoach.batch.runners import Template, end_all, outcomes
-from salescoach.book import Book
+from salescoach.book import Book, write_folder
 from salescoach.reports.stories import find_story
 from salescoach.sources import sample_book
 from salescoach.wording import words
@@ -288,17 +290,31 @@ def one_more(book: Book, notebook: str, reps: list[str], few: int, out: Path) ->
     return RunCost(*more), RunCost(*rest)
 
 
+def cutting(book: Book, notebook: str, reps: list[str], out: Path) -> float:
+    """Seconds of the processor to cut a report's part out of the book and to write it, of so many reports."""
+    started = time.process_time()
+    parts = Parts(book, make_jobs(book, plan_of(notebook, reps)))
+    for number, rep in enumerate(reps):
+        place = out / str(number)
+        place.mkdir(parents=True)
+        write_folder(parts.for_rep(rep), place)
+    return (time.process_time() - started) / len(reps)
+
+
 def measure_growth(folder: Path, books: dict[int, Book], what: str, notebook: str, everybody: bool) -> None:
     """Cost per report in books of several sizes; a report's own slice is as large in each."""
-    print(f"| {what} | reports | one more: cut and published | one more: made | together | the run itself |")
-    print("|---|---|---|---|---|---|", flush=True)
+    print(
+        f"| {what} | reports | one more: cut and published | one more: made | together | the run itself | cut alone |"
+    )
+    print("|---|---|---|---|---|---|---|", flush=True)
     for size, book in books.items():
         names = list(book.people["rep_id"])
         reps = names[:size] if everybody else [r for r in names if "~" not in r][:16]
         more, rest = one_more(book, notebook, reps, max(1, len(reps) // 4), folder / f"{what}-{size}-{everybody}")
+        cut = cutting(book, notebook, names[:48], folder / f"{what}-{size}-{everybody}-cut")
         print(
             f"| {size:,} | {len(reps):,} | {more.here:.3f} s | {more.there:.2f} s | {more.here + more.there:.2f} s | "
-            f"{rest.here + rest.there:.1f} s |",
+            f"{rest.here + rest.there:.1f} s | {cut:.3f} s |",
             flush=True,
         )
 

@@ -190,7 +190,7 @@ def _made(
             progress(outcome, already + number, already + total)
 
     with tempfile.TemporaryDirectory(prefix="salescoach-slices-") as private:
-        parts = _Parts(book, jobs)
+        parts = Parts(book, jobs)
         tasks = [_task(job, _slice(parts, job, peers, teams, Path(private), ledger), folder, own) for job in jobs]
         return {o.file: o for o in _execute(tasks, workers, note, executor, elsewhere)}
 
@@ -216,7 +216,7 @@ def run_report(
     with tempfile.TemporaryDirectory(prefix="salescoach-slices-") as private:
         name = job.notebook if job.per == "company" else f"{job.slug}-{job.notebook}"
         teams = {job.period: _of_teams(book, [job], job.period)}
-        task = _task(job, _slice(_Parts(book, [job]), job, peers, teams, Path(private), ledger), out, own)
+        task = _task(job, _slice(Parts(book, [job]), job, peers, teams, Path(private), ledger), out, own)
         task = replace(task, target=str((out / f"{name}.html").resolve()))
         [outcome] = _execute([task], workers=1, progress=None)
     return Path(task.target), outcome
@@ -233,7 +233,7 @@ def _of_teams(book: Book, jobs: Sequence[Job], period: str) -> dict[str, dict[st
     return tables_of_teams(book, list(dict.fromkeys(asked)), parse_period(period, book.process, book.as_of_on.date()))
 
 
-class _Parts:
+class Parts:
     """Cuts a book for its reps, many at a time first: else each report would read the whole book again."""
 
     def __init__(self, book: Book, jobs: Sequence[Job]) -> None:
@@ -253,7 +253,7 @@ class _Parts:
 
 
 def _slice(
-    parts: _Parts,
+    parts: Parts,
     job: Job,
     peers: dict[str, Any],
     teams: dict[str, dict[str, dict[str, Any]]],
