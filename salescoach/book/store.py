@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from salescoach.book.book import Book
 from salescoach.book.tables import TABLES
-from salescoach.book.texts import is_in
+from salescoach.book.texts import give_back, is_in
 from salescoach.errors import StorageError
 from salescoach.process import process_from_dict, process_to_dict
 
@@ -107,7 +107,7 @@ def _thrifty_memory() -> Iterator[None]:
         pa.set_memory_pool(pa.jemalloc_memory_pool())
     try:
         yield
-        pa.default_memory_pool().release_unused()
+        give_back()
     finally:
         pa.set_memory_pool(usual)
 
