@@ -19,7 +19,7 @@ from salescoach.book.privacy import hide_colleagues, own_quarantine
 from salescoach.book.replay import replay
 from salescoach.book.splits import OTHER_REP, in_slice
 from salescoach.book.tables import TABLES
-from salescoach.book.texts import Codes, arrow, is_in, numbered, places_of_runs, rows_at
+from salescoach.book.texts import Codes, Places, arrow, is_in, numbered, places_of_runs, rows_at
 from salescoach.errors import Unavailable, UsageError, listed, suggestion
 from salescoach.process import Process, local_midnights, parse_day, process_to_dict
 
@@ -69,9 +69,9 @@ class Book:
         return self.tables[name].copy(deep=False)
 
     @property
-    def rows_of_deals(self) -> Codes:
+    def rows_of_deals(self) -> Places:
         """For each row of the stage history, the row of its deal in `deals`; -1 where there is none."""
-        rows: Codes = getattr(self, "_rows_of_deals", np.empty(0, dtype=np.int64))
+        rows: Places = getattr(self, "_rows_of_deals", np.empty(0, dtype=np.int32))
         return rows
 
     def has(self, table: str, *columns: str) -> bool:
@@ -344,14 +344,14 @@ def _ties(ranks: Sequence[pa.Array], order: Codes) -> bool:
     return bool(pc.any(alike).as_py())
 
 
-def in_deal_order(log: pd.DataFrame, deals: pd.DataFrame) -> tuple[pd.DataFrame, Codes]:
+def in_deal_order(log: pd.DataFrame, deals: pd.DataFrame) -> tuple[pd.DataFrame, Places]:
     """A log in the order of its deals and in time, and the row of each entry's deal; entries without one stand last.
 
     Entries of one instant stay in the order given: it says what came first.
     """
-    rows = places_of_runs(log["deal_id"], deals["deal_id"]).astype(np.int64)
+    rows = places_of_runs(log["deal_id"], deals["deal_id"])
     at = log["entered_at"].astype("int64").to_numpy()
-    place = np.where(rows < 0, len(deals), rows)
+    place = np.where(rows < 0, np.int32(len(deals)), rows)
     if ((place[1:] > place[:-1]) | ((place[1:] == place[:-1]) & (at[1:] >= at[:-1]))).all():
         return log.reset_index(drop=True), rows
     order = np.lexsort((at, place))

@@ -12,17 +12,20 @@ import pyarrow.compute as pc
 
 Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 Codes = np.ndarray[Any, np.dtype[np.int64]]
+Places = np.ndarray[Any, np.dtype[np.int32]]  # of rows in a table
 BLANK, DELETE, FOREIGN = 0x20, 0x7F, 0x80  # of bytes: the blank and what stands below it; del; no ASCII from here on
 LARGEST = 2**62  # of numbers that texts are counted by
 WIDEST = 64
 PIECE = 2**16
 SAMPLE, FEW = 1_000, 100  # texts looked at first, and how many different ones among them are few
+POOLS = {"jemalloc": pa.jemalloc_memory_pool, "mimalloc": pa.mimalloc_memory_pool, "system": pa.system_memory_pool}
 ROOM = 4  # a table of all numbers is used where it has at most that many times the numbers looked up in it
 
 
 def give_back() -> None:
     """Return to the system what Arrow took for its work and keeps for the next: as much again as the columns."""
-    pa.default_memory_pool().release_unused()
+    for backend in pa.supported_memory_backends():
+        POOLS[backend]().release_unused()
 
 
 def arrow(texts: Iterable[str | None]) -> pa.LargeStringArray:
@@ -65,19 +68,19 @@ def _places_by_number(
     return index.get_indexer(pd.Index(asked)) if index.is_unique else None
 
 
-def places_of_runs(texts: pd.Series, known: pd.Series) -> np.ndarray[Any, np.dtype[np.intp]]:
+def places_of_runs(texts: pd.Series, known: pd.Series) -> Places:
     """As `places_in`, quicker where equal texts stand together: each run of them is looked up once.
 
     Where the runs are the known texts in their order, as in a saved book, nothing is looked up.
     """
     values = arrow(texts)
     if not len(values):
-        return np.empty(0, dtype=np.intp)
+        return np.empty(0, dtype=np.int32)
     new = np.append(True, pc.fill_null(pc.not_equal(values[1:], values[:-1]), True).to_numpy(zero_copy_only=False))
-    runs, run = values.filter(pa.array(new)), np.cumsum(new.view(np.int8), dtype=np.intp) - 1
+    runs, run = values.filter(pa.array(new)), np.cumsum(new.view(np.int8), dtype=np.int32) - 1
     if len(runs) == len(known) and runs.equals(arrow(known)):
         return run
-    places: np.ndarray[Any, np.dtype[np.intp]] = places_in(column(runs), known)[run]
+    places: Places = places_in(column(runs), known).astype(np.int32)[run]
     return places
 
 

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 import numpy as np
 import pandas as pd
 
-from salescoach.book import Book, is_in
+from salescoach.book import OUTCOMES, Book, is_in
 from salescoach.errors import Unavailable, UsageError, suggestion
 from salescoach.metrics.counts import add_tables, add_up, count_table
 from salescoach.metrics.estimate import mean_interval, wilson
@@ -29,7 +29,7 @@ from salescoach.metrics.money import known_amount, money_keys
 from salescoach.metrics.registry import as_period, in_period, is_everything, metric, only
 from salescoach.metrics.stretches import side_by_side, stretches
 from salescoach.metrics.times import medians
-from salescoach.metrics.visits import deals_of, history_of, passages, visits
+from salescoach.metrics.visits import Flags, Whole, deals_of, history_of, passages, visits
 from salescoach.process import Period
 
 UNKNOWN_TOLERATED = 0.2
@@ -51,12 +51,16 @@ def stage_at_close_unknown(book: Book) -> float:
         return 1.0 if len(asked) else 0.0
     history = history_of(book)
     closing = {s.key for p in book.process.pipelines.values() for s in p.stages if s.outcome}
-    assumed = np.ones(len(deals), dtype=bool)
-    for rows in stretches(len(history)):
+
+    def entries(rows: slice) -> tuple[Whole, Flags]:
+        """The deals of the entries into working stages, and which of these are assumed."""
         part = history.iloc[rows]
         working = ~is_in(part["stage"], closing).to_numpy()
-        known = (part["evidence"] == "assumed").to_numpy()
-        assumed[part["deal"].to_numpy()[working]] = known[working]  # of a deal's several, the last one stays
+        return part["deal"].to_numpy()[working], is_in(part["evidence"], ["assumed"]).to_numpy()[working]
+
+    assumed = np.ones(len(deals), dtype=bool)
+    for deal, guessed in side_by_side(entries, stretches(len(history))):
+        assumed[deal] = guessed  # of a deal's several, the last one stays
     return float(assumed[asked].mean())
 
 
@@ -88,7 +92,7 @@ def joined(book: Book, rows: pd.DataFrame, groups: Sequence[str] | None = None) 
     """
     deals = deals_of(book)
     if groups is not None and all(g in deals or g in (*PEOPLE, *UNITS) for g in groups):
-        deals = deals[list(dict.fromkeys([*(g for g in groups if g in deals), "outcome"]))]
+        deals = deals[[g for g in groups if g in deals]]
     added = deals.drop(columns=[c for c in deals if c in rows]).take(rows["deal"].to_numpy())
     return pd.concat([rows, added.set_axis(rows.index)], axis=1)
 
@@ -269,8 +273,7 @@ def _flow_keys(groups: Sequence[str]) -> list[str]:
 def _waiting(book: Book, groups: Sequence[str], keys: list[str]) -> pd.DataFrame:
     """Deals that stand in each stage at as_of."""
     rows = visits(book)
-    rows = joined(book, rows[rows["exit"] == "still"], groups)
-    rows = rows[rows["outcome"] == "open"]
+    rows = joined(book, _of_deals(book, rows[rows["exit"] == "still"], {"open"}), groups)
     rows = with_groups(book, rows.assign(still_on=book.as_of_on), groups, "still_on")
     return count_table(rows, keys).rename(columns={"n": "still"})
 
@@ -309,11 +312,17 @@ def _times(counts: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     return found.merge(mean, on=keys, how="left", validate="1:1")
 
 
+def _of_deals(book: Book, rows: pd.DataFrame, outcomes: set[str]) -> pd.DataFrame:
+    """The passages or visits of deals with one of these outcomes."""
+    wanted = is_in(deals_of(book)["outcome"], outcomes).to_numpy()
+    return rows.loc[wanted[rows["deal"].to_numpy()]]
+
+
 def _moves_back(book: Book, groups: Sequence[str], keys: list[str], period: str | Period | None) -> pd.DataFrame:
     rows = visits(book)
-    rows = joined(book, rows[rows["exit"] == "back"], groups)
+    rows = joined(book, _of_deals(book, rows[rows["exit"] == "back"], {*OUTCOMES} - {"void"}), groups)
     rows["exited_on"] = book.local_days(rows["exited_at"])
-    rows = rows[in_period(book, period, rows["exited_on"]) & (rows["outcome"] != "void")]
+    rows = rows[in_period(book, period, rows["exited_on"])]
     return count_table(with_groups(book, rows, groups, "exited_on"), keys).rename(columns={"n": "back"})
 
 

@@ -11,12 +11,14 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from salescoach.book.texts import Places
+
 Found = TypeVar("Found")
 Whole = np.ndarray[Any, np.dtype[np.int64]]
 ROWS = 2**17  # of a stretch: its columns fit into the processor's memory, and there are enough to share out
 
 
-def stretches(rows: int, deal: Whole | None = None) -> list[slice]:
+def stretches(rows: int, deal: Places | None = None) -> list[slice]:
     """So many rows in stretches of about `ROWS`; none of them cuts a deal in two, if `deal` tells whose each row is.
 
     The rows of a deal stand together. There is one stretch at least, of no rows where there are none.
