@@ -198,6 +198,13 @@ def decoded(codes: Codes, words: Iterable[str | None], index: pd.Index | None = 
     return found if index is None else found.set_axis(index)
 
 
+def coded(codes: np.ndarray[Any, Any], words: Iterable[str], index: pd.Index | None = None) -> pd.Series:
+    """A column of categories: the text that each code stands for; null for -1."""
+    kind = pd.CategoricalDtype(pd.Series(list(words), dtype="str"))
+    small = codes.astype(np.min_scalar_type(-len(kind.categories) - 1), copy=False)
+    return pd.Series(pd.Categorical.from_codes(small, dtype=kind), index, copy=False)
+
+
 def repeated(word: str, index: pd.Index) -> pd.Series[str]:
     """One text for every row."""
     return column(pa.repeat(pa.scalar(word, pa.large_string()), len(index))).set_axis(index)

@@ -29,7 +29,7 @@ from salescoach.metrics.money import known_amount, money_keys
 from salescoach.metrics.registry import as_period, in_period, is_everything, metric, only
 from salescoach.metrics.stretches import side_by_side, stretches
 from salescoach.metrics.times import medians
-from salescoach.metrics.visits import Flags, Whole, deals_of, history_of, passages, visits
+from salescoach.metrics.visits import deals_of, history_of, passages, visits
 from salescoach.process import Period
 
 UNKNOWN_TOLERATED = 0.2
@@ -52,15 +52,11 @@ def stage_at_close_unknown(book: Book) -> float:
     history = history_of(book)
     closing = {s.key for p in book.process.pipelines.values() for s in p.stages if s.outcome}
 
-    def entries(rows: slice) -> tuple[Whole, Flags]:
-        """The deals of the entries into working stages, and which of these are assumed."""
-        part = history.iloc[rows]
-        working = ~is_in(part["stage"], closing).to_numpy()
-        return part["deal"].to_numpy()[working], is_in(part["evidence"], ["assumed"]).to_numpy()[working]
-
+    closes = np.array([s in closing for s in history["stage"].cat.categories] + [False])  # the last one is null
+    guess = np.array([e == "assumed" for e in history["evidence"].cat.categories] + [False])
+    working = ~closes[history["stage"].cat.codes]
     assumed = np.ones(len(deals), dtype=bool)
-    for deal, guessed in side_by_side(entries, stretches(len(history))):
-        assumed[deal] = guessed  # of a deal's several, the last one stays
+    assumed[history["deal"][working]] = guess[history["evidence"].cat.codes[working]]  # a deal's last entry stays
     return float(assumed[asked].mean())
 
 
@@ -315,7 +311,8 @@ def _times(counts: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
 def _of_deals(book: Book, rows: pd.DataFrame, outcomes: set[str]) -> pd.DataFrame:
     """The passages or visits of deals with one of these outcomes."""
     wanted = is_in(deals_of(book)["outcome"], outcomes).to_numpy()
-    return rows.loc[wanted[rows["deal"].to_numpy()]]
+    found: pd.DataFrame = rows[wanted[rows["deal"].to_numpy()]]
+    return found
 
 
 def _moves_back(book: Book, groups: Sequence[str], keys: list[str], period: str | Period | None) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from salescoach.book.texts import Places
 
 Found = TypeVar("Found")
 Whole = np.ndarray[Any, np.dtype[np.int64]]
-ROWS = 2**17  # of a stretch: its columns fit into the processor's memory, and there are enough to share out
+ROWS = 2**19  # of a stretch: few enough to share out, and so many that what a stretch costs at all is little
 
 
 def stretches(rows: int, deal: Places | None = None) -> list[slice]:

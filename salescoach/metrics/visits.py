@@ -6,7 +6,7 @@ small numbers, of which millions are compared and counted at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from salescoach.book import Book, places_in
-from salescoach.book.texts import Places, encoded
+from salescoach.book.texts import Places, coded, encoded
 from salescoach.errors import LawBroken, Unavailable
 from salescoach.metrics.groups import UNASSIGNED
 from salescoach.metrics.kept import per_book
@@ -134,12 +134,6 @@ def _first_of_each(keys: Whole) -> Flags:
     return first
 
 
-def coded(codes: np.ndarray[Any, Any], words: Iterable[str]) -> pd.Series:
-    """A column of categories: the word that each code stands for; -1 is null."""
-    kind = pd.CategoricalDtype(pd.Series(list(words), dtype="str"))
-    return pd.Series(pd.Categorical.from_codes(codes, dtype=kind), copy=False)
-
-
 def _ages(book: Book, start: Whole, end: Whole) -> np.ndarray[Any, np.dtype[np.int32]]:
     """Ladder codes of the ages between instants in microseconds, where both are known."""
     return ages(start, end, book.timezone, book.by_day_only("stage_history", "entered_at"))
@@ -238,7 +232,7 @@ def _step_of(book: Book, deal: Places, stage: pd.Series) -> np.ndarray[Any, np.d
     """Which step each stage is in the pipeline of its deal. Raises LawBroken for a stage that the process lacks."""
     steps, (begin, end) = _steps(book), _ends(deal)
     of_deal, pipelines = encoded(deals_of(book)["pipeline"].iloc[begin:end])
-    of_stage, stages = encoded(stage)
+    of_stage, stages = stage.cat.codes.to_numpy(), stage.cat.categories
     place = {(steps.lines[p], steps.keys[s]): i for i, (p, s) in enumerate(zip(steps.line, steps.key, strict=True))}
     table = np.array([[place.get((p, s), -1) for s in stages] for p in pipelines], dtype=np.int16)
     table = table.reshape(len(pipelines), len(stages))
@@ -271,11 +265,13 @@ def _instants(microseconds: Whole) -> pd.Series:
 
 @per_book
 def history_of(book: Book) -> pd.DataFrame:
-    """The stage history with deals as rows of `book.deals`: deal, entered_at, stage, evidence. Raises Unavailable."""
+    """The stage history with deals as rows of `book.deals`: deal, entered_at, and as categories stage and evidence.
+
+    Raises Unavailable.
+    """
     if not book.has("stage_history", "entered_at"):
         raise Unavailable("there is no stage history: the export has no dates at all")
-    history = book.table("stage_history")[["entered_at", "stage", "evidence"]]
-    return pd.concat([history, pd.Series(book.rows_of_deals, history.index, name="deal", copy=False)], axis=1)
+    return book.log[["deal", "entered_at", "stage", "evidence"]]
 
 
 @per_book

@@ -13,7 +13,7 @@ import pandas as pd
 from babel.numbers import is_currency
 
 from salescoach.book import TABLES, Book
-from salescoach.book.book import order_of
+from salescoach.book.order import order_of
 from salescoach.book.replay import outcomes_of
 from salescoach.book.texts import give_back, rows_at
 from salescoach.errors import InputError, LawBroken, QuarantineError, Sentence, UsageError, joined
