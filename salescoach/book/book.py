@@ -63,7 +63,8 @@ class Book:
     def log(self) -> pd.DataFrame:
         """The stage history as numbers, in the order of the deals and in time. Raises Unavailable if there is none.
 
-        deal (row of the deal in `deals`; -1: none), entered_at, stage and evidence (categories), and what else it has.
+        `_deal` (row of the deal in `deals`; -1: none), entered_at, stage and evidence (categories), and what else it
+        has.
         """
         if LOG not in self.tables:
             raise Unavailable("the book has no table `{name}`", name=LOG)

@@ -7,11 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping
 import numpy as np
 import pandas as pd
 
-from salescoach.book.order import in_deal_order, in_order
-from salescoach.book.texts import Places, coded, decoded, encoded, taken
+from salescoach.book.order import in_deal_order, in_order, order_of
+from salescoach.book.texts import Places, coded, decoded, encoded, rows_at, taken
 
 LOG = "stage_history"
-OF_FEW = ("stage", "evidence")  # columns of the log with few different texts
+DEAL = "_deal"
+OF_FEW = ("stage", "evidence", "stage_raw")  # columns of the log with few different texts
 
 
 class Tables(Mapping[str, pd.DataFrame]):
@@ -27,14 +28,17 @@ class Tables(Mapping[str, pd.DataFrame]):
 
     @classmethod
     def ordered(cls, tables: Mapping[str, pd.DataFrame]) -> Tables:
-        """Tables in whatever order their rows stand."""
+        """Tables in whatever order their rows stand; the stage history may already be its `log`."""
         if isinstance(tables, Tables):
             return tables
-        ordered = {name: in_order(frame, name) for name, frame in tables.items() if name != LOG}
-        if LOG not in tables:
-            return cls(tables, ordered, None)
-        ordered[LOG], deal = in_deal_order(tables[LOG], ordered["deals"])
-        return cls(tables, ordered, as_numbers(ordered[LOG], deal))
+        log, ordered = tables.get(LOG), {name: frame for name, frame in tables.items() if name != LOG}
+        if log is not None and DEAL in log:
+            ordered["deals"], log = _deals_in_order(ordered["deals"], log)
+        ordered = {name: in_order(frame, name) for name, frame in ordered.items()}
+        if log is not None and DEAL not in log:
+            ordered[LOG], deal = in_deal_order(log, ordered["deals"])
+            log = as_numbers(ordered[LOG], deal)
+        return cls(tables, ordered, log)
 
     def __getitem__(self, name: str) -> pd.DataFrame:
         if name == LOG and name not in self._tables and self._log is not None:
@@ -52,7 +56,7 @@ class Tables(Mapping[str, pd.DataFrame]):
 
     @property
     def log(self) -> pd.DataFrame:
-        """The stage history as numbers: `deal` (row of the deal in `deals`; -1 for none) in place of `deal_id`, stage
+        """The stage history as numbers: `_deal` (row of the deal in `deals`; -1 for none) in place of `deal_id`, stages
         and evidence as categories, the other columns as they are. Raises KeyError where there is none.
 
         An entry without a deal has its `deal_id` beside it.
@@ -75,12 +79,26 @@ class Tables(Mapping[str, pd.DataFrame]):
         return column in frame and bool(frame[column].notna().any())
 
 
+def _deals_in_order(deals: pd.DataFrame, log: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The deals in their canonical order, and the log, which stands in the order of the deals given, in that of these.
+
+    Each entry of the log is of a deal.
+    """
+    order = order_of(deals, "deals")
+    if order is None:
+        return deals.reset_index(drop=True), log
+    place = np.empty(len(order), dtype=np.int32)
+    place[order] = np.arange(len(order), dtype=np.int32)
+    log = log.assign(**{DEAL: place[log[DEAL].to_numpy()]})
+    return rows_at(deals, order), log.sort_values(DEAL, kind="stable", ignore_index=True)
+
+
 def as_numbers(table: pd.DataFrame, deal: Places) -> pd.DataFrame:
     """The `log` of a stage history, each entry of which is of the deal in that row; -1 for none."""
     columns: dict[str, pd.Series] = {}
     for name in map(str, table):
         if name == "deal_id":
-            columns["deal"] = pd.Series(deal, table.index, copy=False)
+            columns[DEAL] = pd.Series(deal, table.index, copy=False)
             if (deal < 0).any():
                 columns["deal_id"] = table["deal_id"].where(deal < 0)
         else:
@@ -90,17 +108,17 @@ def as_numbers(table: pd.DataFrame, deal: Places) -> pd.DataFrame:
 
 def log_of(log: pd.DataFrame, marked: pd.Series) -> pd.DataFrame:
     """The entries of the marked ones of all deals, as in a book that has no others."""
-    deal, own = log["deal"].to_numpy(), marked.to_numpy(bool)
+    deal, own = log[DEAL].to_numpy(), marked.to_numpy(bool)
     rows = log[own[deal] & (deal >= 0)] if len(own) else log.iloc[:0]
     place = np.cumsum(own, dtype=np.int32) - np.int32(1)
-    return rows.assign(deal=place[rows["deal"].to_numpy()]).reset_index(drop=True)
+    return rows.assign(**{DEAL: place[rows[DEAL].to_numpy()]}).reset_index(drop=True)
 
 
 def written_out(log: pd.DataFrame, deals: pd.DataFrame) -> pd.DataFrame:
     """The stage history that a `log` stands for, with texts."""
     columns: dict[str, pd.Series] = {}
     for name in log.columns.drop("deal_id", errors="ignore"):
-        if name == "deal":
+        if name == DEAL:
             columns["deal_id"] = _ids(log, deals["deal_id"])
         elif name in OF_FEW:
             codes, words = np.asarray(log[name].cat.codes, dtype=np.int64), log[name].cat.categories
@@ -111,7 +129,7 @@ def written_out(log: pd.DataFrame, deals: pd.DataFrame) -> pd.DataFrame:
 
 
 def _ids(log: pd.DataFrame, deal_id: pd.Series) -> pd.Series:
-    deal = log["deal"].to_numpy()
+    deal = log[DEAL].to_numpy()
     if "deal_id" not in log:
         return taken(deal_id, deal).set_axis(log.index)
     known = taken(deal_id, np.maximum(deal, 0)) if len(deal_id) else log["deal_id"]

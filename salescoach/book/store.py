@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from salescoach.book.book import Book
-from salescoach.book.held import LOG, OF_FEW, Tables
+from salescoach.book.held import DEAL, LOG, OF_FEW, Tables
 from salescoach.book.tables import TABLES
 from salescoach.book.texts import coded, give_back, is_in, places_in, taken
 from salescoach.errors import StorageError
@@ -31,7 +31,7 @@ SCHEMA_VERSION = 4
 PEOPLE = "people.parquet"
 ROWS_PER_GROUP = 20_000
 OF_DEALS = (LOG, "changes", "quotes", "splits")
-OWNER, DEAL = "_owner", "_deal"  # columns of the files that are none of the tables
+OWNER = "_owner"  # as `DEAL`, a column of the files that is none of the table
 OF_ACCOUNTS = ("accounts", "revenue")
 FROM_OUTSIDE = ("file", "column", "value", "rep_id", "correction")
 COUNTED = ("record", "line")
@@ -258,7 +258,7 @@ def _as_saved(book: Book, name: str) -> pd.DataFrame:
     frame, deals = book.table(name), book.deals
     if name not in OF_DEALS:
         return frame
-    deal = book.log["deal"].to_numpy() if name == LOG else places_in(frame["deal_id"], deals["deal_id"])
+    deal = book.log[DEAL].to_numpy() if name == LOG else places_in(frame["deal_id"], deals["deal_id"])
     if name == LOG:
         frame[DEAL] = deal
     if "rep_id" not in deals:
@@ -309,15 +309,15 @@ def _read_log(file: Path) -> pd.DataFrame:
     names = [DEAL if name == "deal_id" else name for name in pq.read_schema(file).names if name not in (OWNER, DEAL)]
     table = pq.read_table(file, columns=names, read_dictionary=list(OF_FEW))
     few = [name for name in OF_FEW if name in names]
-    log: pd.DataFrame = table.drop_columns(few).to_pandas().rename(columns={DEAL: "deal"})
+    log: pd.DataFrame = table.drop_columns(few).to_pandas()
     for name in few:
         found = table.column(name).combine_chunks()
         log[name] = coded(pc.fill_null(found.indices, -1).to_numpy(), found.dictionary.to_pylist())
-    log = log[["deal" if name == DEAL else name for name in names]]
-    if not (log["deal"] < 0).any():
+    log = log[names]
+    if not (log[DEAL] < 0).any():
         return log
     ids = pd.read_parquet(file, columns=["deal_id"])["deal_id"]
-    return log.assign(deal_id=ids.where(log["deal"] < 0))
+    return log.assign(deal_id=ids.where(log[DEAL] < 0))
 
 
 def quarantine_as_saved(quarantine: pd.DataFrame) -> pd.DataFrame:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from typing import Any
 
 import numpy as np
@@ -10,12 +10,15 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from salescoach.book.cores import side_by_side
+
 Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 Codes = np.ndarray[Any, np.dtype[np.int64]]
 Places = np.ndarray[Any, np.dtype[np.int32]]  # of rows in a table
 BLANK, DELETE, FOREIGN = 0x20, 0x7F, 0x80  # of bytes: the blank and what stands below it; del; no ASCII from here on
 LARGEST = 2**62  # of numbers that texts are counted by
 WIDEST = 64
+LONG = 2**16  # rows of a table whose columns are worked on side by side
 PIECE = 2**16
 SAMPLE, FEW = 1_000, 100  # texts looked at first, and how many different ones among them are few
 POOLS = {"jemalloc": pa.jemalloc_memory_pool, "mimalloc": pa.mimalloc_memory_pool, "system": pa.system_memory_pool}
@@ -149,11 +152,13 @@ def _width(ends: Codes) -> int:
 def rows_at(frame: pd.DataFrame, places: Codes) -> pd.DataFrame:
     """The rows that stand at these places, counted from 0."""
     index = pd.RangeIndex(len(places))
-    columns = {
-        name: (taken(values, places) if values.dtype == "str" else values.take(places)).set_axis(index)
-        for name, values in frame.items()
-    }
-    return pd.DataFrame(columns, index=index)
+
+    def moved(name: Hashable) -> pd.Series:
+        values = frame[name]
+        return (taken(values, places) if values.dtype == "str" else values.take(places)).set_axis(index)
+
+    columns = side_by_side(moved, list(frame)) if len(places) > LONG else map(moved, frame)
+    return pd.DataFrame(dict(zip(frame, columns, strict=True)), index=index)
 
 
 def smallest(texts: pd.Series, most: int) -> list[str]:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from salescoach.book import OUTCOMES, Book, is_in
+from salescoach.book.cores import side_by_side
 from salescoach.errors import Unavailable, UsageError, suggestion
 from salescoach.metrics.counts import add_tables, add_up, count_table
 from salescoach.metrics.estimate import mean_interval, wilson
@@ -27,7 +28,7 @@ from salescoach.metrics.kept import per_book
 from salescoach.metrics.ladder import NO_AGE, ladder_codes, ladder_days
 from salescoach.metrics.money import known_amount, money_keys
 from salescoach.metrics.registry import as_period, in_period, is_everything, metric, only
-from salescoach.metrics.stretches import side_by_side, stretches
+from salescoach.metrics.stretches import stretches
 from salescoach.metrics.times import medians
 from salescoach.metrics.visits import deals_of, history_of, passages, visits
 from salescoach.process import Period

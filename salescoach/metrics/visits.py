@@ -14,12 +14,13 @@ import numpy as np
 import pandas as pd
 
 from salescoach.book import Book, places_in
+from salescoach.book.cores import side_by_side
 from salescoach.book.texts import Places, coded, encoded
 from salescoach.errors import LawBroken, Unavailable
 from salescoach.metrics.groups import UNASSIGNED
 from salescoach.metrics.kept import per_book
 from salescoach.metrics.ladder import NO_AGE, ages
-from salescoach.metrics.stretches import Columns, side_by_side, stretches
+from salescoach.metrics.stretches import Columns, stretches
 from salescoach.process import NEVER, local_midnights
 
 EXITS = ("advanced", "back", "lost", "won", "void", "handed_off", "still")
@@ -271,7 +272,7 @@ def history_of(book: Book) -> pd.DataFrame:
     """
     if not book.has("stage_history", "entered_at"):
         raise Unavailable("there is no stage history: the export has no dates at all")
-    return book.log[["deal", "entered_at", "stage", "evidence"]]
+    return book.log[["_deal", "entered_at", "stage", "evidence"]].rename(columns={"_deal": "deal"})
 
 
 @per_book

@@ -480,7 +480,17 @@ def _reserved(table: str) -> set[str]:
     """Names that mean something to us: an unmapped column of the source's own may not pass for one of them."""
     columns = TABLES[table].readable
     minor = {f"{c}_minor" for c, role in columns.items() if role == "money"}
-    return {*columns, *minor, "stage_raw", "evidence", "amount_loaded_minor", "closed_by_status", "_owner", "_row"}
+    return {
+        *columns,
+        *minor,
+        "stage_raw",
+        "evidence",
+        "amount_loaded_minor",
+        "closed_by_status",
+        "_owner",
+        "_row",
+        "_deal",
+    }
 
 
 def _parse_column(

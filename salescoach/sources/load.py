@@ -13,6 +13,8 @@ import pandas as pd
 from babel.numbers import is_currency
 
 from salescoach.book import TABLES, Book
+from salescoach.book.cores import side_by_side
+from salescoach.book.held import DEAL
 from salescoach.book.order import order_of
 from salescoach.book.replay import outcomes_of
 from salescoach.book.texts import give_back, rows_at
@@ -104,13 +106,9 @@ def load_book(
     _refuse_all_elsewhere(drafts["deals"])
     precision: dict[str, str] = {}
     notes: list[dict[str, Any]] = []
-    for draft in drafts.values():
-        reject_structure(draft)
-        day_only, remarks = parse_table(draft, zone, money)
+    for day_only, remarks in side_by_side(lambda draft: _understood(draft, zone, money), list(drafts.values())):
         precision |= day_only
         notes += remarks
-        checks.check_totals(draft, money)
-        reject_conflicts(draft)
     give_back()
     if "splits" in drafts:
         checks.check_shares(drafts["splits"])
@@ -243,7 +241,21 @@ def _read(found: Found, wanted: Selection, store: Cache | None) -> dict[str, lis
         raise UsageError("`reps` chooses rows of a database. Load the files whole, then take `book.for_rep(rep)`.")
     if store is not None:
         raise UsageError("`cache` keeps what was read of a database. Files are read whole: leave it out.")
-    return {n: [read_file(n, tables[n], place, promised) for place in places] for n, places in found.files.items()}
+    where = [(name, place) for name, places in found.files.items() for place in places]
+    read = side_by_side(lambda file: read_file(file[0], tables[file[0]], file[1], promised), where)
+    of_table: dict[str, list[RawTable]] = {name: [] for name in found.files}
+    for (name, _), raw in zip(where, read, strict=True):
+        of_table[name].append(raw)
+    return of_table
+
+
+def _understood(draft: Draft, zone: str, currency: str) -> tuple[dict[str, str], list[dict[str, Any]]]:
+    """The rows of a table as values, those set aside that cannot be used. Returns precision by column, and notes."""
+    reject_structure(draft)
+    told = parse_table(draft, zone, currency)
+    checks.check_totals(draft, currency)
+    reject_conflicts(draft)
+    return told
 
 
 def _promised(found: Found) -> bool:
@@ -486,7 +498,7 @@ def _unfold_snapshots(
 def _finish_deals(
     tables: dict[str, pd.DataFrame], process: Process
 ) -> tuple[pd.DataFrame, pd.DataFrame, list[dict[str, Any]]]:
-    """Outcome, close and amount of each deal, the stage history in its one shape, and notes of contradictions."""
+    """Outcome, close and amount of each deal, the stage history as a book's `log`, and notes of contradictions."""
     deals = tables["deals"].copy()
     logged = "stage_history" in tables
     history = derive_history(deals, tables.pop("stage_history", None), process)
@@ -494,13 +506,14 @@ def _finish_deals(
     notes: list[dict[str, Any]] = []
     if logged or "closed_at" in deals:
         notes = _take_close_from_log(deals, last_entries(deals, history), process.calendar.timezone)
-    history = history.drop(columns="_row")
+    entries = history.drop(columns="_row")
+    entries.insert(0, DEAL, history["_row"].astype(np.int32))
     if "amount_minor" in deals:
         deals["amount_loaded_minor"] = deals["amount_minor"]
         nothing = (deals["outcome"] == "lost") & (deals["amount_minor"] == 0).fillna(False)
         deals["amount_minor"] = deals["amount_minor"].mask(nothing)
         deals["amount"] = deals["amount"].mask(nothing)
-    return deals, history, notes
+    return deals, entries, notes
 
 
 def _take_close_from_log(deals: pd.DataFrame, last: pd.DataFrame, zone: str) -> list[dict[str, Any]]:
