@@ -190,14 +190,14 @@ def looked_up(keys: pd.Series, values: pd.Series) -> pd.Series:
     return values.reindex(keys).set_axis(keys.index)
 
 
-def encoded(texts: Iterable[str | None]) -> tuple[Codes, pd.Series[str]]:
+def encoded(texts: Iterable[str | None]) -> tuple[Places, pd.Series[str]]:
     """A code for each text (-1 for null), and the different texts in the order in which they first stand."""
     found = arrow(texts).dictionary_encode()
-    codes: Codes = pc.fill_null(found.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)
+    codes: Places = pc.fill_null(found.indices, -1).to_numpy(zero_copy_only=False)
     return codes, column(found.dictionary)
 
 
-def decoded(codes: Codes, words: Iterable[str | None], index: pd.Index | None = None) -> pd.Series[str]:
+def decoded(codes: Codes | Places, words: Iterable[str | None], index: pd.Index | None = None) -> pd.Series[str]:
     """The text that each code stands for; null for -1."""
     found = column(arrow(words).take(pa.array(codes, mask=codes < 0)))
     return found if index is None else found.set_axis(index)

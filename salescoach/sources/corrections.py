@@ -119,8 +119,8 @@ def _with_rows(raw: RawTable, fresh: Sequence[tuple[int, int, dict[str, Any]]]) 
     """The table with records that had been rejected while reading, in the order of the file."""
     if not fresh:
         return raw
-    numbers = np.array([*raw.numbers, *(n for n, _, _ in fresh)], dtype=np.int64)
-    lines = np.array([*raw.lines, *(n for _, n, _ in fresh)], dtype=np.int64)
+    numbers = np.array([*raw.numbers, *(n for n, _, _ in fresh)], dtype=np.int32)
+    lines = np.array([*raw.lines, *(n for _, n, _ in fresh)], dtype=np.int32)
     more = pd.DataFrame([{c: f.get(c, "") for c in raw.frame.columns} for _, _, f in fresh], dtype="str")
     order = np.argsort(numbers, kind="stable")
     frame = pd.concat([raw.frame, more], ignore_index=True).iloc[order].reset_index(drop=True)

@@ -12,6 +12,7 @@ import pandas as pd
 from salescoach.book import TABLES
 from salescoach.book.texts import (
     Codes,
+    Places,
     encoded,
     holds_byte,
     may_begin_with,
@@ -97,7 +98,7 @@ class Draft:
         self.entered = {h: names for h, names in dated if names is not None}
         self.entered_at: dict[str, pd.Series] = {}
         self._trimmed: dict[str, pd.Series] = {}
-        self._encoded: dict[str, tuple[Codes, pd.Series[str]]] = {}
+        self._encoded: dict[str, tuple[Places, pd.Series[str]]] = {}
         self._stamps: dict[str, parse.Stamps | None] = {}
         self.cut = [r.file for r in raws if r.cut]
 
@@ -138,7 +139,7 @@ class Draft:
             self._trimmed[theirs] = text.str.strip() if may_have_blanks_around(text) else text
         return self._trimmed[theirs]
 
-    def encoded(self, theirs: str) -> tuple[Codes, pd.Series[str]]:
+    def encoded(self, theirs: str) -> tuple[Places, pd.Series[str]]:
         """A code for each row of one trimmed column, and the texts that the codes stand for. Looked up once."""
         if theirs not in self._encoded:
             self._encoded[theirs] = encoded(self.trimmed(theirs))
@@ -157,7 +158,7 @@ class Draft:
             codes: Codes = stamps.view(np.int64) - stamps.view(np.int64).min(initial=0)
             return in_whole(codes, MICROSECONDS)
         counted = numbered(self.trimmed(theirs))
-        return self.encoded(theirs)[0] if counted is None else counted[0][0]
+        return self.encoded(theirs)[0].astype(np.int64) if counted is None else counted[0][0]
 
     def set_aside(self, rows: pd.Series) -> None:
         """Take rows out that are no faults: they are told by other rows, as earlier snapshots of a deal are."""
@@ -180,7 +181,7 @@ class Draft:
         self.text, self.table = pd.DataFrame(), pd.DataFrame()  # an empty slice would hold on to all
         self.entered_at = {}
         self.forget()
-        self._file = self._line = self._number = np.empty(0, dtype=np.int64)
+        self._file = self._line = self._number = np.empty(0, dtype=np.int32)
 
     @property
     def quarantined(self) -> int:

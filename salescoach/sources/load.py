@@ -241,12 +241,7 @@ def _read(found: Found, wanted: Selection, store: Cache | None) -> dict[str, lis
         raise UsageError("`reps` chooses rows of a database. Load the files whole, then take `book.for_rep(rep)`.")
     if store is not None:
         raise UsageError("`cache` keeps what was read of a database. Files are read whole: leave it out.")
-    where = [(name, place) for name, places in found.files.items() for place in places]
-    read = side_by_side(lambda file: read_file(file[0], tables[file[0]], file[1], promised), where)
-    of_table: dict[str, list[RawTable]] = {name: [] for name in found.files}
-    for (name, _), raw in zip(where, read, strict=True):
-        of_table[name].append(raw)
-    return of_table
+    return {n: [read_file(n, tables[n], place, promised) for place in places] for n, places in found.files.items()}
 
 
 def _understood(draft: Draft, zone: str, currency: str) -> tuple[dict[str, str], list[dict[str, Any]]]:

@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from salescoach.book.texts import BLANK, give_back, lowest_byte
+from salescoach.book.texts import BLANK, Places, give_back, lowest_byte
 from salescoach.errors import FileRejected, Sentence
 from salescoach.sources.parquet import parquet_header, read_parquet
 from salescoach.sources.place import PARQUET, Place, name_of, partitions, read_bytes
@@ -47,8 +47,8 @@ class RawTable:
     file: str
     sha256: str
     frame: pd.DataFrame
-    lines: np.ndarray[Any, np.dtype[np.int64]]
-    numbers: np.ndarray[Any, np.dtype[np.int64]]
+    lines: Places
+    numbers: Places
     blank: int
     rejects: Rejects
     encoding: str
@@ -121,10 +121,10 @@ def raw_table(records: Records, rejects: Rejects, used: str, skip_footer: int = 
     return RawTable(name, rejects.sha256, frame, lines, numbers, records.blank, rejects, used, records.cut)
 
 
-def _counted(numbers: Sequence[int]) -> np.ndarray[Any, np.dtype[np.int64]]:
+def _counted(numbers: Sequence[int]) -> Places:
     if isinstance(numbers, range):
-        return np.arange(numbers.start, numbers.stop, numbers.step, dtype=np.int64)
-    return np.asarray(numbers, dtype=np.int64)
+        return np.arange(numbers.start, numbers.stop, numbers.step, dtype=np.int32)
+    return np.asarray(numbers, dtype=np.int32)
 
 
 def read_header(
@@ -224,8 +224,8 @@ def _tidy(header: str) -> str:
 
 def _without_footer(
     frame: pd.DataFrame,
-    numbers: np.ndarray[Any, np.dtype[np.int64]],
-    lines: np.ndarray[Any, np.dtype[np.int64]],
+    numbers: Places,
+    lines: Places,
     rejects: Rejects,
     skip_footer: int,
 ) -> np.ndarray[Any, np.dtype[np.bool_]]:
@@ -241,8 +241,8 @@ def _without_footer(
 
 def _without_control_characters(
     frame: pd.DataFrame,
-    numbers: np.ndarray[Any, np.dtype[np.int64]],
-    lines: np.ndarray[Any, np.dtype[np.int64]],
+    numbers: Places,
+    lines: Places,
     rejects: Rejects,
     keep: np.ndarray[Any, np.dtype[np.bool_]],
 ) -> np.ndarray[Any, np.dtype[np.bool_]]:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from salescoach.book import places_in
-from salescoach.book.texts import Codes, coded, decoded, encoded
+from salescoach.book.texts import Codes, Places, coded, decoded, encoded
 from salescoach.errors import Sentence, SourceError, StageError, counted, joined, suggestion
 from salescoach.process import Process, fold_name
 from salescoach.sources.draft import Draft
@@ -162,7 +162,7 @@ def _resolve_pipelines(deals: Draft, source: Source, process: Process) -> None:
 def _resolve_column(
     draft: Draft,
     column: str,
-    pipelines: tuple[Codes, pd.Series],
+    pipelines: tuple[Places, pd.Series],
     at: pd.Series | None,
     mapped: Mapping[str, str],
     process: Process,
@@ -176,7 +176,7 @@ def _resolve_column(
     names, (codes, keys) = draft.table[column], pipelines
     of_name, words = encoded(names)
     days = pd.Series([""], dtype="str")
-    asked = codes * len(words)
+    asked = codes * np.int64(len(words))
     asked += of_name
     if at is not None and _has_dated_names(process):
         of_day, dates = pd.factorize(at.dt.normalize())
