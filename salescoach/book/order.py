@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from salescoach.book.tables import TABLES
-from salescoach.book.texts import Codes, Places, arrow, numbered, places_of_runs, rows_at
+from salescoach.book.texts import Codes, Places, arrow, encoded, is_of_few, numbered, places_of_runs, rows_at
 
 
 def in_order(frame: pd.DataFrame, name: str) -> pd.DataFrame:
@@ -69,6 +69,10 @@ def in_deal_order(log: pd.DataFrame, deals: pd.DataFrame) -> tuple[pd.DataFrame,
 
 
 def _comparable(column: pd.Series) -> pa.Array:
+    if is_of_few(column):
+        codes, words = encoded(column)
+        ranks = np.argsort(pc.sort_indices(arrow(words)).to_numpy()).astype(np.int32)
+        return pa.array(np.append(ranks, 0)[codes], mask=codes < 0)
     return arrow(column) if column.dtype == "str" else pa.array(column, from_pandas=True)
 
 

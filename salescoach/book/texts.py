@@ -21,6 +21,7 @@ WIDEST = 64
 LONG = 2**16  # rows of a table whose columns are worked on side by side
 PIECE = 2**16
 SAMPLE, FEW = 1_000, 100  # texts looked at first, and how many different ones among them are few
+MANY = 2**15  # different texts of a column are too many for categories
 POOLS = {"jemalloc": pa.jemalloc_memory_pool, "mimalloc": pa.mimalloc_memory_pool, "system": pa.system_memory_pool}
 ROOM = 4  # a table of all numbers is used where it has at most that many times the numbers looked up in it
 
@@ -32,13 +33,35 @@ def give_back() -> None:
 
 
 def arrow(texts: Iterable[str | None]) -> pa.LargeStringArray:
-    """The texts as one Arrow array; a column of text is not copied."""
+    """The texts as one Arrow array; a column of text is not copied, categories are written out."""
     if isinstance(texts, pa.LargeStringArray):
         return texts
+    if is_of_few(texts):
+        codes = texts.cat.codes.to_numpy()  # type: ignore[attr-defined]
+        return _words(texts).take(pa.array(codes, mask=codes < 0))
     found = pa.array(texts, type=pa.large_string(), from_pandas=True)
     if isinstance(found, pa.ChunkedArray):
         return found.chunk(0) if found.num_chunks == 1 else found.combine_chunks()
     return found
+
+
+def is_of_few(texts: Iterable[str | None]) -> bool:
+    """Whether the texts are a column of categories: few different ones, which are all there."""
+    return isinstance(texts, pd.Series) and isinstance(texts.dtype, pd.CategoricalDtype)
+
+
+def _words(texts: Iterable[str | None]) -> pa.LargeStringArray:
+    """The texts; of categories, each only once."""
+    return arrow(texts.cat.categories) if is_of_few(texts) else arrow(texts)  # type: ignore[attr-defined]
+
+
+def of_few(values: pa.ChunkedArray) -> pd.Series:
+    """Arrow texts as categories, where few of them differ; else as a column."""
+    if len(values[:SAMPLE].unique()) <= FEW:
+        found = values.dictionary_encode().combine_chunks()
+        if len(found.dictionary) <= MANY:
+            return coded(pc.fill_null(found.indices, -1).to_numpy(), found.dictionary.to_pylist())
+    return column(values.combine_chunks())
 
 
 def column(values: pa.Array | pa.ChunkedArray) -> pd.Series[str]:
@@ -129,6 +152,8 @@ def _read_as_numbers(texts: list[Bytes]) -> tuple[list[Codes], int] | None:
 
 def taken(texts: pd.Series, places: Codes) -> pd.Series[str]:
     """The texts that stand at these places. As `take`, quicker where few differ or all are as long."""
+    if is_of_few(texts):
+        return texts.take(places).reset_index(drop=True)
     values = arrow(texts)
     if len(values[:SAMPLE].unique()) <= FEW:
         found = values.dictionary_encode()
@@ -191,7 +216,10 @@ def looked_up(keys: pd.Series, values: pd.Series) -> pd.Series:
 
 
 def encoded(texts: Iterable[str | None]) -> tuple[Places, pd.Series[str]]:
-    """A code for each text (-1 for null), and the different texts in the order in which they first stand."""
+    """A code for each text (-1 for null), and the different texts; of a column in the order they first stand in."""
+    if is_of_few(texts):
+        categories = texts.cat  # type: ignore[attr-defined]
+        return categories.codes.to_numpy(np.int32), column(arrow(categories.categories))
     found = arrow(texts).dictionary_encode()
     codes: Places = pc.fill_null(found.indices, -1).to_numpy(zero_copy_only=False)
     return codes, column(found.dictionary)
@@ -217,12 +245,12 @@ def repeated(word: str, index: pd.Index) -> pd.Series[str]:
 
 def all_filled(texts: pd.Series) -> bool:
     """Whether no text is empty; null does not count."""
-    return not pc.any(pc.equal(pc.binary_length(arrow(texts)), 0)).as_py()
+    return not pc.any(pc.equal(pc.binary_length(_words(texts)), 0)).as_py()
 
 
 def holds_byte(texts: pd.Series, character: str) -> bool:
     """Whether an ASCII character stands anywhere in the texts."""
-    return bool(count_byte(_letters(arrow(texts))[0], character))
+    return bool(count_byte(_letters(_words(texts))[0], character))
 
 
 def count_byte(letters: Bytes, character: str) -> int:
@@ -233,18 +261,18 @@ def count_byte(letters: Bytes, character: str) -> int:
 
 def lowest_byte(texts: pd.Series) -> int:
     """The lowest byte of all letters; 255 where there is none."""
-    return int(_letters(arrow(texts))[0].min(initial=0xFF))
+    return int(_letters(_words(texts))[0].min(initial=0xFF))
 
 
 def may_hold_unprintable(texts: pd.Series) -> bool:
     """Whether a character that is not printed may stand in the texts: no printable ASCII only."""
-    letters, _ = _letters(arrow(texts))
+    letters, _ = _letters(_words(texts))
     return bool(len(letters) and (letters.min() < BLANK or letters.max() >= DELETE))
 
 
 def may_have_blanks_around(texts: pd.Series) -> bool:
     """Whether a text may begin or end with a blank: with one of ASCII or with a letter beyond."""
-    letters, ends = _letters(arrow(texts))
+    letters, ends = _letters(_words(texts))
     if not len(letters) or (letters.min() > BLANK and letters.max() < FOREIGN):
         return False
     width = _width(ends)
@@ -259,7 +287,7 @@ def may_have_blanks_around(texts: pd.Series) -> bool:
 
 def may_begin_with(texts: pd.Series, words: Iterable[str]) -> bool:
     """Whether any text begins with the first letter of one of the words, whatever its case."""
-    letters, ends = _letters(arrow(texts))
+    letters, ends = _letters(_words(texts))
     starts = {form.encode()[0] for word in words for form in (word[0].lower(), word[0].upper())}
     begun = letters[ends[:-1][ends[1:] > ends[:-1]] - ends[0]]
     return bool(np.isin(begun, np.array(sorted(starts), dtype=np.uint8)).any())
@@ -267,11 +295,19 @@ def may_begin_with(texts: pd.Series, words: Iterable[str]) -> bool:
 
 def without_blanks(texts: pd.Series) -> pd.Series:
     """The texts, with null in place of empty ones."""
+    if is_of_few(texts):
+        return texts.cat.remove_categories([w for w in texts.cat.categories if not w])
     values = arrow(texts)
     empty = pc.equal(pc.binary_length(values), 0)
     if not pc.any(empty).as_py():
         return texts
     return column(pc.if_else(empty, None, values)).set_axis(texts.index)
+
+
+def written_out(frame: pd.DataFrame, but: Iterable[str] = ()) -> pd.DataFrame:
+    """The same, with texts in place of categories; `but` in these columns."""
+    few = [name for name in map(str, frame) if is_of_few(frame[name]) and name not in but]
+    return frame.assign(**{n: column(arrow(frame[n])).set_axis(frame.index) for n in few}) if few else frame
 
 
 def _letters(values: pa.LargeStringArray) -> tuple[Bytes, Codes]:

@@ -13,11 +13,10 @@ import pandas as pd
 from babel.numbers import is_currency
 
 from salescoach.book import TABLES, Book
-from salescoach.book.cores import side_by_side
-from salescoach.book.held import DEAL
+from salescoach.book.held import DEAL, LOG
 from salescoach.book.order import order_of
 from salescoach.book.replay import outcomes_of
-from salescoach.book.texts import give_back, rows_at
+from salescoach.book.texts import give_back, rows_at, written_out
 from salescoach.errors import InputError, LawBroken, QuarantineError, Sentence, UsageError, joined
 from salescoach.kit import kit_path
 from salescoach.process import Process, parse_day, read_process
@@ -106,10 +105,14 @@ def load_book(
     _refuse_all_elsewhere(drafts["deals"])
     precision: dict[str, str] = {}
     notes: list[dict[str, Any]] = []
-    for day_only, remarks in side_by_side(lambda draft: _understood(draft, zone, money), list(drafts.values())):
+    for draft in drafts.values():
+        reject_structure(draft)
+        day_only, remarks = parse_table(draft, zone, money)
         precision |= day_only
         notes += remarks
-    give_back()
+        checks.check_totals(draft, money)
+        reject_conflicts(draft)
+        give_back()
     if "splits" in drafts:
         checks.check_shares(drafts["splits"])
     unknown = resolve_deal_stages(drafts["deals"], found.source, rules)
@@ -132,6 +135,8 @@ def load_book(
         draft.release()
     give_back()
     _put_deals_in_order(tables, drafts["deals"])
+    stages = ("stage", "stage_raw", "from_stage")
+    tables = {name: written_out(table, stages if name == LOG else ()) for name, table in tables.items()}
     if "activities" in tables:
         tables["activities"] = _due_when_planned(tables["activities"], end, zone)
     notes += checks.file_notes(drafts) + checks.versions_left_out(found.versions) + checks.alike_ids(tables)
@@ -242,15 +247,6 @@ def _read(found: Found, wanted: Selection, store: Cache | None) -> dict[str, lis
     if store is not None:
         raise UsageError("`cache` keeps what was read of a database. Files are read whole: leave it out.")
     return {n: [read_file(n, tables[n], place, promised) for place in places] for n, places in found.files.items()}
-
-
-def _understood(draft: Draft, zone: str, currency: str) -> tuple[dict[str, str], list[dict[str, Any]]]:
-    """The rows of a table as values, those set aside that cannot be used. Returns precision by column, and notes."""
-    reject_structure(draft)
-    told = parse_table(draft, zone, currency)
-    checks.check_totals(draft, currency)
-    reject_conflicts(draft)
-    return told
 
 
 def _promised(found: Found) -> bool:

@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from salescoach.book.texts import BLANK, Places, give_back, lowest_byte
+from salescoach.book.texts import BLANK, Places, give_back, is_of_few, lowest_byte
 from salescoach.errors import FileRejected, Sentence
 from salescoach.sources.parquet import parquet_header, read_parquet
 from salescoach.sources.place import PARQUET, Place, name_of, partitions, read_bytes
@@ -37,7 +37,7 @@ INVISIBLE = {ord(c): None for c in "\u200b\ufeff\u2060\u00ad"}
 class RawTable:
     """The records of one file as text.
 
-    frame    one text column per header; blank is ""
+    frame    one text column per header, categories where few texts differ; blank is ""
     lines    first physical line (CSV) or row (Excel, Parquet: counted from 2, below the header) of each record
     numbers  place of each record among all below the header, blank and rejected ones counted
     blank    records that were empty and count as structure
@@ -109,9 +109,7 @@ def raw_table(records: Records, rejects: Rejects, used: str, skip_footer: int = 
     """Records with a tidy header, without declared footer and without rows that hold control characters."""
     name = rejects.file
     header = tidy_header(name, records.header, records.columns)
-    frame = pd.DataFrame(
-        {h: pd.Series(values, dtype="str") for h, values in zip(header, records.columns, strict=True) if h}
-    )
+    frame = pd.DataFrame({h: _as_column(v) for h, v in zip(header, records.columns, strict=True) if h})
     lines, numbers = _counted(records.lines), _counted(records.numbers)
     keep = _without_footer(frame, numbers, lines, rejects, skip_footer)
     if not records.plain:
@@ -119,6 +117,10 @@ def raw_table(records: Records, rejects: Rejects, used: str, skip_footer: int = 
     if not keep.all():
         frame, lines, numbers = frame[keep].reset_index(drop=True), lines[keep], numbers[keep]
     return RawTable(name, rejects.sha256, frame, lines, numbers, records.blank, rejects, used, records.cut)
+
+
+def _as_column(texts: Texts) -> pd.Series:
+    return texts if isinstance(texts, pd.Series) and is_of_few(texts) else pd.Series(texts, dtype="str")
 
 
 def _counted(numbers: Sequence[int]) -> Places:

@@ -206,7 +206,7 @@ def _resolve_column(
     lost = names.index[todo & (stage < 0)]
     columns = {
         "deal_id": draft.table["deal_id"][lost],
-        "name": names[lost],
+        "name": names[lost].astype("str"),
         "pipeline": decoded(codes[lost], keys, lost),
     }
     unknown = pd.DataFrame(columns).assign(**_stands(draft.place(column)))
