@@ -426,7 +426,7 @@ def parse_table(draft: Draft, timezone: str, currency: str) -> tuple[dict[str, s
     paid = any(roles.get(ours) == "money" for ours in texts)
     money = repeated(currency, draft.text.index) if paid else pd.Series(dtype="str")
     if "currency" in texts:
-        read = parse.parse_currencies(texts.pop("currency"), draft.place("currency"))
+        read = parse.parse_currencies(texts.pop("currency").astype("str"), draft.place("currency"))
         draft.reject(read.bad, "currency", read.reason, read.hint)
         columns["currency"] = read.values
         money = read.values.fillna(currency)
@@ -533,4 +533,4 @@ def _extra(text: pd.Series) -> pd.Series:
     """A column of the source's own: numbers where every value is a plain number without a leading zero, else text."""
     filled = text.drop_duplicates().dropna().astype("str")
     plain = bool(len(filled)) and bool(filled.str.fullmatch(r"-?(0|[1-9]\d{0,14})(\.\d+)?").all())
-    return text.astype("float64") if plain else text
+    return text.astype("str").astype("float64") if plain else text
