@@ -60,9 +60,11 @@ def test_the_entries_of_some_deals_are_those_of_the_table(
 def test_a_book_on_disk_and_one_in_memory_answer_alike(tmp_path: Path) -> None:
     book = sample_book()
     again = open_book(save_book(book, tmp_path / "book"))
-    assert LOG not in again.tables._tables  # nobody has asked for its texts  # type: ignore[attr-defined]
+    held = again.tables
+    assert isinstance(held, Tables)
+    assert LOG not in held._tables  # nobody has asked for its texts
     pd.testing.assert_frame_equal(stage_flow(again, "rep"), stage_flow(book, "rep"))
-    assert LOG not in again.tables._tables  # type: ignore[attr-defined]
+    assert LOG not in held._tables
     pd.testing.assert_frame_equal(again.table(LOG), book.table(LOG))
 
 
