@@ -22,7 +22,7 @@ from salescoach.book.texts import (
     numbered,
     repeated,
     without_blanks,
-    written_out,
+    as_texts,
 )
 from salescoach.errors import ColumnError, Sentence, SourceError, either, nearest
 from salescoach.process import fold_name
@@ -77,7 +77,7 @@ class Draft:
         self.files = [(r.file, r.sha256, r.encoding) for r in raws]
         text = raws[0].frame
         if len(raws) > 1:
-            parts = [written_out(r.frame).reindex(columns=columns, fill_value="") for r in raws]
+            parts = [as_texts(r.frame).reindex(columns=columns, fill_value="") for r in raws]
             text = pd.concat(parts, ignore_index=True)
         rows = as_rows(name, source, text, raws[0].file, promised)
         self.text = rows.text
