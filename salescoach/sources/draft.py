@@ -13,6 +13,7 @@ from salescoach.book import TABLES
 from salescoach.book.texts import (
     Codes,
     Places,
+    as_texts,
     encoded,
     holds_byte,
     is_of_few,
@@ -22,7 +23,6 @@ from salescoach.book.texts import (
     numbered,
     repeated,
     without_blanks,
-    as_texts,
 )
 from salescoach.errors import ColumnError, Sentence, SourceError, either, nearest
 from salescoach.process import fold_name

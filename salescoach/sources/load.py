@@ -16,7 +16,7 @@ from salescoach.book import TABLES, Book
 from salescoach.book.held import DEAL, LOG
 from salescoach.book.order import order_of
 from salescoach.book.replay import outcomes_of
-from salescoach.book.texts import give_back, rows_at, as_texts
+from salescoach.book.texts import as_texts, give_back, rows_at
 from salescoach.errors import InputError, LawBroken, QuarantineError, Sentence, UsageError, joined
 from salescoach.kit import kit_path
 from salescoach.process import Process, parse_day, read_process
