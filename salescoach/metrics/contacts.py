@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from salescoach.book import Book, places_in
+from salescoach.errors import Unavailable
 from salescoach.metrics.kept import per_book
 from salescoach.metrics.visits import deals_of
 from salescoach.process import fold_name
@@ -89,6 +90,16 @@ def knows_contacts(book: Book) -> bool:
 def knows_sides(book: Book) -> bool:
     """Whether activities say which side a contact came from."""
     return book.has("activities", "deal_id", "direction")
+
+
+def need_sides(book: Book) -> None:
+    """Raise Unavailable where activities do not say which side a contact came from."""
+    if "activities" not in book.tables:
+        raise Unavailable("the book has no table `{table}`", table="activities")
+    if not knows_sides(book):
+        raise Unavailable(
+            "activities do not say which side they came from: `direction` is missing, so nobody knows who kept silent"
+        )
 
 
 def days_since(book: Book, deal: pd.Series, since: pd.Series) -> pd.Series:

@@ -13,7 +13,7 @@ from salescoach.book import Book, places_in
 from salescoach.book.texts import looked_up
 from salescoach.errors import Unavailable
 from salescoach.metrics.compare import discoveries
-from salescoach.metrics.contacts import contacts, deal_activities, knows_sides
+from salescoach.metrics.contacts import contacts, deal_activities, need_sides
 from salescoach.metrics.counts import count_table
 from salescoach.metrics.estimate import wilson
 from salescoach.metrics.groups import complete, group_columns, group_keys, name_reps, parse_by, with_groups
@@ -109,10 +109,7 @@ def _product_without_demo(book: Book, deals: pd.DataFrame) -> tuple[pd.Series, p
 
 def _answer_owed(book: Book, deals: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
     """The customer spoke last, was kept waiting before the last contact, or was never spoken to at all."""
-    if not knows_sides(book):
-        raise Unavailable(
-            "activities do not say which side they came from: `direction` is missing, so nobody knows who kept silent"
-        )
+    need_sides(book)
     said, until = contacts(book), _until(book, deals)
     since = said["at"].min()
     said = said[said["at"] <= until.reindex(said["deal"]).to_numpy()]

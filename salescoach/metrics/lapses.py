@@ -9,7 +9,7 @@ import pandas as pd
 
 from salescoach.book import Book, places_in
 from salescoach.errors import Unavailable
-from salescoach.metrics.contacts import contacts, deal_activities, knows_sides
+from salescoach.metrics.contacts import contacts, deal_activities, need_sides
 from salescoach.metrics.counts import count_table
 from salescoach.metrics.estimate import wilson
 from salescoach.metrics.flow import due_in, joined, open_deals, placed
@@ -224,10 +224,7 @@ def waits(book: Book) -> pd.DataFrame:
 
 def customer_contacts(book: Book, period: str | Period | None = None) -> pd.DataFrame:
     """`waits` that began in the period, with their deals' columns. Raises Unavailable where sides are not recorded."""
-    if not knows_sides(book):
-        raise Unavailable(
-            "activities do not say which side they came from: `direction` is missing, so nobody knows who kept silent"
-        )
+    need_sides(book)
     rows = waits(book)
     return joined(book, rows[in_period(book, period, rows["asked_on"])])
 

@@ -286,7 +286,7 @@ def test_what_cannot_be_checked_says_why(book_of: Build) -> None:
     _, untold = checked_deals(day_only)
     assert set(untold) == set(CHECKS)
     assert "no quote is recorded" in str(untold["price_without_quote"])
-    assert "competitor" in str(untold["competitor_unnamed"]) and "direction" in str(untold["answer_owed"])
+    assert "competitor" in str(untold["competitor_unnamed"]) and "no table `activities`" in str(untold["answer_owed"])
     assert not measure(day_only, "doubted_reasons").available
     assert reason_checks(day_only).empty
 

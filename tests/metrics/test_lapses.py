@@ -14,7 +14,7 @@ from salescoach.book import Book
 from salescoach.errors import Unavailable
 from salescoach.kit import kit_path
 from salescoach.metrics import forgotten_followups, measure, missed_quotes, overdue_next_steps
-from salescoach.metrics.lapses import asked_passages, next_steps, waits
+from salescoach.metrics.lapses import asked_passages, customer_contacts, next_steps, waits
 
 Build = Callable[..., Book]
 Plain = Callable[[Book, str], list[dict[str, Any]]]
@@ -146,6 +146,9 @@ def test_the_limit_is_that_of_the_stage_at_the_time(book_of: Build) -> None:
 def test_without_directions_nobody_can_tell_who_kept_silent(book_of: Build) -> None:
     book = book_of([], {"A": "prospect 2026-06-01"}, activities=[did("A", "2026-06-02", "call", None)])
     assert "nobody knows who kept silent" in str(measure(book, "forgotten_followups").because)
+    bare = book_of([], {"A": "prospect 2026-06-01"})
+    with pytest.raises(Unavailable, match="no table `activities`"):
+        customer_contacts(bare)
 
 
 def test_the_planted_silences_of_the_demo_are_found(demo: Book) -> None:
