@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from functools import cache
 from inspect import cleandoc
 from pathlib import Path
+from typing import Any
 
-from salescoach.errors import Sentence, StorageError, UsageError
+from salescoach.errors import Sentence, StorageError, UsageError, commas
 
 LANGUAGES = ("en", "zh")
 OWN_SYMBOLS = {"CNY": "¥"}  # CLDR writes CN¥ in English, too long for a column of amounts
@@ -19,6 +20,9 @@ CATALOGUES = Path(__file__).resolve().parent / "locale"
 def N_(text: str) -> str:
     """Mark a text for the catalogue that is translated later, where the language is known."""
     return text
+
+
+BETWEEN = (N_(", "), N_("; "))  # what may stand between the parts of a list, so that the catalogue has it
 
 
 def paragraphs(text: str) -> str:
@@ -33,7 +37,7 @@ def catalogue(language: str) -> dict[str, str]:
         raise UsageError(
             "There is no language {language!r}. Languages: {languages}.",
             language=language,
-            languages=", ".join(LANGUAGES),
+            languages=commas(LANGUAGES),
         )
     if language == "en":
         return {}
@@ -53,12 +57,18 @@ class Words:
     language: str
 
     def __call__(self, text: str, /, **values: object) -> str:
+        if isinstance(text, Sentence) and text.by and not values:
+            return self(text.by).join(self._said(part) for part in text.values.values())
         if isinstance(text, Sentence) and not values:
             return self(text.text, **text.values)
         said = catalogue(self.language).get(text, text)
         if not values:
             return said
-        return said.format(**{k: self(v) if isinstance(v, Sentence) else v for k, v in values.items()})
+        return said.format(**{name: self._said(value) for name, value in values.items()})
+
+    def _said(self, value: Any) -> Any:
+        """A value as it goes into a sentence: one that is a sentence itself in this language."""
+        return self(value) if isinstance(value, Sentence) else value
 
     @property
     def locale(self) -> str:

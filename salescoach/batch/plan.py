@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from slugify import slugify
 
 from salescoach.book import Book
-from salescoach.errors import InputError, Sentence, UsageError, joined, suggestion
+from salescoach.errors import InputError, Sentence, UsageError, commas, joined, suggestion
 from salescoach.kit import kit_path
 from salescoach.process import parse_period
 from salescoach.reports import Story, find_story
@@ -112,7 +112,7 @@ def read_plan(name: str | Path) -> PlanFile:
                 "There is no plan {name!r}.{hint} Plans: {known}; or a .toml file.",
                 name=str(name),
                 hint=suggestion(path.stem, known),
-                known=", ".join(sorted(known)),
+                known=commas(sorted(known)),
             )
         path = known[path.stem]
     try:

@@ -20,7 +20,7 @@ from salescoach.book.replay import replay
 from salescoach.book.splits import OTHER_REP, in_slice
 from salescoach.book.tables import TABLES
 from salescoach.book.texts import Codes, arrow, is_in, numbered, places_of_runs, rows_at
-from salescoach.errors import Unavailable, UsageError, listed, suggestion
+from salescoach.errors import Unavailable, UsageError, commas, listed, suggestion
 from salescoach.process import Process, local_midnights, parse_day, process_to_dict
 
 __all__ = ["OTHER_REP", "Book", "in_order", "order_of"]
@@ -288,7 +288,7 @@ class Book:
         return digest.hexdigest()
 
     def __repr__(self) -> str:
-        rows = ", ".join(f"{len(f):,} {n}" for n, f in self.tables.items())
+        rows = commas(f"{len(f):,} {n}" for n, f in self.tables.items())
         return f"Book(as of {self.as_of_on.date()}: {rows})"
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from salescoach.cli.command import Command, print_json, tell
-from salescoach.errors import Sentence
+from salescoach.errors import Sentence, commas
 
 STATUSES = {"done": Sentence("done"), "failed": Sentence("failed")}
 
@@ -67,7 +67,7 @@ def why(out: str, subject: str, as_json: bool) -> None:
         tell(
             "  notebook  {notebook} ({parameters})",
             notebook=report["notebook"],
-            parameters=", ".join(f"{k}={v!r}" for k, v in report["parameters"].items()),
+            parameters=commas(f"{k}={v!r}" for k, v in report["parameters"].items()),
         )
         tell("  inputs    {key}", key=report["key"][:16])
         if report["sha256"]:

@@ -11,7 +11,7 @@ import click
 
 from salescoach.cli.command import Command, tell
 from salescoach.cli.options import files_argument, process_option, source_option
-from salescoach.errors import Sentence, StorageError, UsageError
+from salescoach.errors import Sentence, StorageError, UsageError, commas
 from salescoach.wording import N_
 
 COPIED = ("templates", "notebooks")
@@ -62,7 +62,7 @@ def copy_kit(folder: Path) -> None:
             there.append(name)
     tell("{folder}: {written:,} files written.", folder=folder, written=written)
     if there:
-        some = ", ".join(there[:5]) if len(there) <= 5 else _with_more(there[:5], len(there) - 5)
+        some = commas(there[:5]) if len(there) <= 5 else _with_more(there[:5], len(there) - 5)
         tell("Already there and left as they are: {some}.", some=some)
     process = folder / "templates/process/standard.toml"
     tell("Next: edit {process}, then salescoach check FILE… --process {process}", process=process)
@@ -70,7 +70,7 @@ def copy_kit(folder: Path) -> None:
 
 
 def _with_more(names: list[str], more: int) -> Sentence:
-    return Sentence("{names} and {n:,} more", names=", ".join(names), n=more)
+    return Sentence("{names} and {n:,} more", names=commas(names), n=more)
 
 
 def kit_files() -> Iterator[tuple[str, bytes]]:
@@ -127,7 +127,7 @@ def draft(given: tuple[str, ...], source: str | None, process: str | None) -> No
                 "{files} are there already, and nothing was written. Move them away, or name another folder as the "
                 "last word."
             ),
-            files=", ".join(there),
+            files=commas(there),
         )
     proposal = propose(files, source, process)
     for name, text in zip(DRAFTS, (proposal.source, proposal.process), strict=True):

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from salescoach.book import Book, is_in
-from salescoach.errors import Unavailable, UsageError, suggestion
+from salescoach.errors import Unavailable, UsageError, commas, suggestion
 from salescoach.metrics.counts import add_tables, add_up, count_table
 from salescoach.metrics.estimate import mean_interval, wilson
 from salescoach.metrics.groups import (
@@ -114,7 +114,7 @@ def check_rule(rule: str) -> None:
             "rule={rule!r} is unknown.{hint} Rules: {rules}.",
             rule=rule,
             hint=suggestion(rule, RULES),
-            rules=", ".join(RULES),
+            rules=commas(RULES),
         )
 
 

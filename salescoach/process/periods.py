@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from salescoach.errors import UsageError, suggestion
+from salescoach.errors import UsageError, commas, suggestion
 from salescoach.process.calendar import Days, as_days, as_stamps
 from salescoach.process.fields import as_calendar_date, fold_name
 from salescoach.process.fiscal import check_listed, fiscal_span, known_years, month_starts, year_start
@@ -153,7 +153,7 @@ def period_of(dates: Any, unit: Unit, process: Process) -> pd.Series[Any]:
             "{unit!r} is not a unit of time.{hint} Use {units}.",
             unit=unit,
             hint=suggestion(unit, units),
-            units=", ".join(units),
+            units=commas(units),
         )
     days = as_days(dates).ravel()
     starts, labels = _grid(days, unit, process)

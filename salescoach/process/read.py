@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from salescoach.errors import ProcessError, Sentence, joined, nearest, suggestion
+from salescoach.errors import ProcessError, Sentence, commas, joined, nearest, suggestion
 from salescoach.process.company_calendar import Calendar, FiscalYear
 from salescoach.process.fields import Place, RuleFaults, Words
 from salescoach.process.model import Match, Pipeline, Process, Stage, StageName
@@ -191,7 +191,7 @@ def _choice_fault(detail: dict[str, Any]) -> str:
 
 def _key_hint(loc: Place) -> str:
     known = list(_model_at(loc[:-1]).model_fields)
-    return Sentence("{hint} The keys here are {known}", hint=suggestion(str(loc[-1]), known), known=", ".join(known))
+    return Sentence("{hint} The keys here are {known}", hint=suggestion(str(loc[-1]), known), known=commas(known))
 
 
 def _add_hint(loc: Place) -> str:

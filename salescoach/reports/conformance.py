@@ -10,7 +10,7 @@ import pandas as pd
 from salescoach import charts
 from salescoach.book import TABLES, Book
 from salescoach.charts import Drawing
-from salescoach.errors import Unavailable
+from salescoach.errors import Unavailable, commas
 from salescoach.metrics import Measure
 from salescoach.metrics.conformance import deviating_deals, rule_of, unchecked
 from salescoach.metrics.groups import UNASSIGNED, name_reps
@@ -123,7 +123,7 @@ class Conformance(ABC):
         if rows.empty:
             return render("empty", caption, say("Everything that the process file asks for can be told from the data."))
         rows["label"] = [self._stage(p, s) for p, s in zip(rows["pipeline"], rows["stage"], strict=True)]
-        alike = rows.groupby(["deviation", "rule", "why"], sort=False)["label"].agg(", ".join).reset_index()
+        alike = rows.groupby(["deviation", "rule", "why"], sort=False)["label"].agg(lambda stages: say(commas(stages)))
         shown = [
             [
                 say(DEVIATION_WORDS[r["deviation"]]),
@@ -131,7 +131,7 @@ class Conformance(ABC):
                 r["label"],
                 say(r["why"]),
             ]
-            for r in alike.to_dict("records")
+            for r in alike.reset_index().to_dict("records")
         ]
         labels = [say("Check"), say("Asked for"), say("Stage"), say("Because")]
         return text_table(say, caption, labels, shown)
@@ -238,7 +238,7 @@ class Conformance(ABC):
                     n=judged,
                 )
             ]
-        mix = ", ".join(say(COLUMN_LABELS.get(c, c)) for c in fit.mix)
+        mix = commas(say(COLUMN_LABELS.get(c, c)) for c in fit.mix)
         like = say("Compared like for like by: {mix}.", mix=mix) if mix else say("The data know no deal mix.")
         return [
             *said,

@@ -10,7 +10,7 @@ import pandas as pd
 from salescoach import charts
 from salescoach.book import Book
 from salescoach.charts import Drawing
-from salescoach.errors import Unavailable
+from salescoach.errors import Unavailable, commas, joined
 from salescoach.metrics.groups import NONE
 from salescoach.models import DriverFit, driver_rows, fit_activities, fit_drivers, fit_stages
 from salescoach.models.design import OTHER
@@ -183,7 +183,7 @@ class Drivers(ABC):
         legend = (say("more than chance"), say("within chance"), say("reference"))
         with charts.style():
             axes = charts.plot_drivers(pd.DataFrame(rows), "name", title, axis, legend)
-            return charts.to_drawing(axes, f"{title} " + "; ".join(r["alt"] for r in rows if r["alt"]))
+            return charts.to_drawing(axes, f"{title} {say(joined((r['alt'] for r in rows if r['alt']), '; '))}")
 
     def driver_check(self, stage: str = "") -> Block:
         """How the same fit on an earlier period told a later one."""
@@ -210,7 +210,7 @@ class Drivers(ABC):
         if refused.empty:
             return render("empty", caption, say("Every column could be used."))
         rows = [
-            [", ".join(self._driver(name) for name in part["field"]), say(str(why))]
+            [say(commas(self._driver(name) for name in part["field"])), say(str(why))]
             for why, part in refused.groupby("why", sort=False)
         ]
         return text_table(say, caption, [say("Columns"), say("Why")], rows)
@@ -350,7 +350,7 @@ class Drivers(ABC):
         for advice in fit.warnings:
             values = dict(advice.values)
             if "names" in values:
-                values["names"] = ", ".join(self._driver(name) for name in str(values["names"]).split(", "))
+                values["names"] = commas(self._driver(name) for name in str(values["names"]).split(", "))
             text = self.say(advice.text, **values)
             found.append(self.say("{sentence}.", sentence=f"{text[:1].upper()}{text[1:]}"))
         return found

@@ -17,7 +17,7 @@ from salescoach.models.forecast.bridge import LINES, Changes
 from salescoach.models.forecast.bridge import forecast_changes as changes_since
 from salescoach.models.forecast.share import forecast_of_team
 from salescoach.process import Period
-from salescoach.reports.blocks import Block, render, table_block, unavailable
+from salescoach.reports.blocks import Block, in_pairs, render, table_block, unavailable
 from salescoach.reports.fields import Field
 from salescoach.reports.others import forecast_span
 from salescoach.wording import N_, NOTHING, Words, is_known
@@ -327,7 +327,7 @@ class Forecasts(ABC):
         words = (say("stands"), say("comes in"), say("goes out"))
         with charts.style():
             axes = charts.plot_bridge(rows, "name", caption, say("forecast"), words, self._short_amount)
-            told = "; ".join(f"{name}: {text.strip()}" for name, text in zip(rows["name"], rows["text"], strict=True))
+            told = in_pairs(say, zip(rows["name"], rows["text"].str.strip(), strict=True))
             return charts.to_drawing(axes, f"{caption} {told}")
 
     @cached_property
@@ -378,5 +378,5 @@ class Forecasts(ABC):
         with charts.style():
             axes = charts.plot_calibration(table, title, axis, words)
             pairs = zip(table["expected"], table["value"], strict=True)
-            told = "; ".join(f"{say.percent(chance)}: {say.percent(share)}" for chance, share in pairs)
+            told = in_pairs(say, ((say.percent(chance), say.percent(share)) for chance, share in pairs))
             return charts.to_drawing(axes, f"{title} {told}")

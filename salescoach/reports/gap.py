@@ -13,14 +13,14 @@ import pandas as pd
 from salescoach import charts
 from salescoach.book import Book
 from salescoach.charts import Drawing
-from salescoach.errors import Unavailable, UsageError
+from salescoach.errors import Unavailable, UsageError, commas
 from salescoach.metrics import currency_of
 from salescoach.models import Bottleneck, GapFit, find_bottleneck, fit_gap, stopped_deals, what_if_table
 from salescoach.models.gap import SURE
 from salescoach.models.gap_parts import WIN_RATE
 from salescoach.models.gap_sides import Against
 from salescoach.process import Period
-from salescoach.reports.blocks import Block, render, table_block, unavailable
+from salescoach.reports.blocks import Block, in_pairs, render, table_block, unavailable
 from salescoach.reports.fields import Field, interval
 from salescoach.wording import N_, NOTHING, Words, is_known
 
@@ -188,7 +188,7 @@ class Gap(ABC):
                 (say("total"), say("adds"), say("takes away")),
                 lambda amount: say.short_money(amount, money),
             )
-            told = "; ".join(f"{name}: {text}" for name, text in zip(rows["name"], texts, strict=True))
+            told = in_pairs(say, zip(rows["name"], texts, strict=True))
             return charts.to_drawing(axes, f"{title} {told}")
 
     def _waterfall(self, fit: GapFit) -> pd.DataFrame:
@@ -371,7 +371,7 @@ class Gap(ABC):
             raise UsageError(
                 "No deal ended in stage {stage!r}. Stages: {stages}.",
                 stage=stage,
-                stages=", ".join(table["stage"].unique()),
+                stages=commas(table["stage"].unique()),
             )
         table = table[table["stage"] == stage] if stage else table
         lowest = table.iloc[int(table["value"].to_numpy(dtype=float).argmin())].to_dict()

@@ -19,7 +19,7 @@ from salescoach.errors import Unavailable
 from salescoach.metrics.leading import RESULT
 from salescoach.models.coaching_impact import CoachingImpact, coaching_impact
 from salescoach.process import Period
-from salescoach.reports.blocks import Block, render, table_block, text_table, unavailable
+from salescoach.reports.blocks import Block, in_pairs, render, table_block, text_table, unavailable
 from salescoach.reports.fields import Field
 from salescoach.wording import N_, NOTHING, Words, is_known
 
@@ -177,9 +177,12 @@ class Impact(ABC):
             return unavailable(say, title, reason)
         people["text"] = [f"n={n:,}" for n in people["n"]]
         words = (say("observed"), say("to be expected"), say("range of chance (95 %)"))
-        told = "; ".join(
-            f"{r['rep']}: {say.percent(r['observed'])} / {say.percent(r['expected'])}"
-            for r in people.to_dict("records")
+        told = in_pairs(
+            say,
+            (
+                (r["rep"], f"{say.percent(r['observed'])} / {say.percent(r['expected'])}")
+                for r in people.to_dict("records")
+            ),
         )
         with charts.style():
             axes = charts.plot_expected(people, "rep", title, what, words)
@@ -204,7 +207,13 @@ class Impact(ABC):
         table["clear"] = table["verdict"].isin(["better", "worse"])
         table["text"] = [f"n={n:,}" for n in table["n"]]
         words = (say("beyond chance"), say("within chance"), say("too small to be seen with so many records"))
-        told = "; ".join(f"{r['what']}: {r['change_text']}, {r['finding']}" for r in table.to_dict("records"))
+        told = in_pairs(
+            say,
+            (
+                (r["what"], say("{first}, {second}", first=r["change_text"], second=r["finding"]))
+                for r in table.to_dict("records")
+            ),
+        )
         with charts.style():
             axes = charts.plot_visible_changes(table, "what", title, say("observed − expected, points"), words)
             return charts.to_drawing(axes, f"{title} {told}")
@@ -357,7 +366,7 @@ class Impact(ABC):
             return unavailable(say, title, reason)
         table["more_minutes"] = table["minutes"] - table["floor_minutes"]
         table["text"] = [say("{n} min", n=say.number(n)) for n in table["minutes"]]
-        told = "; ".join(f"{rep}: {text}" for rep, text in zip(table["rep"], table["text"], strict=True))
+        told = in_pairs(say, zip(table["rep"], table["text"], strict=True))
         words = (say("everybody's floor"), say("by what there is to gain, and how sure that is"))
         with charts.style():
             axes = charts.plot_hours(table, "rep", title, say("minutes"), words)

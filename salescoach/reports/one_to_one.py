@@ -18,7 +18,7 @@ from salescoach.coaching.habits import HABITS
 from salescoach.coaching.lapses import lapses
 from salescoach.coaching.questions import USUAL, choose_questions
 from salescoach.coaching.strengths import deal_to_replicate
-from salescoach.errors import Unavailable
+from salescoach.errors import Unavailable, joined
 from salescoach.metrics import METRICS, Measure, currency_of, restated
 from salescoach.metrics.since import CHANGES, change_counts
 from salescoach.models import GapFit
@@ -177,7 +177,7 @@ class OneToOne(Gap, Twins):
             if items
             else [say("No commitment is on record yet. What is agreed today is where the next page begins.")]
         )
-        told = "; ".join(f"{item['who']} {item['what']} {item['then']}" for item in items) or lines[0]
+        told = say(joined((f"{item['who']} {item['what']} {item['then']}" for item in items), "; ")) or lines[0]
         return piece("promises", f"{title}: {told}", title=title, items=items, lines=lines)
 
     def commitments(self) -> Block:
@@ -249,7 +249,7 @@ class OneToOne(Gap, Twins):
                 note=missing,
             )
         levers, caption, note = self._levers(fit), self._gap_caption(fit), self._levers_note(fit)
-        told = "; ".join(f"{lever['name']} {lever['amount']}" for lever in levers)
+        told = self.say(joined((f"{lever['name']} {lever['amount']}" for lever in levers), "; "))
         return piece(
             "number",
             f"{title} {name} {figure}. {caption} {told}",
@@ -420,7 +420,7 @@ class OneToOne(Gap, Twins):
         labels = [say("Deal"), say("Age / typical"), say("Pushes"), say("Last two-way contact"), say("Next step")]
         labels.append(say("Missing"))
         note = say("Chosen by value × risk × what can still be done.") if rows else self._no_deal()
-        told = "; ".join(row[0] for row in rows) or note
+        told = say(joined((row[0] for row in rows), "; ")) or note
         return piece("deals", f"{title}: {told}", title=title, labels=labels, rows=rows, note=note)
 
     def _no_deal(self) -> str:
@@ -478,7 +478,7 @@ class OneToOne(Gap, Twins):
             for k, r in untold.items()
         ]
         note = " ".join(notes)
-        told = "; ".join(row["text"] for row in rows) or note
+        told = say(joined((row["text"] for row in rows), "; ")) or note
         return piece("listed", f"{title}: {told}", title=title, rows=rows, note=note, half=True)
 
     def questions(self, bank: str = USUAL) -> Block:
@@ -487,7 +487,7 @@ class OneToOne(Gap, Twins):
         topics, before = self._topics(), len(self.agreed.sessions)
         asked = choose_questions(topics, bank, self.say.language, QUESTIONS, self.rep or "", before)
         rows = [{"label": f"{step}:", "text": text} for step, text in asked]
-        told = "; ".join(text for _, text in asked)
+        told = self.say(joined((text for _, text in asked), "; "))
         return piece("listed", f"{title}: {told}", title=title, rows=rows, note="", half=True)
 
     def _topics(self) -> dict[str, dict[str, str]]:

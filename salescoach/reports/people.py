@@ -13,7 +13,7 @@ import pandas as pd
 from salescoach.book import Book
 from salescoach.charts.palette import OUTCOMES
 from salescoach.coaching.lapses import waiting_leads
-from salescoach.errors import Unavailable
+from salescoach.errors import Unavailable, commas, joined
 from salescoach.metrics import Measure, currency_of, measure
 from salescoach.metrics.flow import open_deals
 from salescoach.metrics.groups import NONE, UNASSIGNED, name_reps, parse_by
@@ -190,7 +190,7 @@ class People(Rates):
                 today=say.date(book.as_of_on),
             ),
             *(
-                self._missing(", ".join(say(CHANGES[c]) for c in names), say(reason.said))
+                self._missing(commas(say(CHANGES[c]) for c in names), say(reason.said))
                 for reason, names in _by_reason(untold)
             ),
         ]
@@ -236,7 +236,8 @@ class People(Rates):
             return render("empty", caption, text)
         rows["what"] = [self._what(row) for row in rows.to_dict("records")]
         deals = rows.drop_duplicates("deal_id").drop(columns="what")
-        deals = deals.merge(rows.groupby("deal_id")["what"].agg("; ".join).reset_index(), on="deal_id", validate="1:1")
+        what = rows.groupby("deal_id")["what"].agg(lambda texts: say(joined(texts, "; ")))
+        deals = deals.merge(what.reset_index(), on="deal_id", validate="1:1")
         notes = [self._most(len(deals), most), say("New deals without any other change are left out.")]
         fields = (Field(N_("Amount"), "amount", "money"), Field(N_("What changed"), "what", "text"))
         return self._deal_list(caption, _largest(deals, most), fields, notes)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pandas as pd
 
 from salescoach.book import TABLES, Book
-from salescoach.errors import Unavailable
+from salescoach.errors import Unavailable, joined
 from salescoach.metrics.ideal import ideal_customer
 from salescoach.metrics.lapses import asked_passages, customer_contacts, next_steps
 from salescoach.metrics.visits import deals_of
@@ -98,7 +98,7 @@ class Selling(ABC):
         ]
 
     def _rules(self, rules: tuple[str, ...]) -> str:
-        return "; ".join(self._rule(rule) for rule in rules) or NOTHING
+        return self.say(joined(map(self._rule, rules), "; ")) or NOTHING
 
     def _rule(self, rule: str) -> str:
         """A rule of the process file as a person says it; free text stays as it is."""

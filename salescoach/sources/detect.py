@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from salescoach.book import TABLES
-from salescoach.errors import Sentence, SourceError, joined, nearest
+from salescoach.errors import Sentence, SourceError, commas, joined, nearest
 from salescoach.sources.layout import Source, TableSource, presets
 from salescoach.sources.place import Place, beside, data_files, fits, name_of, title
 from salescoach.sources.read import read_header
@@ -133,7 +133,7 @@ def _nothing_fits(headers: dict[Place, list[str]]) -> str:
         "{file}: its columns ({header}{more}) fit no preset.{hint} Write a source file that maps them and "
         "give it with --source; `salescoach init --from-data {file}` drafts one.",
         file=name_of(file),
-        header=", ".join(header[:12]),
+        header=commas(header[:12]),
         more=more,
         hint=near_by,
     )
@@ -166,7 +166,7 @@ def locate(source: Source, paths: Sequence[Place], folder: Path | None) -> Found
         found = Found(source, {n: beside(folder or Path(), p) for n, p in named.items()}, [])
     for name, hits_of in found.files.items():
         if not hits_of:
-            seen = ", ".join(p.name for p in paths) or str(folder or Path())
+            seen = commas(p.name for p in paths) or str(folder or Path())
             raise SourceError(
                 "{origin}: no file fits [{name}] from = {named!r} in {seen}. Correct `from`, or give the file.",
                 origin=source.origin,
@@ -178,7 +178,7 @@ def locate(source: Source, paths: Sequence[Place], folder: Path | None) -> Found
         raise SourceError(
             "{origin}: none of {paths} holds the deals. Its headers must have the columns named under [deals.columns].",
             origin=source.origin,
-            paths=", ".join(p.name for p in paths),
+            paths=commas(p.name for p in paths),
         )
     return found
 

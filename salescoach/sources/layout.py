@@ -16,7 +16,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from salescoach.book import TABLES
-from salescoach.errors import Sentence, SourceError, UsageError, joined, nearest, suggestion
+from salescoach.errors import Sentence, SourceError, UsageError, commas, joined, nearest, suggestion
 from salescoach.kit import kit_path
 from salescoach.plugins import SOURCES, load_plugin, plugins, unusable
 
@@ -204,7 +204,7 @@ def read_source(path: Path) -> Source:
                 path=path.name,
                 name=name,
                 hint=suggestion(name, [*TABLES, *HEAD]),
-                tables=", ".join(TABLES),
+                tables=commas(TABLES),
             )
         _check_block(path.name, name, block)
     if "connection" in head:
@@ -344,5 +344,5 @@ def find_source(name: str) -> tuple[Source, Path | None]:
         "There is no source {name!r}.{hint} Presets: {known}; or give a .toml file.",
         name=name,
         hint=suggestion(name, known),
-        known=", ".join(known),
+        known=commas(known),
     )

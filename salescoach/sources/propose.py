@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from salescoach.book import TABLES
-from salescoach.errors import ColumnError, Sentence, SourceError
+from salescoach.errors import ColumnError, Sentence, SourceError, commas
 from salescoach.process import Process, fold_name, read_process
 from salescoach.sources import parse
 from salescoach.sources.detect import Found, detect, fold_header, locate, match_columns
@@ -279,9 +279,7 @@ def _doubtful(drafts: Mapping[str, TableDraft]) -> list[str]:
     for draft in drafts.values():
         guessed = [f"{o} <- {draft.columns[o]!r}" for o in draft.columns if o in draft.guesses]
         if guessed:
-            found.append(
-                Sentence("Guessed columns of {table}: {guessed}.", table=draft.name, guessed=", ".join(guessed))
-            )
+            found.append(Sentence("Guessed columns of {table}: {guessed}.", table=draft.name, guessed=commas(guessed)))
     if (
         "stage_history" not in drafts
         and not _dated_names(drafts["deals"])

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 from slugify import slugify
 
-from salescoach.errors import Sentence
+from salescoach.errors import Sentence, commas
 from salescoach.process import Pipeline, Process, Stage, StageName, Words, fold_name
 from salescoach.sources.toml_text import quoted, quoted_list, remark
 
@@ -122,7 +122,7 @@ def _stages(pipeline: Pipeline, seen: Seen, doubts: list[str]) -> tuple[list[Sta
         used.append(_own_stage(key, name, seen, pipeline))
     by, how = _order(used, pipeline, seen)
     working = [used[i] for i in by]
-    listed = ", ".join(repr(n) for n in own)
+    listed = commas(repr(n) for n in own)
     doubts.append(
         Sentence(
             "Stages of your own, as the process does not know their names: {listed}. Their order: {how}.",
