@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from inspect import cleandoc
@@ -14,15 +16,24 @@ LANGUAGES = ("en", "zh")
 OWN_SYMBOLS = {"CNY": "¥"}  # CLDR writes CN¥ in English, too long for a column of amounts
 # what a terminal or a spreadsheet would not show, or take for a command, spelt out; tabs and line breaks stay
 VISIBLE = {i: f"\\u{i:04x}" for i in (*range(9), *range(11, 32), *range(127, 160))}
+OF = "\x04"  # between what a text is said of and the text, as gettext has it
 CATALOGUES = Path(__file__).resolve().parent / "locale"
 
 
-def N_(text: str) -> str:
-    """Mark a text for the catalogue that is translated later, where the language is known."""
-    return text
+def N_(text: str, of: str = "") -> str:
+    """Mark a text for the catalogue that is translated later, where the language is known.
+
+    of    what it is said of, where one English word has two meanings: N_("Chance", "winning")
+    """
+    return f"{of}{OF}{text}" if of else text
 
 
-BETWEEN = (N_(", "), N_("; "))  # what may stand between the parts of a list, so that the catalogue has it
+BETWEEN = {  # what may stand between the parts of a text
+    ", ": N_("{first}, {second}"),
+    "; ": N_("{first}; {second}"),
+    " ": N_("{first} {second}"),
+}
+CHINESE = r"[\u3000-\u303f\u3400-\u9fff\uff00-\uffef]"
 
 
 def paragraphs(text: str) -> str:
@@ -47,7 +58,8 @@ def catalogue(language: str) -> dict[str, str]:
     if not path.is_file():
         raise StorageError("{path} is missing from this installation of salescoach. Install it again.", path=path.name)
     with path.open("rb") as file:
-        return {str(m.id): str(m.string) for m in read_po(file, locale=language) if m.id and m.string}
+        known = [m for m in read_po(file, locale=language) if m.id and m.string]
+    return {N_(str(m.id), m.context or ""): str(m.string) for m in known}
 
 
 @dataclass(frozen=True)
@@ -58,13 +70,15 @@ class Words:
 
     def __call__(self, text: str, /, **values: object) -> str:
         if isinstance(text, Sentence) and text.by and not values:
-            return self(text.by).join(self._said(part) for part in text.values.values())
+            between = self(BETWEEN.get(text.by, text.by), first="", second="")
+            return between.join(self._said(part) for part in text.values.values())
         if isinstance(text, Sentence) and not values:
             return self(text.text, **text.values)
-        said = catalogue(self.language).get(text, text)
+        said = catalogue(self.language).get(text) or text.rpartition(OF)[2]
         if not values:
             return said
-        return said.format(**{name: self._said(value) for name, value in values.items()})
+        known = {name: self._said(value) for name, value in values.items()}
+        return (closed_up(said, known) if self.language == "zh" else said).format(**known)
 
     def _said(self, value: Any) -> Any:
         """A value as it goes into a sentence: one that is a sentence itself in this language."""
@@ -106,6 +120,17 @@ class Words:
         from babel.dates import format_date
 
         return _known(day) or format_date(day, "d MMM y" if self.language == "en" else "y年M月d日", self.locale)
+
+
+def closed_up(text: str, values: Mapping[str, object]) -> str:
+    """A Chinese text without the blanks around places for figures and Latin words, where the value is Chinese too."""
+    for name, value in values.items():
+        if isinstance(value, str) and f"{{{name}}}" in text:
+            if re.match(CHINESE, value):
+                text = re.sub(rf"({CHINESE}) \{{{name}\}}", rf"\1{{{name}}}", text)
+            if re.search(f"{CHINESE}$", value):
+                text = re.sub(rf"\{{{name}\}} ({CHINESE})", rf"{{{name}}}\1", text)
+    return text
 
 
 NOTHING = "–"

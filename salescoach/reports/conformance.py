@@ -10,7 +10,7 @@ import pandas as pd
 from salescoach import charts
 from salescoach.book import TABLES, Book
 from salescoach.charts import Drawing
-from salescoach.errors import Unavailable, commas
+from salescoach.errors import Unavailable, commas, joined
 from salescoach.metrics import Measure
 from salescoach.metrics.conformance import deviating_deals, rule_of, unchecked
 from salescoach.metrics.groups import UNASSIGNED, name_reps
@@ -110,7 +110,7 @@ class Conformance(ABC):
         with charts.style():
             axes = charts.plot_intervals(table, "label", title, axis)
             parts = [f"{r['label']} {say.percent(r['value'])}" for r in table.to_dict("records")]
-            return charts.to_drawing(axes, f"{title} {'; '.join(parts)}")
+            return charts.to_drawing(axes, f"{title} {say(joined(parts, '; '))}")
 
     def _labelled_check(self, row: dict[Any, Any]) -> str:
         what = self.say(DEVIATION_WORDS[row["deviation"]])
@@ -282,7 +282,7 @@ class Conformance(ABC):
         axis = say("points, left of 0: goes with losing · 95 % interval")
         with charts.style():
             axes = charts.plot_intervals(drawn, "label", caption, axis, unit="points")
-            return charts.to_drawing(axes, f"{caption} {' '.join(self._associations(fit))}")
+            return charts.to_drawing(axes, self.say(joined([caption, *self._associations(fit)], " ")))
 
 
 _DIRECTIONS = {"less": -1, "more": 1}

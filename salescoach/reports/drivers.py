@@ -116,7 +116,7 @@ class Drivers(ABC):
         rows = []
         for (pipeline, stage), fit in fits.items():
             name = self._stage(pipeline, stage)
-            name = f"{self._pipeline(pipeline)}: {name}" if several else name
+            name = say("{who}: {what}", who=self._pipeline(pipeline), what=name) if several else name
             rows += [
                 [name if i == 0 else "", line, say.number(fit.n) if i == 0 else ""]
                 for i, line in enumerate(self._lines(fit, stage))
@@ -195,7 +195,8 @@ class Drivers(ABC):
         tried = fit.calibration
         if tried is None:
             text = say("There are too few decided deals to try the drivers on a later period.")
-            return render("empty", f"{caption}: {text}", f"{caption}: {text}")
+            told = say("{who}: {what}", who=caption, what=text)
+            return render("empty", told, told)
         came = N_("Went on") if self._is_stage(stage) else N_("Won")
         fields = (Field(N_("Told"), "predicted", "share"), interval(came, "share"), Field(N_("Deals (n)"), "n"))
         return table_block(say, self.book, caption, tried.bands, [], fields, [self._coin(fit), self._boldness(fit)])
@@ -225,7 +226,8 @@ class Drivers(ABC):
             caption = say("Deals whose “{driver}” is known", driver=self._driver(driver))
         if rows.empty:
             text = say("There is no such deal in the period.")
-            return render("empty", f"{caption}: {text}", f"{caption}: {text}")
+            told = say("{who}: {what}", who=caption, what=text)
+            return render("empty", told, told)
         shown = rows.sort_values(["counted_on", "deal_id"], ascending=[False, True], kind="stable").head(most)
         states = WENT if stage else STATES
         texts = [
@@ -409,7 +411,7 @@ class Drivers(ABC):
         for row in _records(part[part["signal"] != "few"]):
             kind = {"reference": "reference", "none": "unclear"}.get(row["signal"], "clear")
             level, own = self._level_in_table(row), {c: row[c] for c in blank}
-            alt = f"{name}, {level}: {self._points(row)}"
+            alt = self.say("{name}, {level}: {points}", name=name, level=level, points=self._points(row))
             rows.append({"name": level, "text": f"n={self.say.number(row['n'])}", "kind": kind, "alt": alt, **own})
         return rows
 

@@ -41,6 +41,7 @@ def decided(label: str, outcome: str) -> Field:
 
 
 GROUP_LABELS = {
+    "change": N_("change"),
     "method": N_("Method"),
     "called_by": N_("Called by"),
     "category": N_("Category"),

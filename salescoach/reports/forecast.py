@@ -71,7 +71,7 @@ _SCORES = (
 _DEALS = (
     Field(N_("Stage"), "stage", "text"),
     Field(N_("Amount"), "amount", "money"),
-    Field(N_("Chance"), "chance", "share", "low", "high"),
+    Field(N_("Chance", "winning"), "chance", "share", "low", "high"),
     Field(N_("Expected"), "expected", "money"),
     Field(N_("Why"), "why", "text"),
 )

@@ -355,7 +355,7 @@ class Gap(ABC):
             )
             for row in fit.table[fit.table["overdue"]].to_dict("records")
         ]
-        return [say(SLOW, stages=say(", ").join(slow))] if slow else []
+        return [say(SLOW, stages=commas(slow))] if slow else []
 
     def stopped_deals(self, stage: str = "", most: int = 10) -> Block:
         """The deals that did not get on from a stage, the largest first: the rows behind its share in `bottleneck`.

@@ -15,7 +15,7 @@ from salescoach.book import Book
 from salescoach.charts import Drawing
 from salescoach.coaching.hours import HOURS, coaching_hours
 from salescoach.coaching.sessions import read_sessions
-from salescoach.errors import Unavailable
+from salescoach.errors import Unavailable, joined
 from salescoach.metrics.leading import RESULT
 from salescoach.models.coaching_impact import CoachingImpact, coaching_impact
 from salescoach.process import Period
@@ -115,7 +115,7 @@ SHARING = N_(
 )
 _CHANGES = (
     Field(N_("What"), "what", "text"),
-    Field(N_("Reps"), "reps"),
+    Field(N_("Reps", "count"), "reps"),
     Field(N_("Records (n)"), "n"),
     Field(N_("Observed"), "observed", "fine_share"),
     Field(N_("To be expected"), "expected", "fine_share"),
@@ -186,7 +186,7 @@ class Impact(ABC):
         )
         with charts.style():
             axes = charts.plot_expected(people, "rep", title, what, words)
-            return charts.to_drawing(axes, f"{title} {what}. {told}")
+            return charts.to_drawing(axes, say("{title} {what}. {told}", title=title, what=what, told=told))
 
     def impact_people(self, sessions: Sessions, measure: str = "") -> Block:
         """The same as a table. For the manager alone."""
@@ -210,7 +210,7 @@ class Impact(ABC):
         told = in_pairs(
             say,
             (
-                (r["what"], say("{first}, {second}", first=r["change_text"], second=r["finding"]))
+                (r["what"], say("{change}, {finding}", change=r["change_text"], finding=r["finding"]))
                 for r in table.to_dict("records")
             ),
         )
@@ -294,7 +294,7 @@ class Impact(ABC):
             said.append(say(SECOND, days=fit.windows.selection, **other))
             if row["verdict"] in ("better", "worse") and row["second"] * row["change"] <= 0:
                 said.append(say(DISAGREES))
-        return " ".join(said)
+        return say(joined(said, " "))
 
     def _choice_told(self, row: Mapping[Any, Any], fit: CoachingImpact) -> str:
         say = self.say
@@ -308,7 +308,7 @@ class Impact(ABC):
             said.append(say(EARLIER, earlier=shares["earlier"]))
         if is_known(row["worst_before"]) and is_known(row["worst_after"]):
             said.append(say(WORST, before=shares["worst_before"], after=shares["worst_after"]))
-        return " ".join(said)
+        return say(joined(said, " "))
 
     def _impact_people_of(self, fit: CoachingImpact, measure: str) -> tuple[pd.DataFrame, str]:
         """The coached by one yardstick, and what it is called. Raises Unavailable."""

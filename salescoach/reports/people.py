@@ -195,11 +195,10 @@ class People(Rates):
             ),
         ]
         if counts.empty:
-            return render("empty", caption, " ".join([f"{caption}:", *notes[1:]]))
+            return render("empty", caption, say(joined([say("{heading}:", heading=caption), *notes[1:]], " ")))
         if not counts["n"].sum():
-            return render(
-                "empty", caption, " ".join([say("Nothing changed since {day}.", day=say.date(since)), *notes[1:]])
-            )
+            text = say("Nothing changed since {day}.", day=say.date(since))
+            return render("empty", caption, say(joined([text, *notes[1:]], " ")))
         happened = set(counts.loc[counts["n"] > 0, "change"])
         shown = [c for c in CHANGES if c not in untold and (c not in _RARE or c in happened)]
         heads = [Column(say(CHANGES[c]), outcome=c if c in OUTCOMES else "") for c in shown]
@@ -413,7 +412,7 @@ class People(Rates):
         notes = [say("{n} more were put aside without an answer.", n=say.number(aside))] if aside else []
         if waiting.empty:
             text = say("Nobody has a lead of the period that waits for its first answer.")
-            return render("empty", caption, " ".join([text, *notes]))
+            return render("empty", caption, say(joined([text, *notes], " ")))
         said = say("{n} leads of the period wait for their first answer.", n=say.number(len(waiting)))
         if limit is not None:
             said = say(
@@ -423,7 +422,7 @@ class People(Rates):
                 hours=say.number(limit),
             )
         if len(waiting) > most:
-            said = " ".join([said, say("Here the {n} newest, in the order of names.", n=most)])
+            said = say(joined([said, say("Here the {n} newest, in the order of names.", n=most)], " "))
         newest = waiting.sort_values("created_at", ascending=False, kind="stable").head(most)
         newest = _by_name(name_reps(self.book, newest.fillna({"rep_id": UNASSIGNED})), "created_at")
         fields = [f for f in _LEADS if f.column in newest]

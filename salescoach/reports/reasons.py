@@ -12,7 +12,7 @@ import pandas as pd
 from salescoach import charts
 from salescoach.book import Book
 from salescoach.charts import Drawing
-from salescoach.errors import Unavailable, joined
+from salescoach.errors import Unavailable, commas, joined
 from salescoach.metrics.credibility import CHECKS, checked_deals, default_choices, doubted_deals, reason_checks
 from salescoach.metrics.estimate import wilson
 from salescoach.metrics.groups import name_reps, parse_by
@@ -220,7 +220,7 @@ class Reasons(ABC):
             least=say.percent((recorded - doubted) / n),
             most=share,
         )
-        return render("empty", text, " ".join([text, *self._first(table)]))
+        return render("empty", text, say(joined([text, *self._first(table)], " ")))
 
     def _several(self) -> bool:
         deals = self.book.tables["deals"]
@@ -268,7 +268,7 @@ class Reasons(ABC):
             notes.append(say("No deal has such a reason: {checks}.", checks=joined(unasked, "; ")))
         notes += [unavailable(say, say(CHECKS[name].title), why).text for name, why in untold.items()]
         if not rows:
-            return render("empty", caption, " ".join(notes[1:]) or say("No reason is recorded."))
+            return render("empty", caption, say(joined(notes[1:], " ")) or say("No reason is recorded."))
         return text_table(say, caption, [say("Finding"), say("Share")], rows, [], notes)
 
     def _ranged(self, row: Mapping[Any, Any]) -> list[str]:
@@ -368,7 +368,7 @@ class Reasons(ABC):
             found = fit_reason_differences(self.book, asked, self.period, of)
         except Unavailable as why:
             return unavailable(say, caption, why)
-        compared = say(", ").join(say(GROUP_LABELS.get(a, a)) for a in found.tests["across"])
+        compared = say(commas(say(GROUP_LABELS.get(a, a)) for a in found.tests["across"]))
         notes = [unavailable(say, say(GROUP_LABELS.get(a, a)), why).text for a, why in found.untold.items()]
         notes += self._advice(found.warnings)
         if found.missing:
@@ -376,14 +376,14 @@ class Reasons(ABC):
                 "Nothing to conclude yet: about {n} more closed deals with a reason are needed.",
                 n=say.number(found.missing),
             )
-            return render("empty", caption, " ".join([text, *notes]))
+            return render("empty", caption, say(joined([text, *notes], " ")))
         if found.named.empty:
             text = say(
                 "No difference found: in {n} deals with a reason nothing goes with the {groups} beyond chance.",
                 n=say.number(found.n),
                 groups=compared,
             )
-            return render("empty", caption, " ".join([text, *notes]))
+            return render("empty", caption, say(joined([text, *notes], " ")))
         rows = [[self._deviation(r, of), r["n"]] for r in found.named.head(most).to_dict("records")]
         notes = [
             say(

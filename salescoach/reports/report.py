@@ -321,7 +321,8 @@ class Report(Conformance, Drivers, OneToOne, Impact, People, Rates, Reasons, Sel
             return []
         places = found.table[["pipeline", "stage"]].drop_duplicates().itertuples(index=False)
         hints = [(p, s, coach_hint(self.book, p, s, self.say.language)) for p, s in places if s != NONE]
-        return [f"{self._stage(p, s)}: {hint}" for p, s, hint in hints if hint]
+        say = self.say
+        return [say("{who}: {what}", who=self._stage(p, s), what=hint) for p, s, hint in hints if hint]
 
     def _options(self, found: Measure) -> list[str]:
         """What was chosen for this table and not for others, and what it changes."""

@@ -150,7 +150,7 @@ class Selling(ABC):
         found = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=_COLUMNS)
         if found.empty:
             text = say("No missed quote, forgotten follow-up or overdue next step is found in the data.")
-            return render("empty", caption, " ".join([*([text] if parts else []), *notes]))
+            return render("empty", caption, say(joined([*([text] if parts else []), *notes], " ")))
         deals = deals_of(book).reindex(found["deal"]).set_index(found.index)
         found = found.assign(order=deals["outcome"].map(ORDER), deal_id=deals["deal_id"])
         found = found.sort_values(["order", "on", "deal_id", "lapse"], ascending=[True, False, True, True])
