@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from inspect import cleandoc
 from pathlib import Path
+from string import Formatter
 from typing import Any
 
 from salescoach.errors import Sentence, StorageError, UsageError, commas
@@ -33,6 +34,7 @@ BETWEEN = {  # what may stand between the parts of a text
     "; ": N_("{first}; {second}"),
     " ": N_("{first} {second}"),
 }
+ENOUGH = 12  # letters of its own by which a sentence is known again
 CHINESE = r"[\u3000-\u303f\u3400-\u9fff\uff00-\uffef]"
 
 
@@ -144,6 +146,67 @@ def is_known(value: object) -> bool:
 def _known(value: object) -> str:
     """A dash for what is not known, else an empty text."""
     return "" if is_known(value) else NOTHING
+
+
+class Written(str):
+    """A value read back from a text: it stands as it was written, whatever form its place asks for."""
+
+    def __format__(self, form: str) -> str:
+        return str(self)
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def read_back(text: str) -> Sentence:
+    """The sentence that a kept text was said from, the one with the most words of its own; else the text as it is.
+
+    >>> read_back("not done within 900 seconds").values
+    {'seconds': 900}
+    """
+    fits = ((sentence, found) for sentence, pattern in _patterns() if (found := pattern.fullmatch(text)))
+    sentence, found = next(fits, (text, None))
+    if found is None:
+        return Sentence(text)
+    return Sentence(sentence, **{name: _part(value) for name, value in found.groupdict().items()})
+
+
+def _part(value: str) -> str:
+    said = read_back(value)
+    return said if said.values or value in catalogue("zh") else Written(value)
+
+
+@cache
+def _patterns() -> list[tuple[str, re.Pattern[str]]]:
+    """Every sentence with words enough to be known by, the longest first."""
+    known = {text: _literal(text) for text in catalogue("zh") if OF not in text}
+    enough = sorted((t for t, literal in known.items() if len(literal) >= ENOUGH), key=lambda t: -len(known[t]))
+    return [(text, re.compile(_pattern(text), re.DOTALL)) for text in enough]
+
+
+def _literal(text: str) -> str:
+    return "".join(part for part, *_ in _parts(text))
+
+
+def _parts(text: str) -> list[tuple[str, str | None, str | None, str | None]]:
+    """Texts and places in turn; a text with any other braces is only said as it stands."""
+    try:
+        parts = list(Formatter().parse(text))
+    except ValueError:
+        parts = []
+    plain = parts and all(name is None or name.isidentifier() for _, name, *_ in parts)
+    return parts if plain else [(text, None, None, None)]
+
+
+def _pattern(text: str) -> str:
+    seen: set[str] = set()
+    made = ""
+    for part, name, *_ in _parts(text):
+        made += re.escape(part)
+        if name:
+            made += f"(?P={name})" if name in seen else f"(?P<{name}>.*?)"
+            seen.add(name)
+    return made
 
 
 def words(language: str) -> Words:

@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field, StrictBool, ValidationError, model_valida
 from salescoach.coaching.findings import MOVABLE
 from salescoach.errors import InputError, Sentence, UsageError, commas, joined, suggestion
 from salescoach.kit import kit_path
+from salescoach.process.faults import fault_of
 from salescoach.process.fields import RuleFaults, Strict, Text, Words
 
 BANKS = "templates/questions"
@@ -209,7 +210,7 @@ def _faults(detail: dict[str, Any], raw: Any) -> Iterator[str]:
             "{where} = {value}: {cause}; write it as in grow.toml",
             where=_where(place, raw),
             value=_value(detail["input"]),
-            cause=cause or Sentence(str(detail["msg"])),
+            cause=cause or fault_of(detail),
         )
 
 
