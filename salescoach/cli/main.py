@@ -17,7 +17,7 @@ from salescoach.cli.command import Command, Group, fit_to_publish, open_any, pri
 from salescoach.cli.figures import metrics
 from salescoach.cli.forecast import forecast
 from salescoach.cli.intake import check, load, snapshot
-from salescoach.cli.language import choose_from_environment, language_choice, say, spoken_from_here
+from salescoach.cli.language import choose_from_environment, language_choice, say, spoken_from_here, with_full_stop
 from salescoach.cli.log import log
 from salescoach.cli.options import (
     book_option,
@@ -77,6 +77,8 @@ def main() -> None:
     except SalescoachError as error:
         _end(error.said, error.exit_code)
     except click.ClickException as error:
+        stopped = with_full_stop(error.format_message())
+        error.format_message = lambda: stopped  # type: ignore[method-assign]
         error.show()
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt) as stop:

@@ -26,8 +26,16 @@ Span: TypeAlias = tuple[date, date]
 
 UNDATED = "(undated)"
 EXAMPLES = (
-    "2026Q3, 2026-09, 2026, 2026W05, 2026-01..2026-06, 2026-01-15..2026-02-03, "
-    "last 90 days, last 4 weeks, FY2026Q3, FY2026"
+    "2026Q3",
+    "2026-09",
+    "2026",
+    "2026W05",
+    "2026-01..2026-06",
+    "2026-01-15..2026-02-03",
+    "last 90 days",
+    "last 4 weeks",
+    "FY2026Q3",
+    "FY2026",
 )
 _DAY = timedelta(days=1)
 
@@ -97,7 +105,7 @@ def parse_period(text: str | None, process: Process, as_of_on: date) -> Period:
         raise UsageError(
             "{text!r} is not a period. Write one of: {examples}; or leave it empty for everything up to {as_of}.",
             text=text,
-            examples=EXAMPLES,
+            examples=commas(EXAMPLES),
             as_of=as_of,
         )
     if period.start_on is not None and period.start_on > period.end_on:
