@@ -59,7 +59,8 @@ CHOICES = ("literal_error", "enum")
 
 def fault_of(detail: Mapping[str, Any]) -> Sentence:
     """What one error of a ValidationError says, as a sentence; a kind that is rare, in pydantic's words."""
-    kind, known, said = detail["type"], detail.get("ctx", {}), str(detail["msg"])
+    kind, said = detail["type"], str(detail["msg"])
+    known = {name: _plain(value) for name, value in detail.get("ctx", {}).items()}
     if kind in CHOICES:
         return Sentence("Input should be {choices}", choices=choices_of(str(known["expected"])))
     if kind == "value_error":
@@ -70,6 +71,11 @@ def fault_of(detail: Mapping[str, Any]) -> Sentence:
     if kind in SAID:
         return Sentence(SAID[kind], **known)
     return Sentence(said)
+
+
+def _plain(value: Any) -> Any:
+    """A whole number without a point, as pydantic writes a limit."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def choices_of(expected: str) -> Sentence:

@@ -174,7 +174,7 @@ class Conformance(ABC):
             return say("{activity} done", activity=say(ACTIVITIES.get(name, name)))
         if kind == "column" and (rule in TABLES["deals"].columns or rule in self.book.tables["deals"]):
             return say("{column} filled in", column=say(COLUMN_LABELS.get(rule, rule)))
-        return rule
+        return say(rule)
 
     # --- whether it goes with losing ----------------------------------------------------------
 

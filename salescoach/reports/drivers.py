@@ -292,7 +292,7 @@ class Drivers(ABC):
         if fit.calibration is None:
             return [say("Nothing to conclude yet: too few deals were decided to try the drivers on a later period.")]
         if not fit.usable:
-            return [f"{say('No usable signal.')} {self._coin(fit)}"]
+            return [say(joined([say("No usable signal."), self._coin(fit)], " "))]
         found = [self._sentence(row, stage) for row in _records(_clear(fit))]
         return found or [say("No single driver stands out from chance; together they tell the deals apart a little.")]
 

@@ -11,7 +11,7 @@ import pandas as pd
 from salescoach import charts
 from salescoach.book import Book
 from salescoach.charts import Drawing
-from salescoach.errors import Unavailable
+from salescoach.errors import Unavailable, joined
 from salescoach.models.forecast import METHODS, Forecast, Target, fit_forecast, forecast_of_rep, targets_of
 from salescoach.models.forecast.bridge import LINES, Changes
 from salescoach.models.forecast.bridge import forecast_changes as changes_since
@@ -152,8 +152,8 @@ class Forecasts(ABC):
             return unavailable(say, say(TITLE), reason)
         amounts = {c: self._short_amount(row[c]) for c in ("value", "low", "high", "won", "open", "new")}
         told = say(SENTENCE, who=self.who, period=self._ahead_label, n=say.number(row["n"]), **amounts)
-        headline = "" if fit.headline is None else say(fit.headline.text, **fit.headline.values)
-        text = f"{told} {headline}".strip()
+        headline = [] if fit.headline is None else [say(fit.headline.text, **fit.headline.values)]
+        text = say(joined([told, *headline], " "))
         return render("empty", text, text)
 
     @property
@@ -173,7 +173,7 @@ class Forecasts(ABC):
             return render("empty", text, text)
         text = say(REACH, target=self._short_amount(found.amount), chance=say.percent(found.chance()))
         if found.missing:
-            text = f"{text} {say(MISSING, missing=self._short_amount(found.missing))}"
+            text = say(joined([text, say(MISSING, missing=self._short_amount(found.missing))], " "))
         return render("empty", text, text)
 
     def _aim(self) -> Target | None:

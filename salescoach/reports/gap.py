@@ -13,7 +13,7 @@ import pandas as pd
 from salescoach import charts
 from salescoach.book import Book
 from salescoach.charts import Drawing
-from salescoach.errors import Unavailable, UsageError, commas
+from salescoach.errors import Unavailable, UsageError, commas, joined
 from salescoach.metrics import currency_of
 from salescoach.models import Bottleneck, GapFit, find_bottleneck, fit_gap, stopped_deals, what_if_table
 from salescoach.models.gap import SURE
@@ -234,7 +234,7 @@ class Gap(ABC):
             fit = self._gap_fit(against, speed)
         except Unavailable as reason:
             return unavailable(self.say, self.say(QUESTION), reason)
-        text = f"{self._gap_sentence(fit)} {self._costliest_step(fit)}"
+        text = self.say(joined([self._gap_sentence(fit), self._costliest_step(fit)], " "))
         return render("empty", text, text)
 
     def _gap_fit(self, against: Against | None, speed: bool) -> GapFit:
@@ -258,13 +258,13 @@ class Gap(ABC):
         spoken = fit.table[fit.table["spoken"]]
         spoken = spoken.loc[spoken["value"].abs().sort_values(ascending=False, kind="stable").index]
         if spoken.empty:
-            return f"{head} {say(UNSPOKEN)}"
+            return say(joined([head, say(UNSPOKEN)], " "))
         names = self._part_names(spoken, fit)
         told = [
             say("{part} {amount}", part=n, amount=self._signed_amount(v))
             for n, v in zip(names, spoken["value"], strict=True)
         ]
-        return f"{head} {say(SPOKEN, parts=say(', ').join(told))}"
+        return say(joined([head, say(SPOKEN, parts=commas(told))], " "))
 
     def _costliest_step(self, fit: GapFit) -> str:
         """The step that costs most, where that is beyond luck; else from how many on one could tell."""
@@ -291,7 +291,7 @@ class Gap(ABC):
         if not thin or fit.against == "last":
             return say(NO_STEP)
         needed = say.number(max(thin.values()))
-        return f"{say(NO_STEP)} {say(NOT_YET, stages=say(', ').join(thin), needed=needed)}"
+        return say(joined([say(NO_STEP), say(NOT_YET, stages=commas(thin), needed=needed)], " "))
 
     # --- the steps ----------------------------------------------------------------------------
 

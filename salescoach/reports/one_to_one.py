@@ -211,7 +211,8 @@ class OneToOne(Gap, Twins):
         name = self.say(known.get(promise.measure, promise.measure))
         if promise.measure not in ("stage_flow", "worse", "lowest") or not promise.stage:
             return name
-        return f"{name} {self._stage(self._pipeline_of(promise.stage), promise.stage)}"
+        stage = self._stage(self._pipeline_of(promise.stage), promise.stage)
+        return self.say(joined([name, stage], " "))
 
     def rep_corner(self) -> Block:
         """The rep's own: a win, what to discuss, one blocker; lines to write on where nothing was noted."""
@@ -541,7 +542,8 @@ class OneToOne(Gap, Twins):
         name = self.say(MEASURES[str(finding["key"])])
         if not is_known(finding["stage"]) or finding["key"] in HABITS:
             return name
-        return f"{name} {self._stage(str(finding['pipeline']), str(finding['stage']))}"
+        stage = self._stage(str(finding["pipeline"]), str(finding["stage"]))
+        return self.say(joined([name, stage], " "))
 
     # --- overleaf -----------------------------------------------------------------------------
 

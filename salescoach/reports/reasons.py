@@ -298,7 +298,7 @@ class Reasons(ABC):
                 others=say.percent(r["others"]),
             )
             first = say("It is the first of all reasons in the alphabet: perhaps just the top of the list.")
-            rows.append([f"{text} {first}" if r["first"] else text])
+            rows.append([say(joined([text, first], " ")) if r["first"] else text])
         note = say(
             "Named only where chance is unlikely to make it (Fisher's exact test, false-discovery rate 10 %). It may "
             "also be true: ask about two or three of the deals."

@@ -108,7 +108,7 @@ class Selling(ABC):
             return say("{activity} done", activity=say(ACTIVITIES.get(name, name)))
         if rule in TABLES["deals"].columns or rule in self.book.tables["deals"]:
             return say("{column} filled in", column=say(COLUMN_LABELS.get(rule, rule)))
-        return rule
+        return say(rule)
 
     # --- the customers ----------------------------------------------------------------------------
 

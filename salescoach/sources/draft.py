@@ -21,10 +21,10 @@ from salescoach.book.texts import (
     repeated,
     without_blanks,
 )
-from salescoach.errors import ColumnError, Sentence, SourceError, commas, either, nearest
+from salescoach.errors import ColumnError, Sentence, SourceError, commas, either
 from salescoach.process import fold_name
 from salescoach.sources import parse
-from salescoach.sources.detect import fold_header, match_columns
+from salescoach.sources.detect import fold_header, match_columns, nearest_header
 from salescoach.sources.history import in_whole
 from salescoach.sources.layout import TableSource
 from salescoach.sources.place import Place
@@ -243,7 +243,7 @@ def _header_moved(name: str, ours: str, theirs: tuple[str, ...], raw: RawTable) 
 def _no_column(name: str, ours: str, theirs: tuple[str, ...], raw: RawTable) -> str:
     """The message for a header that is not in the file, with the nearest one that is."""
     wanted = either(theirs)
-    near = next((n for n in (nearest(t, raw.columns) for t in (*theirs, ours)) if n), None)
+    near = next((n for n in (nearest_header(t, raw.columns) for t in (*theirs, ours)) if n), None)
     needed = ours in TABLES[name].mandatory
     effect = Sentence("; without it {name} cannot be used", name=name) if needed else ""
     step = (
