@@ -150,7 +150,7 @@ def cell(say: Words, row: Any, field: Field, currency: str) -> Cell:
     if field.kind == "hours":
         unit = _unit(float(str(value)))
         low, high = (unit.number(say, e) if e == e else "…" for e in ends)
-        return Cell(text, f"({unit.written(say, f'{low}–{high}')})")
+        return Cell(text, say("({note})", note=unit.written(say, f"{low}–{high}")))
     shown = [written(say, e, field.kind, currency, n) if e == e else "" for e in ends]
     if field.kind == "points":
         return Cell(text, say("({low} to {high})", low=shown[0] or "…", high=shown[1] or "…"))

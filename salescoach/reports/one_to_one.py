@@ -171,7 +171,7 @@ class OneToOne(Gap, Twins):
                 then = self._what_became(promise, 80)
                 if len(promises) > 1:
                     then = say("{then}; {n} more overleaf", then=then, n=len(promises) - 1)
-                items.append({"who": say(who), "what": short(promise.what, 110), "then": f"({then})"})
+                items.append({"who": say(who), "what": short(promise.what, 110), "then": say("({note})", note=then)})
         lines = (
             []
             if items
