@@ -4,28 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
 
+from salescoach.book.held import LOG, Tables, log_of, written_out
 from salescoach.book.privacy import hide_colleagues, own_quarantine
 from salescoach.book.replay import replay
 from salescoach.book.splits import OTHER_REP, in_slice
-from salescoach.book.tables import TABLES
-from salescoach.book.texts import Codes, arrow, is_in, numbered, places_of_runs, rows_at
+from salescoach.book.texts import is_in
 from salescoach.errors import Unavailable, UsageError, commas, listed, suggestion
 from salescoach.process import Process, local_midnights, parse_day, process_to_dict
 
-__all__ = ["OTHER_REP", "Book", "in_order", "order_of"]
-
-LOG = "stage_history"
+__all__ = ["OTHER_REP", "Book"]
 
 
 @dataclass(frozen=True)
@@ -54,11 +49,7 @@ class Book:
     peers: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        ordered = {name: in_order(frame, name) for name, frame in self.tables.items() if name != LOG}
-        if LOG in self.tables:
-            ordered[LOG], rows = in_deal_order(self.tables[LOG], ordered["deals"])
-            object.__setattr__(self, "_rows_of_deals", rows)
-        object.__setattr__(self, "tables", MappingProxyType(ordered))
+        object.__setattr__(self, "tables", Tables.ordered(self.tables))
 
     # --- tables -------------------------------------------------------------------------------
 
@@ -69,15 +60,27 @@ class Book:
         return self.tables[name].copy(deep=False)
 
     @property
-    def rows_of_deals(self) -> Codes:
-        """For each row of the stage history, the row of its deal in `deals`; -1 where there is none."""
-        rows: Codes = getattr(self, "_rows_of_deals", np.empty(0, dtype=np.int64))
-        return rows
+    def log(self) -> pd.DataFrame:
+        """The stage history as numbers, in the order of the deals and in time. Raises Unavailable if there is none.
+
+        `_deal` (row of the deal in `deals`; -1: none), entered_at, stage and evidence (categories), and what else it
+        has.
+        """
+        if LOG not in self.tables:
+            raise Unavailable("the book has no table `{name}`", name=LOG)
+        return self._held.log.copy(deep=False)
 
     def has(self, table: str, *columns: str) -> bool:
         """Whether the table is there and each of the columns holds at least one value."""
-        frame = self.tables.get(table)
-        return frame is not None and all(c in frame and bool(frame[c].notna().any()) for c in columns)
+        return table in self.tables and all(self._held.holds(table, c) for c in columns)
+
+    def rows(self, table: str) -> int:
+        """How many rows a table of the book has."""
+        return self._held.rows(table)
+
+    @property
+    def _held(self) -> Tables:
+        return cast(Tables, self.tables)
 
     @property
     def deals(self) -> pd.DataFrame:
@@ -114,7 +117,8 @@ class Book:
             known = self.tables["reps"].reindex(columns=columns).drop_duplicates("rep_id", keep="last")
         else:
             known = pd.DataFrame({c: pd.Series(dtype="str") for c in columns})
-        owners = [t["rep_id"] for n, t in self.tables.items() if n in ("deals", "leads", "splits") and "rep_id" in t]
+        parts = [self.tables[n] for n in ("deals", "leads", "splits") if n in self.tables]
+        owners = [part["rep_id"] for part in parts if "rep_id" in part]
         seen = pd.concat(owners).dropna().drop_duplicates() if owners else pd.Series(dtype="str")
         extra = pd.DataFrame({"rep_id": seen[~seen.isin([*known["rep_id"], OTHER_REP])]}).sort_values("rep_id")
         people = pd.concat([known, extra], ignore_index=True)
@@ -218,24 +222,24 @@ class Book:
         self, rep_ids: set[str], team: str | None = None, hide_others: bool = False, unowned: bool = False
     ) -> Book:
         deals = self.deals
-        if "rep_id" in deals:
-            deals = _kept(deals, _owned(deals["rep_id"], rep_ids, unowned))
-        elif not unowned:
-            deals = deals.iloc[:0]
+        own = _owned(deals["rep_id"], rep_ids, unowned) if "rep_id" in deals else pd.Series(unowned, deals.index)
+        deals = _kept(deals, own)
         kept: dict[str, pd.DataFrame] = {"deals": deals}
-        for name, frame in self.tables.items():
-            if name == "deals":
+        for name in (n for n in self.tables if n != "deals"):
+            if name == LOG:
+                kept[name] = written_out(log_of(self._held.log, own), deals)
                 continue
-            if name in ("stage_history", "changes", "quotes"):
+            frame = self.tables[name]
+            if name in ("changes", "quotes"):
                 rows = _kept(frame, is_in(frame["deal_id"], deals["deal_id"]))
             elif name == "splits":
                 rows = in_slice(frame, self.tables["deals"], deals, rep_ids)
             elif name in ("targets", "forecast_calls"):
                 none = pd.Series(unowned, frame.index)
-                own = _owned(frame["rep_id"], rep_ids, unowned) if "rep_id" in frame else none
+                theirs = _owned(frame["rep_id"], rep_ids, unowned) if "rep_id" in frame else none
                 if team is not None and "team" in frame:
-                    own |= frame["rep_id"].isna() & (frame["team"] == team)
-                rows = frame[own]
+                    theirs |= frame["rep_id"].isna() & (frame["team"] == team)
+                rows = frame[theirs]
             elif name in ("accounts", "revenue"):
                 ids = deals["account_id"] if "account_id" in deals else pd.Series(dtype="str")
                 rows = frame[is_in(frame["account_id"], ids)]
@@ -288,7 +292,7 @@ class Book:
         return digest.hexdigest()
 
     def __repr__(self) -> str:
-        rows = commas(f"{len(f):,} {n}" for n, f in self.tables.items())
+        rows = commas(f"{self.rows(n):,} {n}" for n in self.tables)
         return f"Book(as of {self.as_of_on.date()}: {rows})"
 
 
@@ -301,88 +305,3 @@ def _owned(owner: pd.Series, rep_ids: set[str], unowned: bool) -> pd.Series:
     """Which rows belong to these people, or to nobody if that is asked for."""
     own = is_in(owner, rep_ids)
     return own | owner.isna() if unowned else own
-
-
-def in_order(frame: pd.DataFrame, name: str) -> pd.DataFrame:
-    """Rows in the table's canonical order, so that the order of the input never matters."""
-    order = order_of(frame, name)
-    return frame.reset_index(drop=True) if order is None else rows_at(frame, order)
-
-
-def order_of(frame: pd.DataFrame, name: str) -> Codes | None:
-    """The places of the rows in the table's canonical order; None where they stand in it."""
-    table = TABLES.get(name)
-    if table is None:
-        return None
-    keys = [c for c in dict.fromkeys((*table.sort, *table.key)) if c in frame]
-    columns = [_comparable(frame[k]) for k in keys]
-    if _rises(columns):
-        return None
-    ranks = [_ranks(column) for column in columns]
-    order = _order_by(ranks)
-    if _ties(ranks, order):
-        order = _order_by([*ranks, *(_ranks(_comparable(frame[c])) for c in sorted(frame.columns) if c not in keys)])
-    return None if bool((order[1:] > order[:-1]).all()) else order
-
-
-def _order_by(ranks: Sequence[pa.Array]) -> Codes:
-    """The stable order of rows by these columns; null stands last."""
-    named = {str(i): rank for i, rank in enumerate(ranks)}
-    order: Codes = pc.sort_indices(pa.table(named), sort_keys=[(i, "ascending") for i in named]).to_numpy()
-    return order.astype(np.int64)
-
-
-def _ties(ranks: Sequence[pa.Array], order: Codes) -> bool:
-    """Whether any two rows are equal in all these columns; null equals null."""
-    alike = pa.repeat(True, max(len(order) - 1, 0))
-    for rank in (r.take(pa.array(order)) for r in ranks):
-        before, after = rank[:-1], rank[1:]
-        if pa.types.is_null(rank.type):  # nothing in the column: all alike
-            continue
-        both_null = pc.and_(pc.is_null(before), pc.is_null(after))
-        alike = pc.and_(alike, pc.or_(both_null, pc.fill_null(pc.equal(before, after), False)))
-    return bool(pc.any(alike).as_py())
-
-
-def in_deal_order(log: pd.DataFrame, deals: pd.DataFrame) -> tuple[pd.DataFrame, Codes]:
-    """A log in the order of its deals and in time, and the row of each entry's deal; entries without one stand last.
-
-    Entries of one instant stay in the order given: it says what came first.
-    """
-    rows = places_of_runs(log["deal_id"], deals["deal_id"]).astype(np.int64)
-    at = log["entered_at"].astype("int64").to_numpy()
-    place = np.where(rows < 0, len(deals), rows)
-    if ((place[1:] > place[:-1]) | ((place[1:] == place[:-1]) & (at[1:] >= at[:-1]))).all():
-        return log.reset_index(drop=True), rows
-    order = np.lexsort((at, place))
-    return rows_at(log, order), rows[order]
-
-
-def _comparable(column: pd.Series) -> pa.Array:
-    return arrow(column) if column.dtype == "str" else pa.array(column, from_pandas=True)
-
-
-def _ranks(column: pa.Array) -> pa.Array:
-    """Numbers in the order of the column's texts: they sort much faster. Null stays null."""
-    if not pa.types.is_large_string(column.type):
-        return column
-    counted = numbered(column)
-    if counted is not None:
-        return pa.array(counted[0][0])
-    found = column.dictionary_encode()
-    ranks = np.empty(len(found.dictionary), dtype=np.int32)
-    ranks[pc.sort_indices(found.dictionary).to_numpy()] = np.arange(len(ranks), dtype=np.int32)
-    return pa.array(ranks).take(found.indices)
-
-
-def _rises(columns: Sequence[pa.Array]) -> bool:
-    """Whether each row stands behind the one before by these columns: told by a look at each pair of neighbours."""
-    if any(c.null_count for c in columns) or not len(columns[0]):
-        return False
-    alike = pa.repeat(True, len(columns[0]) - 1)  # in all columns looked at so far
-    for column in columns:
-        before, after = column[:-1], column[1:]
-        if pc.any(pc.and_(alike, pc.greater(before, after))).as_py():
-            return False
-        alike = pc.and_(alike, pc.equal(before, after))
-    return not pc.any(alike).as_py()

@@ -6,29 +6,32 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from salescoach.book.book import Book
+from salescoach.book.held import DEAL, LOG, OF_FEW, Tables
 from salescoach.book.tables import TABLES
-from salescoach.book.texts import give_back, is_in
+from salescoach.book.texts import coded, give_back, is_in, places_in, taken
 from salescoach.errors import StorageError
 from salescoach.process import process_from_dict, process_to_dict
 
 Filters: TypeAlias = list[list[tuple[str, str, Any]]]
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 PEOPLE = "people.parquet"
 ROWS_PER_GROUP = 20_000
-OF_DEALS = ("stage_history", "changes", "quotes", "splits")
+OF_DEALS = (LOG, "changes", "quotes", "splits")
+OWNER = "_owner"  # as `DEAL`, a column of the files that is none of the table
 OF_ACCOUNTS = ("accounts", "revenue")
 FROM_OUTSIDE = ("file", "column", "value", "rep_id", "correction")
 COUNTED = ("record", "line")
@@ -56,8 +59,8 @@ def save_book(book: Book, folder: str | Path) -> Path:
 
 def write_folder(book: Book, folder: Path) -> None:
     """Write all files of a book into an existing, empty folder."""
-    for name, frame in book.tables.items():
-        _write_table(_with_owner(book, name, frame), name, folder / f"{name}.parquet")
+    for name in book.tables:
+        _write_table(_as_saved(book, name), name, folder / f"{name}.parquet")
     book.people.to_parquet(folder / PEOPLE, index=False)
     quarantine_as_saved(book.quarantine).to_csv(folder / "quarantine.csv", index=False, lineterminator="\n")
     _write_json(folder / "quality.json", dict(book.quality))
@@ -92,19 +95,20 @@ def open_book(folder: str | Path) -> Book:
             path=path,
         )
     with _reading(path), _thrifty_memory():
-        book = _book(path, head, {n: _read_table(path / f"{n}.parquet") for n in head["tables"]})
+        tables = {n: _read_table(path / f"{n}.parquet") for n in head["tables"] if n != LOG}
+        log = _read_log(path / f"{LOG}.parquet") if LOG in head["tables"] else None
+        book = _book(path, head, Tables(head["tables"], tables, log))
     book.__dict__["content_hash"] = head["content_hash"]
     return book
 
 
 @contextmanager
 def _thrifty_memory() -> Iterator[None]:
-    """Arrow takes its memory by jemalloc, where it is there: what decompressing took, as much again as the book, it
-    gives back, which the usual one keeps.
+    """Arrow takes its memory from the system: what decompressing took, as much again as the book, it gives back, which
+    the usual pool keeps.
     """
     usual = pa.default_memory_pool()
-    if "jemalloc" in pa.supported_memory_backends():
-        pa.set_memory_pool(pa.jemalloc_memory_pool())
+    pa.set_memory_pool(pa.system_memory_pool())
     try:
         yield
         give_back()
@@ -159,13 +163,13 @@ def _rows_of(file: Path, table: str, rep_id: str) -> pd.DataFrame:
     """The rows of one owner: whole groups of rows that others own are not read."""
     with pq.ParquetFile(file) as stored:
         columns = stored.schema_arrow.names
-        owners = [c for c in ("_owner", "rep_id") if c in columns and table != "reps"]
+        owners = [c for c in (OWNER, "rep_id") if c in columns and table != "reps"]
         if len(owners) == 0 or table == "splits":  # a share of a colleague's deal is the rep's too
             return _read_table(file, [[(owner, "==", rep_id)] for owner in owners] or None)
         groups = _groups_with(stored.metadata, columns.index(owners[0]), rep_id)
         rows = stored.read_row_groups(groups)
     own = pc.fill_null(pc.equal(rows[owners[0]], rep_id), False)
-    rows = rows.drop_columns("_owner") if "_owner" in columns else rows
+    rows = rows.drop_columns([c for c in (OWNER, DEAL) if c in columns])
     frame: pd.DataFrame = (rows if pc.all(own).as_py() else rows.filter(own)).to_pandas()
     return frame
 
@@ -226,7 +230,7 @@ def _head(path: Path) -> dict[str, Any]:
 
 
 def _book(
-    path: Path, head: dict[str, Any], tables: dict[str, pd.DataFrame], people: pd.DataFrame | None = None
+    path: Path, head: dict[str, Any], tables: Mapping[str, pd.DataFrame], people: pd.DataFrame | None = None
 ) -> Book:
     """The book of these tables; with `people`, everybody it knows, where the tables hold only a part."""
     book = Book(
@@ -248,18 +252,25 @@ def _with_people(book: Book, people: pd.DataFrame) -> Book:
     return book
 
 
-def _with_owner(book: Book, name: str, frame: pd.DataFrame) -> pd.DataFrame:
-    """Children of deals, with the deal's owner in front and sorted by it."""
-    if name not in OF_DEALS or "rep_id" not in book.tables["deals"]:
+def _as_saved(book: Book, name: str) -> pd.DataFrame:
+    """A table with what its rows are found by: of children of deals the owner in front of whom they are sorted, of the
+    stage history the row of the deal."""
+    frame, deals = book.table(name), book.deals
+    if name not in OF_DEALS:
         return frame
-    owner = frame["deal_id"].map(book.tables["deals"].set_index("deal_id")["rep_id"]).astype("str")
-    return frame.assign(_owner=owner).sort_values("_owner", kind="stable")
+    deal = book.log[DEAL].to_numpy() if name == LOG else places_in(frame["deal_id"], deals["deal_id"])
+    if name == LOG:
+        frame[DEAL] = deal
+    if "rep_id" not in deals:
+        return frame
+    owner = taken(deals["rep_id"], np.maximum(deal, 0)) if len(deals) else pd.Series(None, frame.index, dtype="str")
+    return frame.assign(**{OWNER: owner.set_axis(frame.index).where(deal >= 0)}).sort_values(OWNER, kind="stable")
 
 
 def _write_table(frame: pd.DataFrame, name: str, file: Path) -> None:
     """One Parquet file, whose groups of rows begin and end with an owner wherever they can."""
     table = pa.Table.from_pandas(frame, preserve_index=False)
-    owner = next((c for c in ("_owner", *TABLES[name].sort[:1]) if c in frame and c in ("_owner", "rep_id")), None)
+    owner = next((c for c in (OWNER, *TABLES[name].sort[:1]) if c in frame and c in (OWNER, "rep_id")), None)
     with pq.ParquetWriter(file, table.schema) as writer:
         start = 0
         for rows in _sizes_of_groups(frame[owner]) if owner else _even(len(frame)):
@@ -288,9 +299,25 @@ def _even(rows: int) -> list[int]:
 
 
 def _read_table(file: Path, filters: Filters | None = None) -> pd.DataFrame:
-    """The table as it was saved, without the column by which its rows are found."""
-    columns = [name for name in pq.read_schema(file).names if name != "_owner"]
+    """The table as it was saved, without the columns by which its rows are found."""
+    columns = [name for name in pq.read_schema(file).names if name not in (OWNER, DEAL)]
     return pd.read_parquet(file, columns=columns, filters=filters)
+
+
+def _read_log(file: Path) -> pd.DataFrame:
+    """The stage history as numbers (`Book.log`). The texts of its deals' ids are not read: `deals` has them."""
+    names = [DEAL if name == "deal_id" else name for name in pq.read_schema(file).names if name not in (OWNER, DEAL)]
+    table = pq.read_table(file, columns=names, read_dictionary=list(OF_FEW))
+    few = [name for name in OF_FEW if name in names]
+    log: pd.DataFrame = table.drop_columns(few).to_pandas()
+    for name in few:
+        found = table.column(name).combine_chunks()
+        log[name] = coded(pc.fill_null(found.indices, -1).to_numpy(), found.dictionary.to_pylist())
+    log = log[names]
+    if not (log[DEAL] < 0).any():
+        return log
+    ids = pd.read_parquet(file, columns=["deal_id"])["deal_id"]
+    return log.assign(deal_id=ids.where(log[DEAL] < 0))
 
 
 def quarantine_as_saved(quarantine: pd.DataFrame) -> pd.DataFrame:

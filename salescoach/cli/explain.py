@@ -41,7 +41,7 @@ def explanation(metric: Metric, options: Mapping[str, Any], found: Measure | Non
         "basis": say(metric.basis_with(options)),
         "interval": say(metric.interval),
         "caveat": say(metric.caveat) if metric.caveat else "",
-        "by": ", ".join(metric.by),
+        "by": say(commas(metric.by)),
         "options": {name: _option(option, say) for name, option in metric.options.items()},
         "availability": "" if found is None else availability(found, say),
     }

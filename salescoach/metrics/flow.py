@@ -9,7 +9,8 @@ from typing import Literal, get_args
 import numpy as np
 import pandas as pd
 
-from salescoach.book import Book, is_in
+from salescoach.book import OUTCOMES, Book, is_in
+from salescoach.book.cores import side_by_side
 from salescoach.errors import Unavailable, UsageError, commas, suggestion
 from salescoach.metrics.counts import add_tables, add_up, count_table
 from salescoach.metrics.estimate import mean_interval, wilson
@@ -27,7 +28,7 @@ from salescoach.metrics.kept import per_book
 from salescoach.metrics.ladder import NO_AGE, ladder_codes, ladder_days
 from salescoach.metrics.money import known_amount, money_keys
 from salescoach.metrics.registry import as_period, in_period, is_everything, metric, only
-from salescoach.metrics.stretches import side_by_side, stretches
+from salescoach.metrics.stretches import stretches
 from salescoach.metrics.times import medians
 from salescoach.metrics.visits import deals_of, history_of, passages, visits
 from salescoach.process import Period
@@ -51,12 +52,12 @@ def stage_at_close_unknown(book: Book) -> float:
         return 1.0 if len(asked) else 0.0
     history = history_of(book)
     closing = {s.key for p in book.process.pipelines.values() for s in p.stages if s.outcome}
+
+    closes = np.array([s in closing for s in history["stage"].cat.categories] + [False])  # the last one is null
+    guess = np.array([e == "assumed" for e in history["evidence"].cat.categories] + [False])
+    working = ~closes[history["stage"].cat.codes]
     assumed = np.ones(len(deals), dtype=bool)
-    for rows in stretches(len(history)):
-        part = history.iloc[rows]
-        working = ~is_in(part["stage"], closing).to_numpy()
-        known = (part["evidence"] == "assumed").to_numpy()
-        assumed[part["deal"].to_numpy()[working]] = known[working]  # of a deal's several, the last one stays
+    assumed[history["deal"][working]] = guess[history["evidence"].cat.codes[working]]  # a deal's last entry stays
     return float(assumed[asked].mean())
 
 
@@ -88,7 +89,7 @@ def joined(book: Book, rows: pd.DataFrame, groups: Sequence[str] | None = None) 
     """
     deals = deals_of(book)
     if groups is not None and all(g in deals or g in (*PEOPLE, *UNITS) for g in groups):
-        deals = deals[list(dict.fromkeys([*(g for g in groups if g in deals), "outcome"]))]
+        deals = deals[[g for g in groups if g in deals]]
     added = deals.drop(columns=[c for c in deals if c in rows]).take(rows["deal"].to_numpy())
     return pd.concat([rows, added.set_axis(rows.index)], axis=1)
 
@@ -269,8 +270,7 @@ def _flow_keys(groups: Sequence[str]) -> list[str]:
 def _waiting(book: Book, groups: Sequence[str], keys: list[str]) -> pd.DataFrame:
     """Deals that stand in each stage at as_of."""
     rows = visits(book)
-    rows = joined(book, rows[rows["exit"] == "still"], groups)
-    rows = rows[rows["outcome"] == "open"]
+    rows = joined(book, _of_deals(book, rows[rows["exit"] == "still"], {"open"}), groups)
     rows = with_groups(book, rows.assign(still_on=book.as_of_on), groups, "still_on")
     return count_table(rows, keys).rename(columns={"n": "still"})
 
@@ -309,11 +309,18 @@ def _times(counts: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     return found.merge(mean, on=keys, how="left", validate="1:1")
 
 
+def _of_deals(book: Book, rows: pd.DataFrame, outcomes: set[str]) -> pd.DataFrame:
+    """The passages or visits of deals with one of these outcomes."""
+    wanted = is_in(deals_of(book)["outcome"], outcomes).to_numpy()
+    found: pd.DataFrame = rows[wanted[rows["deal"].to_numpy()]]
+    return found
+
+
 def _moves_back(book: Book, groups: Sequence[str], keys: list[str], period: str | Period | None) -> pd.DataFrame:
     rows = visits(book)
-    rows = joined(book, rows[rows["exit"] == "back"], groups)
+    rows = joined(book, _of_deals(book, rows[rows["exit"] == "back"], {*OUTCOMES} - {"void"}), groups)
     rows["exited_on"] = book.local_days(rows["exited_at"])
-    rows = rows[in_period(book, period, rows["exited_on"]) & (rows["outcome"] != "void")]
+    rows = rows[in_period(book, period, rows["exited_on"])]
     return count_table(with_groups(book, rows, groups, "exited_on"), keys).rename(columns={"n": "back"})
 
 

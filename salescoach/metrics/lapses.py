@@ -172,9 +172,8 @@ def _stage_then(book: Book, deal: pd.Series, at: pd.Series) -> pd.Series:
         return deals["stage"].where(deals["outcome"] == "open").reindex(deal).set_axis(deal.index)
     stays = visits(book)
     stays = stays.loc[stays["late"] == NO_AGE, ["deal", "entered_at", "stage"]].sort_values("entered_at", kind="stable")
-    asked = pd.DataFrame(
-        {"deal": deal, "entered_at": at.astype(stays["entered_at"].dtype), "row": np.arange(len(deal))}
-    )
+    asked = pd.DataFrame({"deal": deal, "entered_at": at, "row": np.arange(len(deal))})
+    asked = asked.astype(stays[["deal", "entered_at"]].dtypes.to_dict())
     found = pd.merge_asof(asked.sort_values("entered_at", kind="stable"), stays, on="entered_at", by="deal")
     return found.sort_values("row")["stage"].set_axis(deal.index)
 

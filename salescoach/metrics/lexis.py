@@ -94,7 +94,7 @@ def _of_deals(book: Book) -> Stays:
     known = (entered != NEVER) & (exited != NEVER) & (exited >= entered) & (line >= 0)
     rows = np.flatnonzero(known)
     states = tuple((str(name), ALL_STAGES) for name in lines)
-    return _made(rows, line[rows], entered[rows], exited[rows], to[rows], states, last)
+    return _made(rows, line[rows].astype(np.int64), entered[rows], exited[rows], to[rows], states, last)
 
 
 def _of_stages(book: Book) -> Stays:

@@ -87,7 +87,7 @@ class Metric:
         for table, *columns in self.needs:
             if table not in book.tables:
                 return Unavailable("the book has no table `{table}`", table=table)
-            if book.tables[table].empty:
+            if not book.rows(table):
                 return _nothing_in(book, table)
             for column in columns:
                 if not book.has(table, column):

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import os
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
-Found = TypeVar("Found")
+from salescoach.book.texts import Places
+
 Whole = np.ndarray[Any, np.dtype[np.int64]]
-ROWS = 2**17  # of a stretch: its columns fit into the processor's memory, and there are enough to share out
+ROWS = 2**19  # of a stretch: few enough to share out, and so many that what a stretch costs at all is little
 
 
-def stretches(rows: int, deal: Whole | None = None) -> list[slice]:
+def stretches(rows: int, deal: Places | None = None) -> list[slice]:
     """So many rows in stretches of about `ROWS`; none of them cuts a deal in two, if `deal` tells whose each row is.
 
     The rows of a deal stand together. There is one stretch at least, of no rows where there are none.
@@ -27,22 +25,6 @@ def stretches(rows: int, deal: Whole | None = None) -> list[slice]:
         ends = np.unique(starts[np.searchsorted(starts, ends)])
     edges = [0, *(int(end) for end in ends if end < rows), rows]
     return [slice(start, end) for start, end in pairwise(edges)]
-
-
-def side_by_side(work: Callable[[slice], Found], parts: Sequence[slice]) -> Iterator[Found]:
-    """What the work finds in each of the parts, in their order."""
-    if len(parts) == 1:
-        yield work(parts[0])
-        return
-    cores = min(len(parts), os.cpu_count() or 1)
-    with ThreadPoolExecutor(cores) as pool:
-        waiting: deque[Future[Found]] = deque()
-        for part in parts:
-            waiting.append(pool.submit(work, part))
-            if len(waiting) > cores:  # what is found is handed on before more is looked for
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
 
 
 class Columns:

@@ -105,7 +105,7 @@ def stays_of(book: Book, deals: Rows) -> pd.DataFrame:
     ends on the day of the data). A change of owner does not end a stay.
     """
     history, all_deals, life = history_of(book), deals_of(book), spans(book)
-    history = history[history["deal"].isin(deals)].reset_index(drop=True)
+    history = history[history["deal"].isin(deals)].reset_index(drop=True).astype({"stage": "str"})
     on, deal = book.local_days(history["entered_at"]), history["deal"]
     next_on = on.shift(-1).where(deal.shift(-1) == deal)
     until = next_on.fillna(life["ended_on"].loc[deal].set_axis(history.index))

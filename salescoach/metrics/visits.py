@@ -6,7 +6,7 @@ small numbers, of which millions are compared and counted at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -14,12 +14,13 @@ import numpy as np
 import pandas as pd
 
 from salescoach.book import Book, places_in
-from salescoach.book.texts import encoded
+from salescoach.book.cores import side_by_side
+from salescoach.book.texts import Places, coded, encoded
 from salescoach.errors import LawBroken, Unavailable, commas
 from salescoach.metrics.groups import UNASSIGNED
 from salescoach.metrics.kept import per_book
 from salescoach.metrics.ladder import NO_AGE, ages
-from salescoach.metrics.stretches import Columns, side_by_side, stretches
+from salescoach.metrics.stretches import Columns, stretches
 from salescoach.process import NEVER, local_midnights
 
 EXITS = ("advanced", "back", "lost", "won", "void", "handed_off", "still")
@@ -116,7 +117,7 @@ def _exits(steps: Steps, events: Events, same: Flags) -> np.ndarray[Any, np.dtyp
     return exits
 
 
-def _followed(deal: Whole) -> Flags:
+def _followed(deal: Places) -> Flags:
     """Which events have another one of the same deal behind them."""
     return np.append(deal[1:] == deal[:-1], np.zeros(min(len(deal), 1), dtype=bool))
 
@@ -132,12 +133,6 @@ def _first_of_each(keys: Whole) -> Flags:
     row[keys[::-1]] = rows[::-1]
     first: Flags = row[keys] == rows
     return first
-
-
-def coded(codes: np.ndarray[Any, Any], words: Iterable[str]) -> pd.Series:
-    """A column of categories: the word that each code stands for; -1 is null."""
-    kind = pd.CategoricalDtype(pd.Series(list(words), dtype="str"))
-    return pd.Series(pd.Categorical.from_codes(codes, dtype=kind), copy=False)
 
 
 def _ages(book: Book, start: Whole, end: Whole) -> np.ndarray[Any, np.dtype[np.int32]]:
@@ -188,7 +183,7 @@ class Events:
     entered, observed   when the stage was entered, and whether that was observed
     """
 
-    deal: Whole
+    deal: Places
     at: Whole
     step: np.ndarray[Any, np.dtype[np.int16]]
     handover: Flags
@@ -224,7 +219,7 @@ def _events(book: Book, rows: slice) -> Events:
 def _with_handovers(entries: Events, taken: pd.DataFrame, order: np.ndarray[Any, np.dtype[np.int8]]) -> Events:
     """A handover before the first entry or after the close is none of a stay."""
     nothing = np.zeros(len(taken), dtype=np.int64)
-    deal, at = taken["deal"].to_numpy(np.int64), _microseconds(taken["at"])
+    deal, at = taken["deal"].to_numpy(np.int32), _microseconds(taken["at"])
     events = entries.followed_by(Events(deal, at, nothing.astype(np.int16), nothing == 0, nothing, nothing > 0))
     events = events.take(np.lexsort((events.at, events.deal)))
     entry = np.maximum.accumulate(np.where(events.handover, -1, np.arange(len(events.deal))))
@@ -234,11 +229,11 @@ def _with_handovers(entries: Events, taken: pd.DataFrame, order: np.ndarray[Any,
     return events.take(known & ~(events.handover & (order[events.step] == CLOSED)))
 
 
-def _step_of(book: Book, deal: Whole, stage: pd.Series) -> np.ndarray[Any, np.dtype[np.int16]]:
+def _step_of(book: Book, deal: Places, stage: pd.Series) -> np.ndarray[Any, np.dtype[np.int16]]:
     """Which step each stage is in the pipeline of its deal. Raises LawBroken for a stage that the process lacks."""
     steps, (begin, end) = _steps(book), _ends(deal)
     of_deal, pipelines = encoded(deals_of(book)["pipeline"].iloc[begin:end])
-    of_stage, stages = encoded(stage)
+    of_stage, stages = stage.cat.codes.to_numpy(), stage.cat.categories
     place = {(steps.lines[p], steps.keys[s]): i for i, (p, s) in enumerate(zip(steps.line, steps.key, strict=True))}
     table = np.array([[place.get((p, s), -1) for s in stages] for p in pipelines], dtype=np.int16)
     table = table.reshape(len(pipelines), len(stages))
@@ -251,7 +246,7 @@ def _step_of(book: Book, deal: Whole, stage: pd.Series) -> np.ndarray[Any, np.dt
     return found
 
 
-def _ends(deal: Whole) -> tuple[int, int]:
+def _ends(deal: Places) -> tuple[int, int]:
     """From the first of these rows of deals to behind the last."""
     return (int(deal.min()), int(deal.max()) + 1) if len(deal) else (0, 0)
 
@@ -265,16 +260,19 @@ def _microsecond(instant: pd.Timestamp) -> int:
 
 
 def _instants(microseconds: Whole) -> pd.Series:
-    return pd.Series(microseconds.view("datetime64[us]"), copy=False).dt.tz_localize("UTC")
+    """The same memory, read as instants."""
+    return pd.Series(microseconds, copy=False).astype("datetime64[us, UTC]")
 
 
 @per_book
 def history_of(book: Book) -> pd.DataFrame:
-    """The stage history with deals as rows of `book.deals`: deal, entered_at, stage, evidence. Raises Unavailable."""
+    """The stage history with deals as rows of `book.deals`: deal, entered_at, and as categories stage and evidence.
+
+    Raises Unavailable.
+    """
     if not book.has("stage_history", "entered_at"):
         raise Unavailable("there is no stage history: the export has no dates at all")
-    history = book.table("stage_history")[["entered_at", "stage", "evidence"]]
-    return pd.concat([history, pd.Series(book.rows_of_deals, history.index, name="deal", copy=False)], axis=1)
+    return book.log[["_deal", "entered_at", "stage", "evidence"]].rename(columns={"_deal": "deal"})
 
 
 @per_book
@@ -286,7 +284,8 @@ def owner_changes(book: Book) -> pd.DataFrame:
     same = (changes["old"] == changes["new"]).fillna(False) if "new" in changes else False
     moved = changes[(changes["field"] == "rep_id") & ~same & changes["deal_id"].isin(deals["deal_id"])]
     moved = moved.sort_values("at", kind="stable")
-    return pd.DataFrame({"deal": places_in(moved["deal_id"], deals["deal_id"]), "at": moved["at"], "old": moved["old"]})
+    deal = places_in(moved["deal_id"], deals["deal_id"]).astype(np.int32)
+    return pd.DataFrame({"deal": deal, "at": moved["at"], "old": moved["old"]})
 
 
 def owner_at(book: Book, deal: pd.Series, at: pd.Series) -> pd.Series:
@@ -294,8 +293,8 @@ def owner_at(book: Book, deal: pd.Series, at: pd.Series) -> pd.Series:
 
     Without recorded changes of owner this is the present owner.
     """
-    owner = deals_of(book)["rep_id"].take(deal.to_numpy(np.int64)).set_axis(deal.index)
-    then, found = _owned_by(book, deal.to_numpy(np.int64), at)
+    owner = deals_of(book)["rep_id"].take(deal.to_numpy()).set_axis(deal.index)
+    then, found = _owned_by(book, deal.to_numpy(np.int32), at)
     if not len(then):
         return owner
     names = owner.to_numpy(object, copy=True)
@@ -303,7 +302,7 @@ def owner_at(book: Book, deal: pd.Series, at: pd.Series) -> pd.Series:
     return pd.Series(names, deal.index, dtype="str")
 
 
-def _owned_by(book: Book, deal: Whole, at: pd.Series) -> tuple[Whole, pd.Series]:
+def _owned_by(book: Book, deal: Places, at: pd.Series) -> tuple[Whole, pd.Series]:
     """Where somebody else than today owned the deal just before the instant, and who; null: nobody."""
     moved = owner_changes(book)
     asked = pd.DataFrame({"deal": deal, "at": at.to_numpy(), "place": np.arange(len(deal))}) if len(moved) else moved
@@ -316,7 +315,7 @@ def _owned_by(book: Book, deal: Whole, at: pd.Series) -> tuple[Whole, pd.Series]
     return found["place"].to_numpy(), found["old"]
 
 
-def _coded_owner(book: Book, deal: Whole, at: Whole) -> pd.Series:
+def _coded_owner(book: Book, deal: Places, at: Whole) -> pd.Series:
     """As `owner_at`, in categories, with one for nobody among them."""
     now, names = encoded(deals_of(book)["rep_id"])
     then, found = _owned_by(book, deal, _instants(at))
@@ -429,7 +428,7 @@ def _known_end(book: Book, reached: Reached) -> Whole:
 class Reached:
     """The stages that deals reached, each column an array: instants in microseconds, the fate as a place in `FATES`."""
 
-    deal: Whole
+    deal: Places
     step: np.ndarray[Any, np.dtype[np.int16]]
     fate: np.ndarray[Any, np.dtype[np.int8]]
     jumped: Flags
@@ -442,7 +441,7 @@ class Reached:
 class Stays:
     """The stays that began with a stage entry, in the order of deals and time, each column an array."""
 
-    deal: Whole
+    deal: Places
     order: np.ndarray[Any, np.dtype[np.int8]]
     entered: Whole
     first: Flags
@@ -462,7 +461,7 @@ def _reached(book: Book, rows: pd.DataFrame, reach: np.ndarray[Any, np.dtype[np.
         passed = np.flatnonzero(_passing(book, reach[begin:end], key, place, begin))
         part = _passed(deals, fate, stays, passed, place, len(working))
         step = np.full(len(passed), steps.number(key, working[place].key), dtype=np.int16)
-        parts.append(replace(part, deal=passed + begin, step=step))
+        parts.append(replace(part, deal=part.deal + np.int32(begin), step=step))
     return parts
 
 
@@ -493,4 +492,4 @@ def _passed(
     ended = np.where(gone, next_at, _microseconds(deals["closed_at"])[passed])
     ended[fate == FATES.index("open")] = NEVER
     jumped = (gone | (fate == deeper)) & (next_order[passed] > place + 1)
-    return Reached(passed, np.empty(0, dtype=np.int16), fate, jumped, entered, ended, timed)
+    return Reached(passed.astype(np.int32), np.empty(0, dtype=np.int16), fate, jumped, entered, ended, timed)

@@ -60,7 +60,7 @@ def _stage_then(book: Book, units: pd.DataFrame) -> pd.Series:
         return pd.Series(NONE, units.index, dtype="str")
     stays = visits(book)[["deal", "entered_at", "stage"]].dropna().sort_values("entered_at", kind="stable")
     asked = units[["deal", "landmark"]].assign(place=units.index).sort_values("landmark", kind="stable")
-    asked["landmark"] = asked["landmark"].astype(stays["entered_at"].dtype)
+    asked = asked.astype({"deal": stays["deal"].dtype, "landmark": stays["entered_at"].dtype})
     found = pd.merge_asof(asked, stays, left_on="landmark", right_on="entered_at", by="deal")
     return found.set_index("place")["stage"].reindex(units.index).astype("str").fillna(NONE)
 

@@ -149,7 +149,7 @@ class OneToOne(Gap, Twins):
         )
 
     def _is_sound(self) -> bool:
-        out, used = len(self.book.quarantine), sum(len(t) for t in self.book.tables.values())
+        out, used = len(self.book.quarantine), sum(self.book.rows(t) for t in self.book.tables)
         return out <= SOUND * max(out + used, 1)
 
     def _tenure(self, start: pd.Timestamp) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from salescoach.book import quarantine_as_loaded
+from salescoach.book.texts import written_out
 from salescoach.errors import Sentence, SourceError, commas
 from salescoach.sources.read import CONTROL, RawTable, read_raw
 from salescoach.wording import VISIBLE
@@ -69,7 +70,7 @@ def corrected(raw: RawTable, table: str, corrections: pd.DataFrame) -> RawTable:
             place=stale["place"].iloc[0],
             file=raw.file,
         )
-    frame = raw.frame.copy()
+    frame = written_out(raw.frame).copy()
     row_of = {int(n): i for i, n in enumerate(raw.numbers)}
     rejected = raw.rejects.raw_by_record
     fresh: list[tuple[int, int, dict[str, Any]]] = []
@@ -119,8 +120,8 @@ def _with_rows(raw: RawTable, fresh: Sequence[tuple[int, int, dict[str, Any]]]) 
     """The table with records that had been rejected while reading, in the order of the file."""
     if not fresh:
         return raw
-    numbers = np.array([*raw.numbers, *(n for n, _, _ in fresh)], dtype=np.int64)
-    lines = np.array([*raw.lines, *(n for _, n, _ in fresh)], dtype=np.int64)
+    numbers = np.array([*raw.numbers, *(n for n, _, _ in fresh)], dtype=np.int32)
+    lines = np.array([*raw.lines, *(n for _, n, _ in fresh)], dtype=np.int32)
     more = pd.DataFrame([{c: f.get(c, "") for c in raw.frame.columns} for _, _, f in fresh], dtype="str")
     order = np.argsort(numbers, kind="stable")
     frame = pd.concat([raw.frame, more], ignore_index=True).iloc[order].reset_index(drop=True)

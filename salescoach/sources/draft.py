@@ -12,14 +12,17 @@ import pandas as pd
 from salescoach.book import TABLES
 from salescoach.book.texts import (
     Codes,
+    Places,
     encoded,
     holds_byte,
+    is_of_few,
     may_begin_with,
     may_have_blanks_around,
     may_hold_unprintable,
     numbered,
     repeated,
     without_blanks,
+    written_out,
 )
 from salescoach.errors import ColumnError, Sentence, SourceError, commas, either
 from salescoach.process import fold_name
@@ -40,6 +43,7 @@ INVISIBLE_IN_KEY = INVISIBLE[:-1] + r"\x{a0}]"
 HEADER_SEARCHED = 20
 MICROSECONDS = 1_000_000  # in a second
 LARGEST = 2**62
+AS_WRITTEN = ("id", "text", "stage", "extra", "instant")  # roles whose texts may stay categories
 UNIQUE = ("deals", "leads", "reps", "accounts", "products", "targets", "rates")  # their key stands in one row only
 
 
@@ -73,12 +77,13 @@ class Draft:
         self.files = [(r.file, r.sha256, r.encoding) for r in raws]
         text = raws[0].frame
         if len(raws) > 1:
-            text = pd.concat([r.frame.reindex(columns=columns, fill_value="") for r in raws], ignore_index=True)
+            parts = [written_out(r.frame).reindex(columns=columns, fill_value="") for r in raws]
+            text = pd.concat(parts, ignore_index=True)
         rows = as_rows(name, source, text, raws[0].file, promised)
         self.text = rows.text
         places = [np.full(len(r.frame), i, dtype=np.int16) for i, r in enumerate(raws)]
-        parts = (places, [r.lines for r in raws], [r.numbers for r in raws])
-        stood = [p[0] if len(raws) == 1 else np.concatenate(p) for p in parts]
+        numbered_by = (places, [r.lines for r in raws], [r.numbers for r in raws])
+        stood = [p[0] if len(raws) == 1 else np.concatenate(p) for p in numbered_by]
         if rows.other or rows.made or rows.blank:
             kept = rows.kept.to_numpy()
             stood = [numbers[kept] for numbers in stood]
@@ -97,7 +102,7 @@ class Draft:
         self.entered = {h: names for h, names in dated if names is not None}
         self.entered_at: dict[str, pd.Series] = {}
         self._trimmed: dict[str, pd.Series] = {}
-        self._encoded: dict[str, tuple[Codes, pd.Series[str]]] = {}
+        self._encoded: dict[str, tuple[Places, pd.Series[str]]] = {}
         self._stamps: dict[str, parse.Stamps | None] = {}
         self.cut = [r.file for r in raws if r.cut]
 
@@ -136,10 +141,10 @@ class Draft:
         """One column as text without blanks around it; mostly that is the column itself."""
         if theirs not in self._trimmed:
             text = self.text[theirs]
-            self._trimmed[theirs] = text.str.strip() if may_have_blanks_around(text) else text
+            self._trimmed[theirs] = text.astype("str").str.strip() if may_have_blanks_around(text) else text
         return self._trimmed[theirs]
 
-    def encoded(self, theirs: str) -> tuple[Codes, pd.Series[str]]:
+    def encoded(self, theirs: str) -> tuple[Places, pd.Series[str]]:
         """A code for each row of one trimmed column, and the texts that the codes stand for. Looked up once."""
         if theirs not in self._encoded:
             self._encoded[theirs] = encoded(self.trimmed(theirs))
@@ -153,12 +158,14 @@ class Draft:
 
     def telling(self, theirs: str) -> Codes:
         """A number for each row of one column, from 0: rows of one text have one number, other rows mostly another."""
+        if is_of_few(self.trimmed(theirs)):
+            return self.encoded(theirs)[0].astype(np.int64)
         stamps = self.stamps(theirs)
         if stamps is not None:
             codes: Codes = stamps.view(np.int64) - stamps.view(np.int64).min(initial=0)
             return in_whole(codes, MICROSECONDS)
         counted = numbered(self.trimmed(theirs))
-        return self.encoded(theirs)[0] if counted is None else counted[0][0]
+        return self.encoded(theirs)[0].astype(np.int64) if counted is None else counted[0][0]
 
     def set_aside(self, rows: pd.Series) -> None:
         """Take rows out that are no faults: they are told by other rows, as earlier snapshots of a deal are."""
@@ -181,7 +188,7 @@ class Draft:
         self.text, self.table = pd.DataFrame(), pd.DataFrame()  # an empty slice would hold on to all
         self.entered_at = {}
         self.forget()
-        self._file = self._line = self._number = np.empty(0, dtype=np.int64)
+        self._file = self._line = self._number = np.empty(0, dtype=np.int32)
 
     @property
     def quarantined(self) -> int:
@@ -453,7 +460,7 @@ def parse_table(draft: Draft, timezone: str, currency: str) -> tuple[dict[str, s
     for theirs in draft.text.columns:
         if theirs not in draft.headers.values() and theirs not in draft.entered:
             name = f"{theirs} (source)" if theirs in columns or theirs in _reserved(draft.name) else theirs
-            columns[name] = parse.blank_to_null(draft.text[theirs].where(draft.alive, ""))
+            columns[name] = without_blanks(draft.trimmed(theirs).where(draft.alive))
             draft.extras.append(name)
     draft.table = pd.DataFrame(columns)
     draft.forget()
@@ -464,15 +471,15 @@ def _text_of(draft: Draft, ours: str, theirs: str) -> pd.Series:
     """One column as text: blanks and declared null words are null, and the source's words become ours."""
     written = draft.source.format.for_column(ours)
     text = draft.trimmed(theirs)
-    text = text if draft.alive.all() else text.where(draft.alive, "")
-    text = without_blanks(text)
+    text = without_blanks(text if draft.alive.all() else text.where(draft.alive))
     if written.null:
         text = text.mask(parse.is_one_of(text, written.null, fold=False))
     if written.array:
-        text = parse.only_element(text)
+        text = parse.only_element(text.astype("str"))
     words = {fold_name(k): v for k, v in draft.source.values.get(ours, {}).items()}
     if not words:
         return text
+    text = text.astype("str")
     meant = text.dropna().drop_duplicates().map(lambda v: (v, words.get(fold_name(v), v)))
     return parse.blank_to_null(text.map(dict(meant.tolist())))
 
@@ -481,7 +488,17 @@ def _reserved(table: str) -> set[str]:
     """Names that mean something to us: an unmapped column of the source's own may not pass for one of them."""
     columns = TABLES[table].readable
     minor = {f"{c}_minor" for c, role in columns.items() if role == "money"}
-    return {*columns, *minor, "stage_raw", "evidence", "amount_loaded_minor", "closed_by_status", "_owner", "_row"}
+    return {
+        *columns,
+        *minor,
+        "stage_raw",
+        "evidence",
+        "amount_loaded_minor",
+        "closed_by_status",
+        "_owner",
+        "_row",
+        "_deal",
+    }
 
 
 def _parse_column(
@@ -489,6 +506,8 @@ def _parse_column(
 ) -> parse.Parsed:
     written = draft.source.format.for_column(ours)
     place = draft.place(ours)
+    if role not in AS_WRITTEN:
+        text = text.astype("str")
     match role:
         case "instant":
             plain = draft.stamps(draft.headers[ours]) if text is draft.trimmed(draft.headers[ours]) else None
@@ -513,6 +532,6 @@ def _parse_column(
 
 def _extra(text: pd.Series) -> pd.Series:
     """A column of the source's own: numbers where every value is a plain number without a leading zero, else text."""
-    filled = text.dropna()
+    filled = text.drop_duplicates().dropna().astype("str")
     plain = bool(len(filled)) and bool(filled.str.fullmatch(r"-?(0|[1-9]\d{0,14})(\.\d+)?").all())
     return text.astype("float64") if plain else text

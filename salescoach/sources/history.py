@@ -6,7 +6,8 @@
 `snapshots`  the deals as they stood on several days
 `current`    only the current stage is known
 
-Result: deal_id, entered_at, stage, evidence (observed, inferred, assumed), and rep_id, amount where the log has them.
+Result: the row of the deal, entered_at, stage, evidence (observed, inferred, assumed), and rep_id, amount where the
+log has them. Stages and evidence are categories: few texts, of which millions are compared and moved.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from salescoach.book import places_in
-from salescoach.book.texts import Codes, encoded, looked_up, repeated, rows_at, taken
+from salescoach.book import EVIDENCE, places_in
+from salescoach.book.texts import Codes, encoded, repeated, rows_at
 from salescoach.process import Process
 
 CORRECTION = pd.Timedelta("1min")
@@ -28,22 +29,47 @@ def derive_history(deals: pd.DataFrame, log: pd.DataFrame | None, process: Proce
     """One row per entry of a deal into a stage, in the order of the deals and in time. `_row` is the row of the deal.
 
     deals   deal_id, stage, pipeline, created_at, closed_at (the last three may be missing)
-    log     deal_id, entered_at, stage, in the order of the source (and evidence, observed where it is not said;
-            from_stage, the stage left; _row); None where only the current stage is known
+    log     deal_id or _row, entered_at, stage, in the order of the source (and evidence, observed where it is not said;
+            from_stage, the stage left); None where only the current stage is known
     """
     deals = deals.assign(_row=np.arange(len(deals)))
     if log is None:
         parts = [from_current(deals, process)]
     else:
         log = log if "_row" in log else log.assign(_row=places_in(log["deal_id"], deals["deal_id"]))
-        logged = from_log(from_pairs(log, deals) if "from_stage" in log else log, deals, process)
+        log = log.drop(columns="deal_id", errors="ignore")
+        logged = from_log(from_pairs(log, deals, process) if "from_stage" in log else log, deals, process)
         silent = np.ones(len(deals), dtype=bool)
         silent[logged["_row"]] = False
         parts = [logged, from_current(deals[silent], process), _unlogged_last(deals, logged)]
-    parts = [part for part in parts if len(part)] or parts[:1]
-    history = pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]
+    history = _one_below_the_other([part.drop(columns="deal_id", errors="ignore") for part in parts], process)
     order, _ = _in_time(history["_row"].to_numpy(), history["entered_at"])
     return history if order is None else rows_at(history, order)
+
+
+def stage_kind(process: Process) -> pd.CategoricalDtype:
+    """Categories for every stage of the process."""
+    keys = sorted({s.key for p in process.pipelines.values() for s in p.stages})
+    return pd.CategoricalDtype(pd.Series(keys, dtype="str"))
+
+
+EVIDENCE_KIND = pd.CategoricalDtype(pd.Series(EVIDENCE, dtype="str"))
+
+
+def in_categories(history: pd.DataFrame, process: Process) -> pd.DataFrame:
+    """The same, with stages and evidence as categories."""
+    kinds = {"stage": stage_kind(process), "from_stage": stage_kind(process), "evidence": EVIDENCE_KIND}
+    return history.astype({name: kind for name, kind in kinds.items() if name in history})
+
+
+def _one_below_the_other(parts: list[pd.DataFrame], process: Process) -> pd.DataFrame:
+    """All rows of the parts, of which the first has every column."""
+    parts = [in_categories(part, process) for part in parts if len(part)] or [in_categories(parts[0], process)]
+    first = parts[0]
+    if len(parts) == 1:
+        return first.reset_index(drop=True)
+    kinds = first.dtypes.to_dict()
+    return pd.concat([first, *(p.reindex(columns=first.columns).astype(kinds) for p in parts[1:])], ignore_index=True)
 
 
 Order = np.ndarray[Any, np.dtype[np.intp]]
@@ -83,20 +109,17 @@ def _grouped(number: Codes) -> Order:
     return low[np.argsort((number >> 16).astype(np.uint16)[low], kind="stable")]
 
 
-def from_pairs(log: pd.DataFrame, deals: pd.DataFrame) -> pd.DataFrame:
+def from_pairs(log: pd.DataFrame, deals: pd.DataFrame, process: Process) -> pd.DataFrame:
     """The log with the stage that each deal left first, entered when the deal was created (inferred)."""
-    first = log.sort_values("entered_at", kind="stable").drop_duplicates("deal_id")
-    known = deals.set_index("deal_id")
-    created = known["created_at"] if "created_at" in known else pd.Series(pd.NaT, known.index)
-    at = looked_up(first["deal_id"], created)
+    first = log.sort_values("entered_at", kind="stable").drop_duplicates("_row")
+    created = deals["created_at"] if "created_at" in deals else pd.Series(pd.NaT, deals.index)
+    at = created.take(first["_row"].to_numpy()).set_axis(first.index)  # every entry is of a deal
     rows = first["from_stage"].notna() & at.notna() & ~(at > first["entered_at"])
-    started = {"deal_id": first["deal_id"], "entered_at": at, "stage": first["from_stage"], "_row": first["_row"]}
-    start = pd.DataFrame(started)[rows]
-    marked = [
-        part.assign(evidence=pd.Series(word, part.index, dtype="str"))
-        for part, word in ((start, "inferred"), (log.drop(columns="from_stage"), "observed"))
-    ]
-    return pd.concat(marked, ignore_index=True)
+    start = pd.DataFrame({"entered_at": at, "stage": first["from_stage"], "_row": first["_row"]})[rows]
+    marked = [_marked(log.drop(columns="from_stage"), "observed"), _marked(start, "inferred")]
+    told = _one_below_the_other(marked, process)
+    before = len(told) - len(start)
+    return told.iloc[[*range(before, len(told)), *range(before)]].reset_index(drop=True)
 
 
 def from_snapshots(snapshots: pd.DataFrame, process: Process) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -152,8 +175,8 @@ def from_log(log: pd.DataFrame, deals: pd.DataFrame, process: Process) -> pd.Dat
 
     Entries of one instant are taken in the order of the process, whatever the order of the file.
     """
-    row = log["_row"].to_numpy()
-    stage, names = encoded(log["stage"])
+    log = in_categories(log, process)
+    row, stage = log["_row"].to_numpy(), log["stage"].cat.codes.to_numpy()
     order, key = _in_time(row, log["entered_at"])
     order = np.arange(len(log)) if order is None else order
     tied = np.zeros(len(order) + 1, dtype=bool)
@@ -161,28 +184,28 @@ def from_log(log: pd.DataFrame, deals: pd.DataFrame, process: Process) -> pd.Dat
     tied = tied[1:] | tied[:-1]
     if tied.any():
         some = order[tied]
-        position = _positions(stage[some], names, deals["pipeline"].take(row[some]), process)
+        position = _positions(stage[some], log["stage"].cat.categories, deals["pipeline"].take(row[some]), process)
         order[tied] = _by_content(log.take(some), key[some], position, some)
     row, stage = row[order], stage[order]
     new = np.ones(len(order), dtype=bool)
     new[1:] = (row[1:] != row[:-1]) | (stage[1:] != stage[:-1])
     order = order[new]
     del row, stage, key, tied, new  # each as large as a column
-    kept = _taken(log, order, deals)
-    if "evidence" not in kept:
-        kept["evidence"] = repeated("observed", kept.index)
-    return without_corrections(kept)
+    kept = log.reset_index(drop=True) if _untouched(order, len(log)) else rows_at(log, order)
+    return without_corrections(kept if "evidence" in kept else _marked(kept, "observed"))
 
 
-def _taken(log: pd.DataFrame, order: Order, deals: pd.DataFrame) -> pd.DataFrame:
-    if len(order) == len(log) and bool((order[1:] > order[:-1]).all()):
-        return log.reset_index(drop=True)
-    rows = rows_at(log.drop(columns="deal_id"), order)
-    rows["deal_id"] = taken(deals["deal_id"], rows["_row"].to_numpy())
-    return rows[list(log.columns)]
+def _untouched(order: Order, rows: int) -> bool:
+    return len(order) == rows and bool((order[1:] > order[:-1]).all())
 
 
-def _positions(stage: Codes, names: pd.Series, pipeline: pd.Series, process: Process) -> Codes:
+def _marked(rows: pd.DataFrame, evidence: str) -> pd.DataFrame:
+    """The rows, all of one evidence."""
+    code = np.full(len(rows), EVIDENCE.index(evidence), dtype=np.int8)
+    return rows.assign(evidence=pd.Categorical.from_codes(code, dtype=EVIDENCE_KIND))
+
+
+def _positions(stage: np.ndarray[Any, Any], names: pd.Index, pipeline: pd.Series, process: Process) -> Codes:
     """The place of each entry's stage in the pipeline of its deal."""
     pipelines, keys = encoded(pipeline)
     places = np.full((len(keys), len(names)), -1, dtype=np.int64)
@@ -196,7 +219,8 @@ def _positions(stage: Codes, names: pd.Series, pipeline: pd.Series, process: Pro
 def _by_content(rows: pd.DataFrame, key: Codes, position: Codes, order: Order) -> Order:
     """The order of rows that tie in deal and instant: by stage, then by all their other columns."""
     rest = sorted(c for c in rows.columns if c != "_row")
-    keyed = rows.assign(_key=key, _position=position, _order=order)
+    texts = {c: "str" for c in rest if isinstance(rows[c].dtype, pd.CategoricalDtype)}
+    keyed = rows.astype(texts).assign(_key=key, _position=position, _order=order)
     ordered = keyed.sort_values(["_key", "_position", *rest], kind="stable")["_order"]
     return ordered.to_numpy()
 
@@ -259,7 +283,7 @@ def _rows(deals: pd.DataFrame, at: pd.Series, stage: pd.Series, evidence: str, r
 
 
 def last_entries(deals: pd.DataFrame, history: pd.DataFrame) -> pd.DataFrame:
-    """The last entry of each deal: stage, entered_at, evidence, row for row like the deals; null where there is none.
+    """The last entry of each deal: stage (a text), entered_at, evidence, row for row like the deals; else null.
 
     history   as `derive_history` gives it
     """
@@ -269,8 +293,8 @@ def last_entries(deals: pd.DataFrame, history: pd.DataFrame) -> pd.DataFrame:
     last[row[ends]] = ends
     told = history[["stage", "entered_at", "evidence"]]
     if not len(told):
-        return told.reindex(deals.index)
-    found = told.take(np.maximum(last, 0)).set_axis(deals.index)
+        return told.reindex(deals.index).astype({"stage": "str"})
+    found = told.take(np.maximum(last, 0)).set_axis(deals.index).astype({"stage": "str"})
     return found if (last >= 0).all() else found.apply(lambda values: values.where(last >= 0))
 
 

@@ -13,9 +13,10 @@ import pandas as pd
 from babel.numbers import is_currency
 
 from salescoach.book import TABLES, Book
-from salescoach.book.book import order_of
+from salescoach.book.held import DEAL, LOG
+from salescoach.book.order import order_of
 from salescoach.book.replay import outcomes_of
-from salescoach.book.texts import give_back, rows_at
+from salescoach.book.texts import give_back, rows_at, written_out
 from salescoach.errors import InputError, LawBroken, QuarantineError, Sentence, UsageError, commas
 from salescoach.kit import kit_path
 from salescoach.process import Process, parse_day, read_process
@@ -111,7 +112,7 @@ def load_book(
         notes += remarks
         checks.check_totals(draft, money)
         reject_conflicts(draft)
-    give_back()
+        give_back()
     if "splits" in drafts:
         checks.check_shares(drafts["splits"])
     unknown = resolve_deal_stages(drafts["deals"], found.source, rules)
@@ -134,6 +135,8 @@ def load_book(
         draft.release()
     give_back()
     _put_deals_in_order(tables, drafts["deals"])
+    stages = ("stage", "stage_raw", "from_stage")
+    tables = {name: written_out(table, stages if name == LOG else ()) for name, table in tables.items()}
     if "activities" in tables:
         tables["activities"] = _due_when_planned(tables["activities"], end, zone)
     notes += checks.file_notes(drafts) + checks.versions_left_out(found.versions) + checks.alike_ids(tables)
@@ -484,7 +487,7 @@ def _unfold_snapshots(
 def _finish_deals(
     tables: dict[str, pd.DataFrame], process: Process
 ) -> tuple[pd.DataFrame, pd.DataFrame, list[dict[str, Any]]]:
-    """Outcome, close and amount of each deal, the stage history in its one shape, and notes of contradictions."""
+    """Outcome, close and amount of each deal, the stage history as a book's `log`, and notes of contradictions."""
     deals = tables["deals"].copy()
     logged = "stage_history" in tables
     history = derive_history(deals, tables.pop("stage_history", None), process)
@@ -492,13 +495,14 @@ def _finish_deals(
     notes: list[dict[str, Any]] = []
     if logged or "closed_at" in deals:
         notes = _take_close_from_log(deals, last_entries(deals, history), process.calendar.timezone)
-    history = history.drop(columns="_row")
+    entries = history.drop(columns="_row")
+    entries.insert(0, DEAL, history["_row"].astype(np.int32))
     if "amount_minor" in deals:
         deals["amount_loaded_minor"] = deals["amount_minor"]
         nothing = (deals["outcome"] == "lost") & (deals["amount_minor"] == 0).fillna(False)
         deals["amount_minor"] = deals["amount_minor"].mask(nothing)
         deals["amount"] = deals["amount"].mask(nothing)
-    return deals, history, notes
+    return deals, entries, notes
 
 
 def _take_close_from_log(deals: pd.DataFrame, last: pd.DataFrame, zone: str) -> list[dict[str, Any]]:

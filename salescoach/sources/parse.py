@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from salescoach.book import OUTCOMES, is_in
-from salescoach.book.texts import arrow, encoded
+from salescoach.book.texts import arrow, encoded, is_of_few
 from salescoach.errors import ColumnError, Sentence, commas, either
 from salescoach.sources.layout import ColumnFormat
 
@@ -127,6 +127,9 @@ PLAIN_LENGTHS = {10, 16, 19, *range(21, 27)}  # 2026-09-30, with hours and minut
 
 def plain_stamps(text: pd.Series) -> Stamps | None:
     """A column in which every value is a day or stamp as databases write it, read at once; None for any other."""
+    if is_of_few(text):
+        words = plain_stamps(pd.Series(text.cat.categories))
+        return words if words is None else np.append(words, np.datetime64("NaT"))[text.cat.codes.to_numpy()]
     values = arrow(text)
     lengths = pc.binary_length(values)
     if not set(pc.unique(pc.drop_null(lengths)).to_pylist()) <= PLAIN_LENGTHS:
@@ -558,6 +561,9 @@ def fits(text: pd.Series, pattern: str) -> pd.Series:
 
 
 def _matches(text: pd.Series, pattern: str) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    if is_of_few(text):
+        words = _matches(pd.Series(text.cat.categories), pattern)
+        return np.append(words, False)[text.cat.codes.to_numpy()]
     found = pc.match_substring_regex(arrow(text), pattern)
     return np.asarray(pc.fill_null(found, False).to_numpy(zero_copy_only=False), dtype=bool)
 

@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from salescoach.book.texts import BLANK, give_back, lowest_byte
+from salescoach.book.texts import BLANK, Places, give_back, is_of_few, lowest_byte
 from salescoach.errors import FileRejected, Sentence
 from salescoach.sources.parquet import parquet_header, read_parquet
 from salescoach.sources.place import PARQUET, Place, name_of, partitions, read_bytes
@@ -37,7 +37,7 @@ INVISIBLE = {ord(c): None for c in "\u200b\ufeff\u2060\u00ad"}
 class RawTable:
     """The records of one file as text.
 
-    frame    one text column per header; blank is ""
+    frame    one text column per header, categories where few texts differ; blank is ""
     lines    first physical line (CSV) or row (Excel, Parquet: counted from 2, below the header) of each record
     numbers  place of each record among all below the header, blank and rejected ones counted
     blank    records that were empty and count as structure
@@ -47,8 +47,8 @@ class RawTable:
     file: str
     sha256: str
     frame: pd.DataFrame
-    lines: np.ndarray[Any, np.dtype[np.int64]]
-    numbers: np.ndarray[Any, np.dtype[np.int64]]
+    lines: Places
+    numbers: Places
     blank: int
     rejects: Rejects
     encoding: str
@@ -109,9 +109,7 @@ def raw_table(records: Records, rejects: Rejects, used: str, skip_footer: int = 
     """Records with a tidy header, without declared footer and without rows that hold control characters."""
     name = rejects.file
     header = tidy_header(name, records.header, records.columns)
-    frame = pd.DataFrame(
-        {h: pd.Series(values, dtype="str") for h, values in zip(header, records.columns, strict=True) if h}
-    )
+    frame = pd.DataFrame({h: _as_column(v) for h, v in zip(header, records.columns, strict=True) if h})
     lines, numbers = _counted(records.lines), _counted(records.numbers)
     keep = _without_footer(frame, numbers, lines, rejects, skip_footer)
     if not records.plain:
@@ -121,10 +119,14 @@ def raw_table(records: Records, rejects: Rejects, used: str, skip_footer: int = 
     return RawTable(name, rejects.sha256, frame, lines, numbers, records.blank, rejects, used, records.cut)
 
 
-def _counted(numbers: Sequence[int]) -> np.ndarray[Any, np.dtype[np.int64]]:
+def _as_column(texts: Texts) -> pd.Series:
+    return texts if isinstance(texts, pd.Series) and is_of_few(texts) else pd.Series(texts, dtype="str")
+
+
+def _counted(numbers: Sequence[int]) -> Places:
     if isinstance(numbers, range):
-        return np.arange(numbers.start, numbers.stop, numbers.step, dtype=np.int64)
-    return np.asarray(numbers, dtype=np.int64)
+        return np.arange(numbers.start, numbers.stop, numbers.step, dtype=np.int32)
+    return np.asarray(numbers, dtype=np.int32)
 
 
 def read_header(
@@ -224,8 +226,8 @@ def _tidy(header: str) -> str:
 
 def _without_footer(
     frame: pd.DataFrame,
-    numbers: np.ndarray[Any, np.dtype[np.int64]],
-    lines: np.ndarray[Any, np.dtype[np.int64]],
+    numbers: Places,
+    lines: Places,
     rejects: Rejects,
     skip_footer: int,
 ) -> np.ndarray[Any, np.dtype[np.bool_]]:
@@ -241,8 +243,8 @@ def _without_footer(
 
 def _without_control_characters(
     frame: pd.DataFrame,
-    numbers: np.ndarray[Any, np.dtype[np.int64]],
-    lines: np.ndarray[Any, np.dtype[np.int64]],
+    numbers: Places,
+    lines: Places,
     rejects: Rejects,
     keep: np.ndarray[Any, np.dtype[np.bool_]],
 ) -> np.ndarray[Any, np.dtype[np.bool_]]:

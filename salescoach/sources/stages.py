@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 
 from salescoach.book import places_in
-from salescoach.book.texts import Codes, decoded, encoded
+from salescoach.book.texts import Codes, Places, coded, decoded, encoded
 from salescoach.errors import Sentence, SourceError, StageError, commas, counted, joined, suggestion
 from salescoach.process import Process, fold_name
 from salescoach.sources.draft import Draft
+from salescoach.sources.history import stage_kind
 from salescoach.sources.layout import Source
 from salescoach.sources.parse import Place
 from salescoach.wording import N_
@@ -161,7 +162,7 @@ def _resolve_pipelines(deals: Draft, source: Source, process: Process) -> None:
 def _resolve_column(
     draft: Draft,
     column: str,
-    pipelines: tuple[Codes, pd.Series],
+    pipelines: tuple[Places, pd.Series],
     at: pd.Series | None,
     mapped: Mapping[str, str],
     process: Process,
@@ -169,12 +170,13 @@ def _resolve_column(
     """Resolve one stage column in place: each name once, for each pipeline and, where names are dated, each day.
 
     pipelines   a code for each row, and the keys that the codes stand for
+    at          of a log, when each stage was entered; its stages become categories
     Returns deal_id, name, pipeline, place of rows it does not know.
     """
     names, (codes, keys) = draft.table[column], pipelines
     of_name, words = encoded(names)
     days = pd.Series([""], dtype="str")
-    asked = codes * len(words)
+    asked = codes * np.int64(len(words))
     asked += of_name
     if at is not None and _has_dated_names(process):
         of_day, dates = pd.factorize(at.dt.normalize())
@@ -184,7 +186,7 @@ def _resolve_column(
     todo = draft.alive.to_numpy() & (codes >= 0) & (of_name >= 0)
     asked[~todo] = -1
     which, different = pd.factorize(asked)
-    del asked, of_name
+    del asked
     found = [
         None
         if a < 0
@@ -196,12 +198,15 @@ def _resolve_column(
     meant, stages = encoded(found)
     stage = meant[which]
     if column == "stage":
-        draft.table["stage_raw"] = names
-    draft.table[column] = decoded(stage, stages, names.index)
+        draft.table["stage_raw"] = names if at is None else coded(of_name, words, names.index)
+    if at is None:
+        draft.table[column] = decoded(stage, stages, names.index)
+    else:
+        draft.table[column] = coded(stage, stages, names.index).cat.set_categories(stage_kind(process).categories)
     lost = names.index[todo & (stage < 0)]
     columns = {
         "deal_id": draft.table["deal_id"][lost],
-        "name": names[lost],
+        "name": names[lost].astype("str"),
         "pipeline": decoded(codes[lost], keys, lost),
     }
     unknown = pd.DataFrame(columns).assign(**_stands(draft.place(column)))

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
-from salescoach.book.texts import all_filled, column, count_byte
+from salescoach.book.texts import all_filled, count_byte, of_few
 from salescoach.errors import FileRejected, LawBroken, Sentence
 from salescoach.sources.hints import sentence_of
 from salescoach.sources.quarantine import Rejects
@@ -358,13 +358,13 @@ def _read_regular(content: bytes, separator: str, first_line: int) -> Records | 
         return None
     if not _tiles(table, content, mark):
         return None
-    columns: list[pd.Series[str]] = []
+    columns: list[pd.Series] = []
     header: list[str] = []
     for name in names:
-        values = table.column(name).combine_chunks()
-        table = table.drop_columns(name)  # so that no more than one column is held twice
+        values = table.column(name)
         header.append(values[0].as_py())
-        columns.append(column(values.slice(1)))
+        columns.append(of_few(values.slice(1)))
+        table = table.drop_columns(name)  # so that no more than one column is held twice
     if not header[0] or not all_filled(columns[0]):
         return None
     lines = range(first_line, first_line + len(columns[0]))

@@ -120,7 +120,7 @@ def test_a_book_of_another_format_says_so(book: Book, tmp_path: Path) -> None:
     head = json.loads((tmp_path / "kept" / "book.json").read_text())
     (tmp_path / "kept" / "book.json").write_text(json.dumps({**head, "schema_version": 99}))
     with pytest.raises(
-        StorageError, match=r"written with book format 99, this salescoach reads 3\. Build the book again"
+        StorageError, match=r"written with book format 99, this salescoach reads 4\. Build the book again"
     ):
         open_book(tmp_path / "kept")
 

@@ -100,9 +100,10 @@ def test_wrong_words_are_one_line(salescoach: Run, book: Path) -> None:
 
 def test_an_altered_ledger_is_found(salescoach: Run, tmp_path: Path) -> None:
     import sqlite3
+    from contextlib import closing
 
     salescoach("log", "note", "--ledger", "l.sqlite", "--rep", "R1", "as it was")
-    with sqlite3.connect(tmp_path / "l.sqlite") as connection:
+    with closing(sqlite3.connect(tmp_path / "l.sqlite")) as connection, connection:
         connection.execute("UPDATE entries SET content = '{}'")
     found = salescoach("log", "verify", "--ledger", "l.sqlite")
     assert found.code == 5 and "entry 1 was changed" in found.err

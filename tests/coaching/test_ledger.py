@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from runpy import run_path
 
@@ -167,14 +168,14 @@ def test_the_file_is_for_its_owner_alone(tmp_path: Path) -> None:
     assert file == tmp_path / f"my-book{SUFFIX}"
     open_ledger(file).add_note("R1", "x", "2026-01-01")
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    with sqlite3.connect(file) as connection:
+    with closing(sqlite3.connect(file)) as connection, connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
 def test_a_newer_ledger_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "l.sqlite"
     open_ledger(file)
-    with sqlite3.connect(file) as connection:
+    with closing(sqlite3.connect(file)) as connection, connection:
         connection.execute("UPDATE ledger SET version = 99")
     with pytest.raises(StorageError, match=r"newer salescoach .version 99."):
         open_ledger(file)

@@ -14,6 +14,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -312,7 +313,7 @@ def test_rows_changed_since_an_instant(duckdb_file: Path, sqlite_file: Path, tmp
 
 
 def test_origin_and_quarantine_name_the_table_and_no_address(sqlite_file: Path, tmp_path: Path) -> None:
-    with sqlite3.connect(tmp_path / "bad.db") as connection:
+    with closing(sqlite3.connect(tmp_path / "bad.db")) as connection, connection:
         for statement in statements({}):
             connection.execute(statement)
         connection.execute("UPDATE deals SET created_at = '2025-02-30' WHERE deal_id = 'D2'")

@@ -83,7 +83,7 @@ class Past:
         self._list = list_prices(book, deals).to_numpy(float)
         product, kinds = encoded(deals["product"] if "product" in deals else pd.Series(None, deals.index, dtype="str"))
         self.products = len(kinds)
-        self._product = np.where(product < 0, self.products, product)
+        self._product = np.where(product < 0, self.products, product.astype(np.int64))
         outcome_open = (deals["outcome"] == "open").to_numpy()
         kept = self.amount[outcome_open] > 0
         self.kept_open = bool(len(kept) and kept.mean() >= KEPT) or unit == "deals"
