@@ -12,7 +12,7 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
-from salescoach.book.held import LOG, Tables, log_of, written_out
+from salescoach.book.held import LOG, Tables
 from salescoach.book.privacy import hide_colleagues, own_quarantine
 from salescoach.book.replay import replay
 from salescoach.book.splits import OTHER_REP, in_slice
@@ -227,7 +227,7 @@ class Book:
         kept: dict[str, pd.DataFrame] = {"deals": deals}
         for name in (n for n in self.tables if n != "deals"):
             if name == LOG:
-                kept[name] = written_out(log_of(self._held.log, own), deals)
+                kept[name] = self._held.entries_of(own)
                 continue
             frame = self.tables[name]
             if name in ("changes", "quotes"):

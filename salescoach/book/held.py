@@ -25,6 +25,7 @@ class Tables(Mapping[str, pd.DataFrame]):
     def __init__(self, names: Iterable[str], tables: Mapping[str, pd.DataFrame], log: pd.DataFrame | None) -> None:
         """`tables` in their order; where the stage history is not among them, its `log`, as the property gives it."""
         self._names, self._tables, self._log = list(names), dict(tables), log
+        self._deal = np.empty(0, dtype=np.int32)  # of each row of the stage history among `tables`
 
     @classmethod
     def ordered(cls, tables: Mapping[str, pd.DataFrame]) -> Tables:
@@ -34,11 +35,11 @@ class Tables(Mapping[str, pd.DataFrame]):
         log, ordered = tables.get(LOG), {name: frame for name, frame in tables.items() if name != LOG}
         if log is not None and DEAL in log:
             ordered["deals"], log = _deals_in_order(ordered["deals"], log)
-        ordered = {name: in_order(frame, name) for name, frame in ordered.items()}
+        held = cls(tables, {name: in_order(frame, name) for name, frame in ordered.items()}, log)
         if log is not None and DEAL not in log:
-            ordered[LOG], deal = in_deal_order(log, ordered["deals"])
-            log = as_numbers(ordered[LOG], deal)
-        return cls(tables, ordered, log)
+            held._tables[LOG], held._deal = in_deal_order(log, held["deals"])
+            held._log = None
+        return held
 
     def __getitem__(self, name: str) -> pd.DataFrame:
         if name == LOG and name not in self._tables and self._log is not None:
@@ -62,21 +63,34 @@ class Tables(Mapping[str, pd.DataFrame]):
         An entry without a deal has its `deal_id` beside it.
         """
         if self._log is None:
-            raise KeyError(LOG)
+            self._log = as_numbers(self._tables[LOG], self._deal)
         return self._log
 
     def rows(self, name: str) -> int:
         """How many rows a table has."""
-        return len(self.log if name == LOG else self._tables[name])
+        return len(self._rows(name))
 
     def holds(self, name: str, column: str) -> bool:
         """Whether a table is there with at least one value in a column."""
         if name not in self._names:
             return False
-        frame = self.log if name == LOG else self._tables[name]
-        if name == LOG and column == "deal_id":
+        frame = self._rows(name)
+        if DEAL in frame and column == "deal_id":
             return len(frame) > 0
         return column in frame and bool(frame[column].notna().any())
+
+    def _rows(self, name: str) -> pd.DataFrame:
+        """A table, or its numbers if it was not written out."""
+        written: pd.DataFrame | None = self._tables.get(name)
+        return self.log if written is None else written
+
+    def entries_of(self, marked: pd.Series) -> pd.DataFrame:
+        """The stage history of the marked ones of all deals."""
+        own = np.append(marked.to_numpy(bool), False)  # -1, an entry without a deal, is of none
+        if LOG in self._tables and self._log is None:
+            return self._tables[LOG][own[self._deal]]
+        rows = self.log[own[self.log[DEAL].to_numpy()]].reset_index(drop=True)
+        return written_out(rows, self["deals"])
 
 
 def _deals_in_order(deals: pd.DataFrame, log: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -104,14 +118,6 @@ def as_numbers(table: pd.DataFrame, deal: Places) -> pd.DataFrame:
         else:
             columns[name] = coded(*encoded(table[name]), table.index) if name in OF_FEW else table[name]
     return pd.DataFrame(columns, copy=False)
-
-
-def log_of(log: pd.DataFrame, marked: pd.Series) -> pd.DataFrame:
-    """The entries of the marked ones of all deals, as in a book that has no others."""
-    deal, own = log[DEAL].to_numpy(), marked.to_numpy(bool)
-    rows = log[own[deal] & (deal >= 0)] if len(own) else log.iloc[:0]
-    place = np.cumsum(own, dtype=np.int32) - np.int32(1)
-    return rows.assign(**{DEAL: place[rows[DEAL].to_numpy()]}).reset_index(drop=True)
 
 
 def written_out(log: pd.DataFrame, deals: pd.DataFrame) -> pd.DataFrame:

@@ -304,7 +304,7 @@ def without_blanks(texts: pd.Series) -> pd.Series:
     return column(pc.if_else(empty, None, values)).set_axis(texts.index)
 
 
-def written_out(frame: pd.DataFrame, but: Iterable[str] = ()) -> pd.DataFrame:
+def as_texts(frame: pd.DataFrame, but: Iterable[str] = ()) -> pd.DataFrame:
     """The same, with texts in place of categories; `but` in these columns."""
     few = [name for name in map(str, frame) if is_of_few(frame[name]) and name not in but]
     return frame.assign(**{n: column(arrow(frame[n])).set_axis(frame.index) for n in few}) if few else frame

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from salescoach.book import quarantine_as_loaded
-from salescoach.book.texts import written_out
+from salescoach.book.texts import as_texts
 from salescoach.errors import Sentence, SourceError, commas
 from salescoach.sources.read import CONTROL, RawTable, read_raw
 from salescoach.wording import VISIBLE
@@ -70,7 +70,7 @@ def corrected(raw: RawTable, table: str, corrections: pd.DataFrame) -> RawTable:
             place=stale["place"].iloc[0],
             file=raw.file,
         )
-    frame = written_out(raw.frame).copy()
+    frame = as_texts(raw.frame).copy()
     row_of = {int(n): i for i, n in enumerate(raw.numbers)}
     rejected = raw.rejects.raw_by_record
     fresh: list[tuple[int, int, dict[str, Any]]] = []

@@ -13,6 +13,7 @@ from salescoach.book import TABLES
 from salescoach.book.texts import (
     Codes,
     Places,
+    as_texts,
     encoded,
     holds_byte,
     is_of_few,
@@ -22,7 +23,6 @@ from salescoach.book.texts import (
     numbered,
     repeated,
     without_blanks,
-    written_out,
 )
 from salescoach.errors import ColumnError, Sentence, SourceError, commas, either
 from salescoach.process import fold_name
@@ -77,7 +77,7 @@ class Draft:
         self.files = [(r.file, r.sha256, r.encoding) for r in raws]
         text = raws[0].frame
         if len(raws) > 1:
-            parts = [written_out(r.frame).reindex(columns=columns, fill_value="") for r in raws]
+            parts = [as_texts(r.frame).reindex(columns=columns, fill_value="") for r in raws]
             text = pd.concat(parts, ignore_index=True)
         rows = as_rows(name, source, text, raws[0].file, promised)
         self.text = rows.text
@@ -427,7 +427,7 @@ def parse_table(draft: Draft, timezone: str, currency: str) -> tuple[dict[str, s
     paid = any(roles.get(ours) == "money" for ours in texts)
     money = repeated(currency, draft.text.index) if paid else pd.Series(dtype="str")
     if "currency" in texts:
-        read = parse.parse_currencies(texts.pop("currency"), draft.place("currency"))
+        read = parse.parse_currencies(texts.pop("currency").astype("str"), draft.place("currency"))
         draft.reject(read.bad, "currency", read.reason, read.hint)
         columns["currency"] = read.values
         money = read.values.fillna(currency)
@@ -534,4 +534,4 @@ def _extra(text: pd.Series) -> pd.Series:
     """A column of the source's own: numbers where every value is a plain number without a leading zero, else text."""
     filled = text.drop_duplicates().dropna().astype("str")
     plain = bool(len(filled)) and bool(filled.str.fullmatch(r"-?(0|[1-9]\d{0,14})(\.\d+)?").all())
-    return text.astype("float64") if plain else text
+    return text.astype("str").astype("float64") if plain else text

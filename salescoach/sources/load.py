@@ -16,7 +16,7 @@ from salescoach.book import TABLES, Book
 from salescoach.book.held import DEAL, LOG
 from salescoach.book.order import order_of
 from salescoach.book.replay import outcomes_of
-from salescoach.book.texts import give_back, rows_at, written_out
+from salescoach.book.texts import as_texts, give_back, rows_at
 from salescoach.errors import InputError, LawBroken, QuarantineError, Sentence, UsageError, commas
 from salescoach.kit import kit_path
 from salescoach.process import Process, parse_day, read_process
@@ -136,7 +136,7 @@ def load_book(
     give_back()
     _put_deals_in_order(tables, drafts["deals"])
     stages = ("stage", "stage_raw", "from_stage")
-    tables = {name: written_out(table, stages if name == LOG else ()) for name, table in tables.items()}
+    tables = {name: as_texts(table, stages if name == LOG else ()) for name, table in tables.items()}
     if "activities" in tables:
         tables["activities"] = _due_when_planned(tables["activities"], end, zone)
     notes += checks.file_notes(drafts) + checks.versions_left_out(found.versions) + checks.alike_ids(tables)

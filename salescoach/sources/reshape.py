@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from salescoach.book.texts import written_out
+from salescoach.book.texts import as_texts
 from salescoach.errors import ColumnError, commas, suggestion
 from salescoach.sources.detect import fold_header, match_columns
 from salescoach.sources.layout import TableSource, Unpivot
@@ -50,7 +50,7 @@ def as_rows(table: str, source: TableSource, text: pd.DataFrame, file: str, prom
     text = text[keep] if other else text
     before = len(text)
     if source.unpivot is not None:
-        text = _months_as_rows(table, source.unpivot, written_out(text), file)
+        text = _months_as_rows(table, source.unpivot, as_texts(text), file)
         headers |= {ours: _made(ours) for ours in Unpivot.makes}
     kept = pd.Series(text.index, dtype="int64")
     records = kept.nunique() if source.unpivot is not None else before
