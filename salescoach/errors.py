@@ -33,10 +33,12 @@ class Sentence(str):
     ('3 deals', '{n} deals', {'n': 3})
 
     A value may be a sentence itself; an error is its message. Without values the text is taken as it is, braces too.
+    `by` is what stands between the values of one that `joined` made.
     """
 
     text: str
     values: dict[str, object]
+    by: str = ""
 
     def __new__(cls, text: str, /, **values: object) -> Sentence:
         if isinstance(text, Sentence) and not values:
@@ -58,10 +60,21 @@ def _kept(value: object) -> object:
     return said if isinstance(said, Sentence) else value
 
 
-def joined(parts: Iterable[str], by: str = "") -> Sentence:
-    """Sentences one after the other, as one."""
+def joined(parts: Iterable[str], by: str) -> Sentence:
+    """Sentences one after the other, as one; "; " and ", " between them are said as each language writes them."""
     known = {f"part_{i}": part for i, part in enumerate(parts)}
-    return Sentence(by.join(f"{{{name}}}" for name in known), **known)
+    said = Sentence(by.join(f"{{{name}}}" for name in known), **known)
+    said.by = by
+    return said
+
+
+def commas(names: Iterable[object]) -> Sentence:
+    """The names with commas between them, as each language writes them.
+
+    >>> commas(["deals", "leads"])
+    'deals, leads'
+    """
+    return joined((name if isinstance(name, str) else str(name) for name in names), ", ")
 
 
 class SalescoachError(Exception):
@@ -138,7 +151,9 @@ def listed(names: Iterable[str], most: int = 10) -> str:
     known = sorted(names)
     if not known:
         return Sentence("none")
-    return ", ".join(known) if len(known) <= most else f"{', '.join(known[:most])}, … ({len(known)})"
+    if len(known) <= most:
+        return commas(known)
+    return Sentence("{names}, … ({n})", names=commas(known[:most]), n=len(known))
 
 
 def counted(n: int, one: str, many: str) -> Sentence:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from salescoach.errors import UsageError
+from salescoach.errors import UsageError, commas
 
 SOURCES, RUNNERS = "salescoach.sources", "salescoach.runners"
 
@@ -24,7 +24,7 @@ def plugins(group: str) -> dict[str, EntryPoint]:
         if entry.name in found:
             raise UsageError(
                 "The packages {packages} both bring {name!r} to {group}. Uninstall one of them.",
-                packages=", ".join(sorted((package_of(found[entry.name]), package_of(entry)))),
+                packages=commas(sorted((package_of(found[entry.name]), package_of(entry)))),
                 name=entry.name,
                 group=group,
             )

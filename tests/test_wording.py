@@ -13,12 +13,12 @@ import pandas as pd
 import pytest
 from babel.messages.pofile import read_po
 
-from salescoach.errors import Sentence, StorageError, UsageError
+from salescoach.errors import Sentence, StorageError, UsageError, commas, joined, listed
 from salescoach.kit import PACKAGE
 from salescoach.reports.catalogue import MARKERS, catalogue_text, errors, marked, sentences, update
 from salescoach.reports.fields import CHECKS
 from salescoach.sources.hints import SENTENCES, sentence_of
-from salescoach.wording import CATALOGUES, LANGUAGES, catalogue, words
+from salescoach.wording import CATALOGUES, LANGUAGES, N_, catalogue, read_back, words
 
 EN, ZH = words("en"), words("zh")
 NAMES_OF_METHODS = re.compile(
@@ -65,7 +65,7 @@ def test_every_sentence_has_a_translation() -> None:
 def test_the_catalogue_has_no_obsolete_sentence() -> None:
     with (CATALOGUES / "zh.po").open("rb") as file:
         found = read_po(file, locale="zh_CN")
-    assert sorted(str(m.id) for m in found if m.id) == sentences()
+    assert sorted(N_(str(m.id), m.context or "") for m in found if m.id) == sentences()
     assert not found.obsolete
     assert found.locale_identifier == "zh_CN" and found.charset == "utf-8"
 
@@ -163,6 +163,79 @@ def test_a_sentence_is_said_with_its_sentences() -> None:
 def test_an_error_in_an_error_is_said_too() -> None:
     error = StorageError("{fault}.", fault=ValueError(Sentence("must be a finite number")))
     assert (str(error), ZH(error.said)) == ("must be a finite number.", "须为有限的数。")
+
+
+# --- lists, blanks, words of two meanings ----------------------------------------------------------
+
+IN_CODE = {  # SQL, TOML and data, and what is said in English alone
+    "metrics/bounds.py",
+    "metrics/reconcile.py",
+    "metrics/sql.py",
+    "metrics/sql_text.py",
+    "process/fields.py",
+    "sources/parse.py",
+    "sources/propose_process.py",
+    "sources/propose_text.py",
+    "sources/toml_text.py",
+}
+
+
+def test_a_list_reads_as_each_language_writes_it() -> None:
+    said = Sentence("Presets: {names}.", names=commas(["maven", "generic"]))
+    assert (str(said), EN(said), ZH(said)) == ("Presets: maven, generic.",) * 2 + ("预设：maven、generic。",)
+    clauses = joined([Sentence("{n} d", n=3), "x"], "; ")
+    assert (str(clauses), EN(clauses), ZH(clauses)) == ("3 d; x", "3 d; x", "3 天；x")
+    again = pickle.loads(pickle.dumps(said))
+    assert (str(again), ZH(again)) == (str(said), ZH(said))
+    assert ZH(commas([])) == EN(commas([])) == ""
+
+
+def test_a_long_list_ends_with_how_many_there_are() -> None:
+    said = listed((f"R{n:02}" for n in range(12)), most=2)
+    assert (EN(said), ZH(said)) == ("R00, R01, … (12)", "R00、R01……（共 12 个）")
+    assert (EN(listed([])), ZH(listed([]))) == ("none", "无")
+
+
+def test_a_name_with_braces_stays_in_a_list() -> None:
+    assert ZH(commas(["{a}", "b, c"])) == "{a}、b, c"
+
+
+def test_no_list_for_a_reader_is_joined_as_english_alone_writes_it() -> None:
+    found = {
+        file.relative_to(PACKAGE).as_posix()
+        for file in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and node.attr == "join"
+        if isinstance(node.value, ast.Constant) and node.value.value in (", ", "; ")
+    }
+    assert {f for f in found if not f.startswith("sample/")} <= IN_CODE
+
+
+def test_sentences_in_a_row_have_no_blank_between_them_in_chinese() -> None:
+    said = joined([Sentence("{n} d", n=1), Sentence("{n} d", n=2)], " ")
+    assert (EN(said), ZH(said)) == ("1 d 2 d", "1 天2 天")
+
+
+def test_a_chinese_value_stands_in_chinese_without_blanks() -> None:
+    text = "{name}: waiting since {day}"
+    assert ZH(text, name="L1", day="2026年9月2日") == "L1：自 2026年9月2日起等待"
+    assert ZH(text, name="L1", day="2026-09-02") == "L1：自 2026-09-02 起等待"
+    assert EN(text, name="张伟", day="2026年9月2日") == "张伟: waiting since 2026年9月2日"
+
+
+def test_an_english_word_of_two_meanings_has_two_translations() -> None:
+    assert [EN(N_("Chance", "winning")), EN("Chance")] == ["Chance", "Chance"]
+    assert [ZH(N_("Chance", "winning")), ZH("Chance")] == ["赢单可能性", "偶然"]
+    assert sorted(marked('N_("Reps", "count")\nN_("Reps")')) == ["Reps", "count\x04Reps"]
+
+
+def test_a_kept_text_is_known_again() -> None:
+    error = UsageError("There is no metric {name!r}.{hint} Metrics: {metrics}.", name="w", hint="", metrics="win_rate")
+    said = read_back(str(error))
+    assert (EN(said), ZH(said)) == (str(error), ZH(error.said))
+    counted = Sentence("{read:,} records read, but {kept:,} kept", read=12345, kept=2)
+    assert ZH(read_back(str(counted))) == ZH(counted) == "读入 12,345 条记录，而保留了 2 条"
+    assert ZH(read_back("'deal_id' and some more words")) == "'deal_id' and some more words"
 
 
 def test_the_collector_sees_metrics_tables_and_notebooks() -> None:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from salescoach.app.show import as_html, put, said, shown
 from salescoach.coaching.discuss import deals_to_discuss, why_said
-from salescoach.errors import SalescoachError, Unavailable
+from salescoach.errors import SalescoachError, Unavailable, joined
 from salescoach.reports.blocks import row_currencies
 from salescoach.reports.report import Report
 from salescoach.wording import N_, NOTHING
@@ -76,7 +76,7 @@ class DealsPanel:
         return deals.assign(
             order=[places.get(place, len(places)) for place in at],
             stage_label=[process.stage_label(pipeline, stage, say.language) for pipeline, stage in at],
-            told=["; ".join(why_said(self.report.book, row, say)) for row in rows],
+            told=[say(joined(why_said(self.report.book, row, say), "; ")) for row in rows],
             rank=range(len(deals)),
         )
 

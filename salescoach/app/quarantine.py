@@ -12,6 +12,7 @@ import pandas as pd
 
 from salescoach.app.show import put, said, shown
 from salescoach.book import Book, quarantine_as_saved
+from salescoach.sources.hints import sentence_of
 from salescoach.wording import N_, Words
 
 MOST = 50
@@ -34,7 +35,7 @@ class QuarantinePanel:
             self.widget = shown(said(say(NOTHING_OUT)))
             return
         reasons = self.rows["reason"].astype("str").value_counts()
-        choices = [(f"{reason} ({n})", reason) for reason, n in reasons.items()]
+        choices = [(say("{text} ({note})", text=reason, note=n), reason) for reason, n in reasons.items()]
         self.reason = widgets.Dropdown(options=choices, description=say("Reason"), layout=widgets.Layout(width="auto"))
         self.reason.observe(lambda _: self._list(), "value")
         self.list, self.saved = widgets.VBox([]), shown("")
@@ -47,7 +48,8 @@ class QuarantinePanel:
 
     def _row(self, place: int, row: pd.Series) -> widgets.HBox:
         where = " · ".join(_printed(row[c]) for c in PLACE if pd.notna(row[c]))
-        hint = f'<span class="note">{escape(_printed(row["hint"]))}</span>' if pd.notna(row["hint"]) else ""
+        hint = _printed(self.say(sentence_of(str(row["hint"])))) if pd.notna(row["hint"]) else ""
+        told = f'<span class="note">{escape(hint)}</span>' if hint else ""
         text = widgets.Text(
             value=self.noted.get(place, ""),
             placeholder=self.say("Correct value"),
@@ -55,7 +57,7 @@ class QuarantinePanel:
             layout=widgets.Layout(width="260px"),
         )
         text.observe(lambda change: self.note(place, change["new"]), "value")
-        return widgets.HBox([shown(f"<p>{escape(where)} {hint}</p>"), text])
+        return widgets.HBox([shown(f"<p>{escape(where)} {told}</p>"), text])
 
     def note(self, place: int, correction: str) -> None:
         """Keep the correction of one row; an empty one takes it back."""

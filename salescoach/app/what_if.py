@@ -8,7 +8,7 @@ from typing import Any
 import ipywidgets as widgets
 
 from salescoach.app.show import heading, put, said, shown
-from salescoach.errors import Unavailable
+from salescoach.errors import Unavailable, joined
 from salescoach.metrics import currency_of
 from salescoach.models import Factors, factors_of, what_if_together
 from salescoach.models.forecast import Target
@@ -102,7 +102,8 @@ class WhatIfPanel:
         if self.target is None:
             return told
         now, then = (self.say.percent(self.target.chance(more)) for more in (0.0, found.value))
-        return f"{told} {self.say(CHANCE, period=self.target.period, now=now, then=then)}"
+        chance = self.say(CHANCE, period=self.target.period, now=now, then=then)
+        return self.say(joined([told, chance], " "))
 
     def reset(self) -> None:
         for at, stage in enumerate(self.factors.stages):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager, contextmanager
 
-from salescoach.errors import InputError, SalescoachError, UsageError, suggestion
+from salescoach.errors import InputError, SalescoachError, UsageError, commas, suggestion
 from salescoach.plugins import RUNNERS, load_plugin, plugins, unusable
 
 CONNECT = 20
@@ -37,7 +37,7 @@ def _started(name: str, address: str) -> AbstractContextManager[Executor]:
             "There is no runner {name!r}.{hint} Runners: {known}.",
             name=name,
             hint=suggestion(name, known),
-            known=", ".join(known),
+            known=commas(known),
         )
     entry = brought[name]
     factory = load_plugin(entry)

@@ -7,6 +7,7 @@ from datetime import date
 from typing import Any
 from urllib.parse import quote
 
+from salescoach.batch.failures import failure
 from salescoach.reports import overview_html
 from salescoach.wording import N_, Words
 
@@ -56,5 +57,7 @@ def _rows(reports: Sequence[Mapping[str, Any]], say: Words) -> list[dict[str, An
         if report["stale"]:
             day = say.date(date.fromisoformat(report["stale"]["as_of"][:10]))
             links.append({"text": say("{report}: stale, as of {day}", report=question, day=day), "href": href})
-        links.append({"text": say("{report}: failed ({error})", report=question, error=report["error"]), "href": ""})
+        links.append(
+            {"text": say("{report}: failed ({error})", report=question, error=failure(report["error"])), "href": ""}
+        )
     return list(rows.values())

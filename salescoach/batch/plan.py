@@ -13,9 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from slugify import slugify
 
 from salescoach.book import Book
-from salescoach.errors import InputError, Sentence, UsageError, joined, suggestion
+from salescoach.errors import InputError, Sentence, UsageError, commas, joined, suggestion
 from salescoach.kit import kit_path
 from salescoach.process import parse_period
+from salescoach.process.faults import fault_of
 from salescoach.reports import Story, find_story
 from salescoach.wording import N_, words
 
@@ -112,7 +113,7 @@ def read_plan(name: str | Path) -> PlanFile:
                 "There is no plan {name!r}.{hint} Plans: {known}; or a .toml file.",
                 name=str(name),
                 hint=suggestion(path.stem, known),
-                known=", ".join(sorted(known)),
+                known=commas(sorted(known)),
             )
         path = known[path.stem]
     try:
@@ -133,7 +134,7 @@ def _what(error: Any) -> str:
     if error["type"] == "extra_forbidden":
         known = [name for model in (PlanFile, Order, Mail) for name in model.model_fields]
         return Sentence("no key of a plan.{hint}", hint=suggestion(str(error["loc"][-1]), known))
-    return Sentence(str(error["msg"]))
+    return fault_of(error)
 
 
 def make_jobs(book: Book, plan: PlanFile) -> list[Job]:

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from salescoach.batch.elsewhere import runner
+from salescoach.batch.failures import ENDS_ITS_PROCESS, died, ended_by_itself, not_in_time
 from salescoach.batch.job import Outcome, Task
 from salescoach.secrecy import blackened
 
@@ -111,7 +112,7 @@ def _result(future: Future[Outcome], task: Task) -> Outcome:
     error = future.exception()
     if error is None:
         return future.result()
-    return Outcome(task.file, "failed", 0.0, error=blackened(f"the worker died: {error or type(error).__name__}"))
+    return Outcome(task.file, "failed", 0.0, error=blackened(died(error)))
 
 
 def make(task: Task, mode: Mode = "", stopped: threading.Event | None = None) -> Outcome:
@@ -132,7 +133,7 @@ def make(task: Task, mode: Mode = "", stopped: threading.Event | None = None) ->
     try:
         return alone.make(task, mode)
     except TemplateDied:
-        return Outcome(task.file, "failed", 0.0, error="the worker died: this report ends the process that makes it")
+        return Outcome(task.file, "failed", 0.0, error=ENDS_ITS_PROCESS)
     finally:
         alone.close()
 
@@ -299,9 +300,9 @@ def _make_apart(task: Task, mode: str) -> Outcome:
         error = ""
         try:
             code = process.wait(task.deadline)
-            error = f"the process ended by itself with code {code} before the notebook's end"
+            error = ended_by_itself(code)
         except subprocess.TimeoutExpired:
-            error = f"not done within {task.deadline:g} seconds"
+            error = not_in_time(task.deadline)
         finally:
             _kill_tree(process)
         if answer.is_file():

@@ -27,6 +27,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from salescoach.batch.durable import remove_halves
+from salescoach.batch.failures import ended_by, ended_by_itself, not_in_time
 from salescoach.batch.job import Outcome, Task, engine_options
 from salescoach.secrecy import blackened
 
@@ -271,12 +272,11 @@ def _outcome(task: Task, code: int, text: bytes, seconds: float) -> Outcome:
     if code == 0 and text:
         return Outcome(**json.loads(text))
     if seconds >= task.deadline:
-        error = f"not done within {task.deadline:g} seconds"
+        error = not_in_time(task.deadline)
     elif code < 0:
-        name = signal.Signals(-code).name
-        error = f"the process was ended by {name}" + (", perhaps for want of memory" if name == "SIGKILL" else "")
+        error = ended_by(signal.Signals(-code).name)
     else:
-        error = f"the process ended by itself with code {code} before the notebook's end"
+        error = ended_by_itself(code)
     return Outcome(task.file, "failed", round(seconds, 2), error=error)
 
 

@@ -17,7 +17,7 @@ from salescoach.book.privacy import hide_colleagues, own_quarantine
 from salescoach.book.replay import replay
 from salescoach.book.splits import OTHER_REP, in_slice
 from salescoach.book.texts import is_in
-from salescoach.errors import Unavailable, UsageError, listed, suggestion
+from salescoach.errors import Unavailable, UsageError, commas, listed, suggestion
 from salescoach.process import Process, local_midnights, parse_day, process_to_dict
 
 __all__ = ["OTHER_REP", "Book"]
@@ -292,7 +292,7 @@ class Book:
         return digest.hexdigest()
 
     def __repr__(self) -> str:
-        rows = ", ".join(f"{self.rows(n):,} {n}" for n in self.tables)
+        rows = commas(f"{self.rows(n):,} {n}" for n in self.tables)
         return f"Book(as of {self.as_of_on.date()}: {rows})"
 
 

@@ -15,7 +15,7 @@ import pandas as pd
 from salescoach.book.book import Book
 from salescoach.book.tables import TABLES
 from salescoach.book.texts import places_in
-from salescoach.errors import Unavailable, UsageError
+from salescoach.errors import Unavailable, UsageError, commas
 
 OF_DEALS = ("stage_history", "changes")  # their amounts are those of a deal
 DAY_OF = {"quotes": "at", "revenue": "booked_on", "targets": "start_on", "forecast_calls": "at"}
@@ -170,7 +170,7 @@ class _Rates:
         if not self.there:
             raise Unavailable(
                 "amounts in {currency} cannot be turned into {target}: the book has no table `rates`",
-                currency=", ".join(sorted(self.missing)),
+                currency=commas(sorted(self.missing)),
                 target=self.target,
             )
         raise Unavailable(

@@ -8,7 +8,7 @@ from functools import cache
 
 from matplotlib.colors import to_hex, to_rgb
 
-from salescoach.errors import UsageError
+from salescoach.errors import UsageError, commas
 from salescoach.kit import kit_path
 from salescoach.wording import N_
 
@@ -30,7 +30,7 @@ def palette(mode: str = "light") -> dict[str, str]:
             wrong = N_("{file}: {name} is unknown in [{mode}]. It takes exactly: {known}.")
             if name in COLOURS:
                 wrong = N_("{file}: {name} is missing in [{mode}]. It takes exactly: {known}.")
-            raise UsageError(wrong, file=FILE, name=name, mode=mode, known=", ".join(COLOURS))
+            raise UsageError(wrong, file=FILE, name=name, mode=mode, known=commas(COLOURS))
         if not re.fullmatch(r"#[0-9a-fA-F]{6}", str(given[name])):
             raise UsageError(
                 "{file}: {name} = {value!r} in [{mode}] is no colour. Write it as #rrggbb.",

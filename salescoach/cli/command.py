@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from salescoach.cli.language import SpokenCommand, SpokenGroup, say
-from salescoach.errors import UsageError
+from salescoach.errors import UsageError, commas
 from salescoach.wording import VISIBLE
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class Command(SpokenCommand):
             from salescoach.sources import presets
 
             formatter.write("\n")
-            formatter.write_text(say("Presets: {names}.", names=", ".join(presets())))
+            formatter.write_text(say("Presets: {names}.", names=commas(presets())))
 
 
 def _write_example(ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -90,7 +90,7 @@ def print_json(content: object, indent: int | None = None) -> None:
 
 def summary(book: Book) -> str:
     """One line on what was loaded."""
-    rows = ", ".join(f"{len(t):,} {n}" for n, t in book.tables.items())
+    rows = commas(f"{len(t):,} {n}" for n, t in book.tables.items())
     day = book.as_of_on.date()
     return say("{rows}; {n:,} rows set aside; as of {day}.", rows=rows, n=len(book.quarantine), day=day)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
+from salescoach.errors import Sentence, commas, joined
 from salescoach.wording import N_, Words
 
 if TYPE_CHECKING:
@@ -35,12 +36,12 @@ def explanation(metric: Metric, options: Mapping[str, Any], found: Measure | Non
         "title": say(metric.title),
         "why": say(metric.why),
         "definition": say(metric.definition),
-        "data": _columns(metric.needs),
-        "optional": _columns([u for u in metric.uses if u not in metric.needs]),
+        "data": say(_columns(metric.needs)),
+        "optional": say(_columns([u for u in metric.uses if u not in metric.needs])),
         "basis": say(metric.basis_with(options)),
         "interval": say(metric.interval),
         "caveat": say(metric.caveat) if metric.caveat else "",
-        "by": ", ".join(metric.by),
+        "by": say(commas(metric.by)),
         "options": {name: _option(option, say) for name, option in metric.options.items()},
         "availability": "" if found is None else availability(found, say),
     }
@@ -64,12 +65,13 @@ def lines(metric: Metric, told: dict[str, Any], say: Words) -> Iterator[str]:
             yield say("  {label}: {text}", label=say(label), text=content)
 
 
-def _columns(tables: Sequence[tuple[str, ...]]) -> str:
+def _columns(tables: Sequence[tuple[str, ...]]) -> Sentence:
     """deals (outcome, closed_at); leads."""
     columns: dict[str, list[str]] = {}
     for table, *named in tables:
         columns.setdefault(table, []).extend(c.removesuffix("_minor") for c in named)
-    return "; ".join(f"{t} ({', '.join(dict.fromkeys(c))})" if c else t for t, c in columns.items())
+    told = [Sentence("{text} ({note})", text=t, note=commas(dict.fromkeys(c))) if c else t for t, c in columns.items()]
+    return joined(told, "; ")
 
 
 def _option(option: Option, say: Words) -> str:
@@ -77,6 +79,6 @@ def _option(option: Option, say: Words) -> str:
     default = ",".join(map(str, option.default)) if option.many and option.default else option.default
     told = [say(option.meaning)] if option.meaning else []
     if option.choices:
-        told.append(say("Choices: {choices}.", choices=", ".join(map(str, option.choices))))
+        told.append(say("Choices: {choices}.", choices=commas(map(str, option.choices))))
     told.append(say("Default: {value}.", value=say("none") if default is None else default))
     return reduce(lambda first, second: say("{first} {second}", first=first, second=second), told)

@@ -18,7 +18,7 @@ from salescoach.cli.options import (
     period_option,
     said_option,
 )
-from salescoach.errors import UsageError
+from salescoach.errors import UsageError, commas
 from salescoach.wording import N_
 
 if TYPE_CHECKING:
@@ -207,7 +207,7 @@ def print_figures(
             tell("{name}: {definition}", name=name, definition=definition)
             tell("  by {basis}; {interval}", basis=basis, interval=interval)
             if m.options:
-                put("  " + ", ".join(f"{option}={value}" for option, value in m.options.items()))
+                put(f"  {say(commas(f'{option}={value}' for option, value in m.options.items()))}")
             if not names or m.table is None:
                 put(f"  {availability(m, say)}")
             else:

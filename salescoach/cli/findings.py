@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from salescoach.cli.language import language, padded, say, wrapped
-from salescoach.errors import Sentence, joined
+from salescoach.errors import Sentence, commas, joined
 from salescoach.wording import N_
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ def unlocked_by(table: str, column: str) -> Sentence:
     metrics = [m.name for m in METRICS.values() if any(n == table and column in rest for n, *rest in m.needs)]
     uses: list[str] = [*metrics, *([Sentence(USES[table, column])] if (table, column) in USES else [])]
     uses += [Sentence("splits by {column}", column=column)] if table == "deals" and column in SPLITS else []
-    return joined(uses, ", ")
+    return commas(uses)
 
 
 def because(source: Source, book: Book) -> dict[str, list[str]]:
@@ -214,7 +214,7 @@ def _head(f: Findings) -> Iterator[str]:
         )
     for file, headers in ({} if named or preset is None else because(f.source, book)).items():
         if headers:
-            yield from _wrapped(say("because {file} has {headers}", file=file, headers=", ".join(headers)), 2)
+            yield from _wrapped(say("because {file} has {headers}", file=file, headers=commas(headers)), 2)
     if preset is not None and preset.carries:
         yield from _wrapped(say("About this layout: {text}", text=say(preset.carries)), 2)
     yield from _wrapped(say("Stage history: {text}.", text=Sentence(HISTORIES[f.history])), 2)
@@ -231,7 +231,7 @@ def _currency_line(money: Mapping[str, Any]) -> str:
     }[money["declared"]]
     if not own:
         return say("Currency {code} ({who}).", code=code, who=who)
-    counts = ", ".join(f"{k} {v:,}" for k, v in own.items())
+    counts = commas(f"{k} {v:,}" for k, v in own.items())
     return say("Currency of each deal: {counts}; else {code} ({who}).", counts=counts, code=code, who=who)
 
 
@@ -241,8 +241,8 @@ def _zone_line(zone: Mapping[str, Any]) -> str:
         if zone["declared"] != "default"
         else Sentence("of the standard process; declared nowhere")
     )
-    stamps = joined(
-        (Sentence("stamps of {table} are read in {zone}", table=n, zone=z) for n, z in zone["stamps"].items()), ", "
+    stamps = commas(
+        Sentence("stamps of {table} are read in {zone}", table=n, zone=z) for n, z in zone["stamps"].items()
     )
     if not stamps:
         return say("Time zone {zone} ({standard}).", zone=zone["zone"], standard=standard)
@@ -261,7 +261,7 @@ def _tables(f: Findings) -> Iterator[str]:
         yield from _wrapped(_mapping(dict(sorted(mapped.items(), key=lambda pair: order.index(pair[0])))), 4)
         own = book.origin.get("own_columns", {}).get(name, [])
         if own:
-            yield from _wrapped(say("own names kept: {columns}", columns=", ".join(own)), 4)
+            yield from _wrapped(say("own names kept: {columns}", columns=commas(own)), 4)
         for ours, told in f.absent.get(name, {}).items():
             headers, unlocks = _few(told["headers"]), told["unlocks"]
             text = say("not there: {column} ({headers}), for {unlocks}", column=ours, headers=headers, unlocks=unlocks)
@@ -281,17 +281,17 @@ def _mapping(mapped: Mapping[str, str]) -> str:
     same = [ours for ours, theirs in mapped.items() if ours == theirs]
     pairs = [f"{ours} <- {theirs}" for ours, theirs in mapped.items() if ours != theirs and theirs != f"{ours} (made)"]
     made = [ours for ours, theirs in mapped.items() if theirs == f"{ours} (made)"]
-    parts = [", ".join(pairs)] if pairs else []
+    parts: list[str] = [commas(pairs)] if pairs else []
     if len(same) > MANY and not pairs:
         parts.append(say("{n} columns under our own names", n=len(same)))
     elif same:
-        parts.append(say("under our own names: {columns}", columns=", ".join(same)))
-    parts += [say("made by the source: {columns}", columns=", ".join(made))] if made else []
-    return "; ".join(parts)
+        parts.append(say("under our own names: {columns}", columns=commas(same)))
+    parts += [say("made by the source: {columns}", columns=commas(made))] if made else []
+    return say(joined(parts, "; "))
 
 
-def _few(headers: list[str]) -> str:
-    return ", ".join(headers[:EXAMPLES]) + (", …" if len(headers) > EXAMPLES else "")
+def _few(headers: list[str]) -> Sentence:
+    return commas([*headers[:EXAMPLES], *(["…"] if len(headers) > EXAMPLES else [])])
 
 
 def quarantine_lines(book: Book) -> Iterator[str]:
@@ -330,10 +330,11 @@ def note_lines(book: Book) -> Iterator[str]:
     if book.quality["notes"] or book.quality["files_ignored"]:
         yield say("Used as it is, and worth a look:")
     for note in book.quality["notes"]:
-        examples = f" ({', '.join(note['examples'][:EXAMPLES])})" if note.get("examples") else ""
+        examples = commas(note["examples"][:EXAMPLES]) if note.get("examples") else ""
         place = f" [{note['table']}.{note['column']}]" if note["column"] else ""
         told = say(CHECKS.get(note["check"], note["check"]))
-        yield from _wrapped(f"{note['count']:>5,} {told}{place}{examples}", 2)
+        seen = say("{text} ({note})", text=f"{told}{place}", note=examples) if examples else f"{told}{place}"
+        yield from _wrapped(f"{note['count']:>5,} {seen}", 2)
     for name in book.quality["files_ignored"]:
         yield say("  {file} fits no table and was not read", file=name)
 
@@ -341,13 +342,13 @@ def note_lines(book: Book) -> Iterator[str]:
 def _metrics(found: Mapping[str, Measure]) -> Iterator[str]:
     """Metrics that there are, and the others by the reason why not."""
     there = [n for n, m in found.items() if m.available]
-    yield from _wrapped(say("Available: {metrics}", metrics=", ".join(there) or Sentence("nothing")), 0)
+    yield from _wrapped(say("Available: {metrics}", metrics=commas(there) or Sentence("nothing")), 0)
     reasons: dict[str, list[str]] = {}
     for name, m in found.items():
         if m.reason is not None:
             reasons.setdefault(say(m.reason.said), []).append(name)
     for reason, names in reasons.items():
-        text = say("Unavailable: {metrics}, because {because}", metrics=", ".join(names), because=reason)
+        text = say("Unavailable: {metrics}, because {because}", metrics=commas(names), because=reason)
         yield from _wrapped(text, 0)
 
 

@@ -11,7 +11,7 @@ import click
 
 from salescoach.cli.command import Command, fit_to_publish, print_json, put, summary, tell
 from salescoach.cli.options import LoadSettings, json_option, load_options, reps_option
-from salescoach.errors import ColumnError, QuarantineError, SalescoachError, Sentence, SourceError, StageError
+from salescoach.errors import ColumnError, QuarantineError, SalescoachError, Sentence, SourceError, StageError, commas
 from salescoach.wording import N_
 
 if TYPE_CHECKING:
@@ -239,7 +239,8 @@ def says_the_same(before: Book, fresh: Book) -> bool:
 def what_changed(before: Book, fresh: Book) -> str:
     n = fresh.quality["since"]
     gone: list[str] = next((m["examples"] for m in fresh.quality["notes"] if m["check"] == "vanished-since"), [])
-    names = f" ({', '.join(gone)}{' …' if n['vanished'] > len(gone) else ''})" if gone else ""
+    more = " …" if n["vanished"] > len(gone) else ""
+    names = Sentence(" ({names}{more})", names=commas(gone), more=more) if gone else ""
     return Sentence(
         "Since the book of {day}: {new:,} new deals, {changed:,} changed, {vanished:,} vanished{names}.",
         day=n["as_of"],

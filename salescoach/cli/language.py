@@ -20,6 +20,7 @@ SPEAKING = ("core", "exceptions", "formatting", "parser", "types")  # what of cl
 # a word, or one wide sign, with the punctuation that must stay at it
 PIECE = re.compile(r"\s+|[（《“[]*(?:[^\s⺀-￯（《“”，。；：、！？）》]+|[⺀-￯“”])[，。；：、！？）》”…\]]*")
 SAID_BY_CLICK = (  # what a person may meet of it, so that the catalogue has it
+    N_("."),
     N_("Usage:"),
     N_("Options"),
     N_("Commands"),
@@ -96,6 +97,11 @@ def spoken_from_here(_context: click.Context, _option: click.Parameter, wanted: 
 def spoken(context: click.Context, option: click.Parameter, wanted: str | None) -> str:
     """As `spoken_from_here`; without the option, the language of the command line."""
     return spoken_from_here(context, option, wanted) or language()
+
+
+def with_full_stop(message: str) -> str:
+    """A message of click, which sets some full stops itself."""
+    return f"{message[:-1]}{say('.')}" if message.endswith(".") else message
 
 
 def _said_by_click(text: str) -> str:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from salescoach.coaching.ledger import Ledger
 
 SESSION_COLUMNS = ("rep_id", "on", "stage", "minutes", "win", "discuss", "blocker")
+BY = {"rep": N_("rep", "side"), "manager": N_("manager", "side")}
 SHORT = 8
 
 book_option = click.option("--book", metavar="DIR", help="The book beside which the ledger is kept.")
@@ -176,9 +177,9 @@ def list_(book: str | None, ledger: str | None, rep: str | None, everything: boo
             id=row["promise_id"][:SHORT],
             on=row["on"],
             rep=row["rep_id"],
-            by=row["by"],
+            by=say(BY.get(row["by"], row["by"])),
             what=row["what"],
-            status=row["status"],
+            status=say(row["status"]),
             due=due,
         )
     for row in disputes.to_dict("records"):

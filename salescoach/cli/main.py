@@ -17,7 +17,7 @@ from salescoach.cli.command import Command, Group, fit_to_publish, open_any, pri
 from salescoach.cli.figures import metrics
 from salescoach.cli.forecast import forecast
 from salescoach.cli.intake import check, load, snapshot
-from salescoach.cli.language import choose_from_environment, language_choice, say, spoken_from_here
+from salescoach.cli.language import choose_from_environment, language_choice, say, spoken_from_here, with_full_stop
 from salescoach.cli.log import log
 from salescoach.cli.options import (
     book_option,
@@ -77,6 +77,8 @@ def main() -> None:
     except SalescoachError as error:
         _end(error.said, error.exit_code)
     except click.ClickException as error:
+        stopped = with_full_stop(error.format_message())
+        error.format_message = lambda: stopped  # type: ignore[method-assign]
         error.show()
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt) as stop:
@@ -143,6 +145,7 @@ def make_reports(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     from salescoach.batch import run_batch
+    from salescoach.batch.failures import failure
 
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[pace]}"))
@@ -157,7 +160,7 @@ def make_reports(
                 ended = (
                     Sentence("{seconds:.0f} s", seconds=outcome.seconds)
                     if outcome.status == "done"
-                    else Sentence("failed: {error}", error=outcome.error)
+                    else Sentence("failed: {error}", error=failure(outcome.error))
                 )
                 tell(
                     "[{finished}/{total}] {file} ({ended}) {told}",
@@ -217,6 +220,8 @@ def _span(seconds: float) -> str:
 
 def finish(run: Run, pace: Pace, as_json: bool = False, copied: str = "", delivery: Delivery | None = None) -> None:
     """Say what was made and what to open; exit 3 if a report is missing or could not be sent."""
+    from salescoach.batch.failures import failure
+
     exit_code = run.exit_code or (3 if delivery is not None and delivery.unsent else 0)
     done = len(run.outcomes) - len(run.failed)
     if as_json:
@@ -240,7 +245,7 @@ def finish(run: Run, pace: Pace, as_json: bool = False, copied: str = "", delive
         tell("  {gap}", gap=gap)
     for outcome in run.failed:
         kept = Sentence("; its last page stays, marked stale") if outcome.file in run.stale else ""
-        tell("  failed: {file}: {error}{kept}", file=outcome.file, error=outcome.error, kept=kept, err=True)
+        tell("  failed: {file}: {error}{kept}", file=outcome.file, error=failure(outcome.error), kept=kept, err=True)
     tell("Open {index}", index=run.index)
     if copied:
         tell("Copied to {copied}", copied=copied)
@@ -278,11 +283,12 @@ def report(
 ) -> None:
     """Make one report."""
     from salescoach.batch import run_report
+    from salescoach.batch.failures import failure
 
     whole, kept = fit_to_publish(open_any(book)), known_ledger(ledger, book)
     path, outcome = run_report(whole, notebook, out, rep, team, period, language, own, kept)
     if outcome.status != "done":
-        raise ReportFailed("{notebook} failed: {error}", notebook=notebook, error=outcome.error)
+        raise ReportFailed("{notebook} failed: {error}", notebook=notebook, error=failure(outcome.error))
     tell("Open {path}", path=path)
 
 

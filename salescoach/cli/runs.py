@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from salescoach.cli.command import Command, print_json, tell
-from salescoach.errors import Sentence
+from salescoach.errors import Sentence, commas
 
 STATUSES = {"done": Sentence("done"), "failed": Sentence("failed")}
 
@@ -44,6 +44,7 @@ def verify(out: str) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON list, in English.")
 def why(out: str, subject: str, as_json: bool) -> None:
     """Explain the reports about one rep or team: from what they were made, how it went, what stands there now."""
+    from salescoach.batch.failures import failure
     from salescoach.batch.published import why as reports_of
 
     reports = reports_of(out, subject)
@@ -58,7 +59,7 @@ def why(out: str, subject: str, as_json: bool) -> None:
             seconds=report["seconds"],
         )
         if report["error"]:
-            tell("  error     {error}", error=report["error"])
+            tell("  error     {error}", error=failure(report["error"]))
         if report["stale"]:
             tell(
                 "  stands    the page of an earlier run, data as of {as_of}",
@@ -67,7 +68,7 @@ def why(out: str, subject: str, as_json: bool) -> None:
         tell(
             "  notebook  {notebook} ({parameters})",
             notebook=report["notebook"],
-            parameters=", ".join(f"{k}={v!r}" for k, v in report["parameters"].items()),
+            parameters=commas(f"{k}={v!r}" for k, v in report["parameters"].items()),
         )
         tell("  inputs    {key}", key=report["key"][:16])
         if report["sha256"]:

@@ -10,13 +10,14 @@ from typing import NamedTuple
 import click
 
 from salescoach.cli.command import Command, tell
+from salescoach.cli.language import say
 from salescoach.cli.options import files_argument, process_option, source_option
-from salescoach.errors import Sentence, StorageError, UsageError
+from salescoach.errors import Sentence, StorageError, UsageError, commas
 from salescoach.wording import N_
 
 COPIED = ("templates", "notebooks")
 LEFT_OUT = ("__pycache__", ".ipynb_checkpoints")
-SETTINGS = """\
+SETTINGS = Sentence("""\
 # The settings of this folder, in one place for the people who use it. No command reads this file by itself: behind
 # each setting stands the option that takes it.
 
@@ -25,7 +26,7 @@ source = ""                                     # --source: a preset, or a file 
 process = "templates/process/standard.toml"     # --process: your sales process, the first file to edit
 language = "en"                                 # --language: "en" or "zh"
 currency = "CNY"                                # --currency: of amounts that name none
-"""
+""")
 DRAFTS = ("source.toml", "process.toml")
 
 
@@ -62,7 +63,7 @@ def copy_kit(folder: Path) -> None:
             there.append(name)
     tell("{folder}: {written:,} files written.", folder=folder, written=written)
     if there:
-        some = ", ".join(there[:5]) if len(there) <= 5 else _with_more(there[:5], len(there) - 5)
+        some = commas(there[:5]) if len(there) <= 5 else _with_more(there[:5], len(there) - 5)
         tell("Already there and left as they are: {some}.", some=some)
     process = folder / "templates/process/standard.toml"
     tell("Next: edit {process}, then salescoach check FILE… --process {process}", process=process)
@@ -70,14 +71,14 @@ def copy_kit(folder: Path) -> None:
 
 
 def _with_more(names: list[str], more: int) -> Sentence:
-    return Sentence("{names} and {n:,} more", names=", ".join(names), n=more)
+    return Sentence("{names} and {n:,} more", names=commas(names), n=more)
 
 
 def kit_files() -> Iterator[tuple[str, bytes]]:
     """Every file of a kit folder, by its path in it."""
     from salescoach.kit import kit_path
 
-    yield "salescoach.toml", SETTINGS.encode()
+    yield "salescoach.toml", say(SETTINGS).encode()
     for name in COPIED:
         root = kit_path(name)
         for file in sorted(f for f in root.rglob("*") if f.is_file()):
@@ -127,11 +128,11 @@ def draft(given: tuple[str, ...], source: str | None, process: str | None) -> No
                 "{files} are there already, and nothing was written. Move them away, or name another folder as the "
                 "last word."
             ),
-            files=", ".join(there),
+            files=commas(there),
         )
     proposal = propose(files, source, process)
     for name, text in zip(DRAFTS, (proposal.source, proposal.process), strict=True):
-        write_new(folder / name, text.encode())
+        write_new(folder / name, say(text).encode())
     tell(
         "Wrote {source} and {process}. Read and correct them; nothing is loaded yet.",
         source=folder / DRAFTS[0],

@@ -17,7 +17,7 @@ from salescoach.cli.options import (
     period_option,
     said_option,
 )
-from salescoach.errors import FileRejected, Sentence, UsageError, suggestion
+from salescoach.errors import FileRejected, Sentence, UsageError, commas, suggestion
 from salescoach.wording import N_
 
 if TYPE_CHECKING:
@@ -250,7 +250,7 @@ def _headers(table: pd.DataFrame, file: Path, columns: tuple[str, ...]) -> dict[
             raise UsageError(
                 "--column {text!r}: write OURS=THEIRS; ours: {their_columns}.",
                 text=text,
-                their_columns=", ".join(THEIR_COLUMNS),
+                their_columns=commas(THEIR_COLUMNS),
             )
         if theirs not in table:
             raise UsageError(
@@ -258,14 +258,14 @@ def _headers(table: pd.DataFrame, file: Path, columns: tuple[str, ...]) -> dict[
                 file=file.name,
                 theirs=theirs,
                 hint=suggestion(theirs, table.columns),
-                columns=", ".join(table.columns),
+                columns=commas(table.columns),
             )
         found[ours] = theirs
     if "deal_id" not in found:
         raise UsageError(
             "{file}: which column has the deals' ids? Give --column deal_id=HEADER. Columns: {columns}.",
             file=file.name,
-            columns=", ".join(table.columns),
+            columns=commas(table.columns),
         )
     return found
 

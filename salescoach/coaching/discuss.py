@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from salescoach.book import Book
-from salescoach.errors import Unavailable
+from salescoach.errors import Unavailable, commas
 from salescoach.metrics.conformance import rule_of
 from salescoach.metrics.contacts import contacts, deal_activities, knows_contacts, knows_sides
 from salescoach.metrics.lapses import QUOTE, next_steps
@@ -205,4 +205,4 @@ def why_said(book: Book, row: Mapping[Any, Any], say: Words) -> list[str]:
 
 def missing_said(row: Mapping[Any, Any], say: Words) -> str:
     """What the process asks for and is not there, in words; empty where nothing is missing."""
-    return say(", ").join(say(NAMES.get(name, name)) for name in row["missing"])
+    return say(commas(say(NAMES.get(name, name)) for name in row["missing"]))

@@ -12,7 +12,7 @@ import pandas as pd
 
 from salescoach.book import Book
 from salescoach.coaching.habits import HABITS, habits, more_than_usual
-from salescoach.errors import Unavailable
+from salescoach.errors import Unavailable, joined
 from salescoach.metrics import count_interval, currency_of, stage_flow, win_rate
 from salescoach.metrics.compare import ENOUGH
 from salescoach.metrics.lapses import QUOTE
@@ -374,7 +374,7 @@ def _help(book: Book, row: Mapping[Any, Any], say: Words) -> str:
     if not is_known(row["stage"]):
         return general
     hint = coach_hint(book, str(row["pipeline"]), str(row["stage"]), say.language)
-    return f"{hint} {general}" if hint else general
+    return say(joined([hint, general], " ")) if hint else general
 
 
 def _more(own: _Own, gap: GapFit | None) -> int | None:

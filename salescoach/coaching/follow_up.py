@@ -13,7 +13,7 @@ import pandas as pd
 from salescoach.book import Book
 from salescoach.coaching.agreed import Promise
 from salescoach.coaching.habits import HABITS, habits
-from salescoach.errors import Unavailable
+from salescoach.errors import Unavailable, joined
 from salescoach.metrics import METRICS, currency_of, measure
 from salescoach.metrics.compare import ENOUGH
 from salescoach.metrics.registry import as_period
@@ -94,7 +94,7 @@ class FollowUp:
         points = {"low": _shown(low, self.unit, say, currency), "high": _shown(high, self.unit, say, currency)}
         if self.unit == "share":
             points = {name: say("{n} points", n=say.number(end * 100)) for name, end in (("low", low), ("high", high))}
-        return f"{first} {say(VERDICTS[self.verdict], **points)}"
+        return say(joined([first, say(VERDICTS[self.verdict], **points)], " "))
 
 
 def _shown(value: float, unit: str, say: Words, currency: str) -> str:

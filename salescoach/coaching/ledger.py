@@ -39,7 +39,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from salescoach.coaching.agreed import MANAGER, REP, Agreed, Promise, Session
-from salescoach.errors import Sentence, StorageError, UsageError, suggestion
+from salescoach.errors import Sentence, StorageError, UsageError, commas, suggestion
 from salescoach.sources.layout import SECRET
 
 VERSION = 1
@@ -251,7 +251,7 @@ class Ledger:
         if status not in STATUSES:
             raise UsageError(
                 "A commitment is {statuses}, not {status!r}.{hint}",
-                statuses=", ".join(STATUSES),
+                statuses=commas(STATUSES),
                 status=status,
                 hint=suggestion(status, STATUSES),
             )

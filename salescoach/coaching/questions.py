@@ -13,8 +13,9 @@ from zlib import crc32
 from pydantic import BaseModel, Field, StrictBool, ValidationError, model_validator
 
 from salescoach.coaching.findings import MOVABLE
-from salescoach.errors import InputError, Sentence, UsageError, joined, suggestion
+from salescoach.errors import InputError, Sentence, UsageError, commas, joined, suggestion
 from salescoach.kit import kit_path
+from salescoach.process.faults import fault_of
 from salescoach.process.fields import RuleFaults, Strict, Text, Words
 
 BANKS = "templates/questions"
@@ -52,7 +53,7 @@ class Question(Strict):
                 raise RuleFaults([(("text", language), _BRACES)]) from None
             for _, name, form, conversion in parts:
                 if name not in PLACES:
-                    known = ", ".join(f"{{{place}}}" for place in PLACES)
+                    known = commas(f"{{{place}}}" for place in PLACES)
                     fault = Sentence(
                         "there is no blank {{{name}}}.{hint} Blanks: {known}",
                         name=name,
@@ -102,7 +103,7 @@ class Bank(Strict):
         for number, question in enumerate(self.questions):
             if question.step not in steps:
                 near = suggestion(question.step, steps)
-                known = Sentence("{hint} Steps: {steps}", hint=near, steps=", ".join(steps))
+                known = Sentence("{hint} Steps: {steps}", hint=near, steps=commas(steps))
                 faults.append(
                     (
                         ("questions", number, "step"),
@@ -112,7 +113,7 @@ class Bank(Strict):
             for topic in question.when:
                 if topic not in TOPICS:
                     near = suggestion(topic, TOPICS)
-                    known = Sentence("{hint} Topics: {topics}", hint=near, topics=", ".join(TOPICS))
+                    known = Sentence("{hint} Topics: {topics}", hint=near, topics=commas(TOPICS))
                     faults.append(
                         (
                             ("questions", number, "when"),
@@ -154,7 +155,7 @@ def read_bank(name: str = USUAL) -> Bank:
                 "There is no bank of questions {name!r}.{hint} Banks: {known}; or the path of a .toml file.",
                 name=name,
                 hint=suggestion(path.stem, known),
-                known=", ".join(sorted(known)),
+                known=commas(sorted(known)),
             )
         path = known[name]
     try:
@@ -195,7 +196,7 @@ def _faults(detail: dict[str, Any], raw: Any) -> Iterator[str]:
             yield Sentence("{place}: {fault}", place=_where((*place, *inner), raw), fault=why)
     elif detail["type"] == "extra_forbidden":
         keys = list(_part(place[:-1]).model_fields)
-        known = Sentence("{hint} The keys here are {keys}", hint=suggestion(str(place[-1]), keys), keys=", ".join(keys))
+        known = Sentence("{hint} The keys here are {keys}", hint=suggestion(str(place[-1]), keys), keys=commas(keys))
         yield Sentence(
             "{where} = {value}: unknown key.{known}",
             where=_where(place, raw),
@@ -209,7 +210,7 @@ def _faults(detail: dict[str, Any], raw: Any) -> Iterator[str]:
             "{where} = {value}: {cause}; write it as in grow.toml",
             where=_where(place, raw),
             value=_value(detail["input"]),
-            cause=cause or Sentence(str(detail["msg"])),
+            cause=cause or fault_of(detail),
         )
 
 

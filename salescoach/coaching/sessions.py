@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from salescoach.coaching.ledger import open_ledger
-from salescoach.errors import InputError, UsageError, suggestion
+from salescoach.errors import InputError, UsageError, commas, suggestion
 from salescoach.kit import kit_path
 
 COLUMNS = ("rep_id", "on", "stage")
@@ -30,7 +30,7 @@ def read_sessions(place: str | Path) -> pd.DataFrame:
         raise UsageError(
             "{path} does not exist. Give a coaching ledger, or a CSV with {columns}.",
             path=path,
-            columns=", ".join(COLUMNS),
+            columns=commas(COLUMNS),
         )
     if address or path.suffix.lower() != ".csv":
         return open_ledger(place).sessions_table()[list(COLUMNS)]

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from salescoach.book import Book
-from salescoach.errors import Unavailable
+from salescoach.errors import Unavailable, joined
 from salescoach.metrics.money import major
 from salescoach.metrics.outcomes import based_deals, decided_deals, knows_losses, only_wins
 from salescoach.metrics.registry import as_period, is_everything
@@ -158,7 +158,10 @@ def ten_edits(book: Book, period: str | Period | None = None, most: int = 10, la
     )
     grouped = edits.drop_duplicates(["deal_id", "defect"]).groupby("deal_id", sort=False)
     made = grouped.agg(
-        rep_id=("rep_id", "first"), fix=("fix", "; ".join), narrows=("narrows", "first"), defects=("defect", ", ".join)
+        rep_id=("rep_id", "first"),
+        fix=("fix", lambda fixes: say(joined(fixes, "; "))),
+        narrows=("narrows", "first"),
+        defects=("defect", ", ".join),
     )
     return made.head(most).reset_index()[EDITS]
 

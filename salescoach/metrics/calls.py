@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from salescoach.book import Book
-from salescoach.errors import Unavailable
+from salescoach.errors import Unavailable, commas
 from salescoach.metrics.counts import add_up, count_table
 from salescoach.metrics.credit import credited_deals
 from salescoach.metrics.estimate import ratio_interval
@@ -70,7 +70,7 @@ def _need_one_currency(book: Book, calls: pd.DataFrame) -> None:
     if len(named) > 1:
         raise Unavailable(
             "calls and won deals are in several currencies ({names}), and sums never cross currencies",
-            names=", ".join(sorted(named)),
+            names=commas(sorted(named)),
         )
 
 

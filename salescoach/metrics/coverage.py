@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from salescoach.book import Book, places_in
-from salescoach.errors import Unavailable
+from salescoach.errors import Unavailable, commas
 from salescoach.metrics.bridge import as_it_stood
 from salescoach.metrics.counts import count_table
 from salescoach.metrics.estimate import wilson
@@ -144,7 +144,7 @@ def _need_one_currency(book: Book, due: pd.DataFrame, span: Period) -> None:
     if len(named) > 1:
         raise Unavailable(
             "open and won deals of the period are in several currencies ({names}), and sums never cross currencies",
-            names=", ".join(sorted(named)),
+            names=commas(sorted(named)),
         )
 
 

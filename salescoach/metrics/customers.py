@@ -8,7 +8,7 @@ from typing import Literal, get_args
 import pandas as pd
 
 from salescoach.book import Book
-from salescoach.errors import Unavailable, UsageError, suggestion
+from salescoach.errors import Unavailable, UsageError, commas, suggestion
 from salescoach.metrics.counts import count_table
 from salescoach.metrics.estimate import mean_interval, wilson
 from salescoach.metrics.groups import complete, group_columns, group_keys, parse_by, with_groups
@@ -44,7 +44,7 @@ def customers(book: Book, period: str | Period | None = None, of: Measured | Non
             "of={of!r} is unknown.{hint} Measures: {choices}.",
             of=of,
             hint=suggestion(of, choices),
-            choices=", ".join(choices),
+            choices=commas(choices),
         )
     measured = of or best_measure(book)
     deals = decided_deals(book)

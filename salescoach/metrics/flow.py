@@ -11,7 +11,7 @@ import pandas as pd
 
 from salescoach.book import OUTCOMES, Book, is_in
 from salescoach.book.cores import side_by_side
-from salescoach.errors import Unavailable, UsageError, suggestion
+from salescoach.errors import Unavailable, UsageError, commas, suggestion
 from salescoach.metrics.counts import add_tables, add_up, count_table
 from salescoach.metrics.estimate import mean_interval, wilson
 from salescoach.metrics.groups import (
@@ -115,7 +115,7 @@ def check_rule(rule: str) -> None:
             "rule={rule!r} is unknown.{hint} Rules: {rules}.",
             rule=rule,
             hint=suggestion(rule, RULES),
-            rules=", ".join(RULES),
+            rules=commas(RULES),
         )
 
 

@@ -8,7 +8,7 @@ from typing import Any, get_args
 import pandas as pd
 
 from salescoach.book import TABLES, Book
-from salescoach.errors import Unavailable, UsageError, suggestion
+from salescoach.errors import Unavailable, UsageError, commas, suggestion
 from salescoach.process import UNDATED, period_of
 from salescoach.process.periods import Unit
 
@@ -65,7 +65,7 @@ def with_groups(
                 "Cannot split by {name!r}: no column of that name.{hint} Groups: {known}.",
                 name=name,
                 hint=suggestion(name, known),
-                known=", ".join(dict.fromkeys(known)),
+                known=commas(dict.fromkeys(known)),
             )
     return result
 

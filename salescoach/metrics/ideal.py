@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from salescoach.book import Book
-from salescoach.errors import Unavailable
+from salescoach.errors import Unavailable, commas
 from salescoach.metrics.compare import ENOUGH, FALSE_DISCOVERY, discoveries
 from salescoach.metrics.cycle import sales_cycle
 from salescoach.metrics.estimate import wilson
@@ -54,7 +54,7 @@ def ideal_customer(book: Book, period: str | Period | None = None, traits: Seque
     if not known:
         raise Unavailable(
             "neither deals nor accounts tell kinds of customers apart: {columns} are missing or the same everywhere",
-            columns=", ".join(traits),
+            columns=commas(traits),
         )
     table = pd.concat([_compared(deals, trait) for trait in known], ignore_index=True)
     judged = (table["n"] >= ENOUGH) & (table["spread"] >= SPREAD)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from salescoach.book import Book
 from salescoach.book.texts import looked_up
-from salescoach.errors import Unavailable, UsageError, suggestion
+from salescoach.errors import Unavailable, UsageError, commas, suggestion
 from salescoach.metrics.contacts import is_planned, side_of
 from salescoach.metrics.counts import add_up, count_table
 from salescoach.metrics.estimate import wilson
@@ -149,7 +149,7 @@ def _waited(book: Book, start: pd.Series, end: pd.Series, clock: Clock) -> tuple
             "clock={clock!r} is unknown.{hint} Clocks: {known}.",
             clock=clock,
             hint=suggestion(clock, get_args(Clock)),
-            known=", ".join(get_args(Clock)),
+            known=commas(get_args(Clock)),
         )
     elapsed = (end - start).dt.total_seconds() / 3600
     codes = ladder_codes(start, end, book.timezone)

@@ -10,7 +10,7 @@ from typing import Literal, get_args
 import pandas as pd
 
 from salescoach.book import Book
-from salescoach.errors import Unavailable, UsageError, suggestion
+from salescoach.errors import Unavailable, UsageError, commas, suggestion
 from salescoach.metrics.counts import add_up, count_table
 from salescoach.metrics.estimate import wilson
 from salescoach.metrics.flow import need_stages
@@ -83,7 +83,7 @@ def reasoned_deals(
             "of={of!r} is unknown.{hint} Outcomes: {choices}.",
             of=of,
             hint=suggestion(of, choices),
-            choices=", ".join(choices),
+            choices=commas(choices),
         )
     column = f"{of}_reason"
     if not book.has("deals", column):

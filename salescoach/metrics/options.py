@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Union, get_args, get_origin
 
-from salescoach.errors import Sentence, UsageError, suggestion
+from salescoach.errors import Sentence, UsageError, commas, suggestion
 
 ALWAYS = ("book", "by", "period")
 KINDS = {
@@ -61,7 +61,7 @@ class Option:
                 name=self.name,
                 text=text,
                 hint=suggestion(text, map(str, self.choices)),
-                choices=", ".join(map(str, self.choices)),
+                choices=commas(map(str, self.choices)),
             )
         return value
 
@@ -108,7 +108,7 @@ def check_names(metric: str, known: Mapping[str, Option], given: Iterable[str]) 
     """Raise UsageError for an option that the metric does not have, with the nearest name."""
     for name in given:
         if name not in known:
-            have = Sentence("Its options: {known}.", known=", ".join(known)) if known else Sentence("It has none.")
+            have = Sentence("Its options: {known}.", known=commas(known)) if known else Sentence("It has none.")
             raise UsageError(
                 "{metric} has no option {name!r}.{hint} {have}",
                 metric=metric,

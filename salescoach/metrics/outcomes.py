@@ -9,7 +9,7 @@ from typing import Literal, get_args
 import pandas as pd
 
 from salescoach.book import Book
-from salescoach.errors import Unavailable, UsageError, suggestion
+from salescoach.errors import Unavailable, UsageError, commas, suggestion
 from salescoach.metrics.counts import count_table
 from salescoach.metrics.estimate import count_interval, mean_interval, wilson
 from salescoach.metrics.groups import complete, group_columns, group_keys, parse_by, with_groups
@@ -123,7 +123,7 @@ def based_deals(book: Book, period: str | Period | None = None, base: Base = "de
             "base={base!r} is unknown.{hint} Bases: {choices}.",
             base=base,
             hint=suggestion(base, choices),
-            choices=", ".join(choices),
+            choices=commas(choices),
         )
     need_losses(book)
     if base == "created":

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 import pandas as pd
 
 from salescoach.book import Book
-from salescoach.errors import Unavailable, UsageError, suggestion
+from salescoach.errors import Unavailable, UsageError, commas, suggestion
 from salescoach.metrics.counts import add_up, count_table
 from salescoach.metrics.created import begun_deals
 from salescoach.metrics.credit import credited_deals
@@ -71,7 +71,7 @@ def achieved_rows(
             "of={of!r} is unknown.{hint} Targets: {choices}.",
             of=of,
             hint=suggestion(of, choices),
-            choices=", ".join(choices),
+            choices=commas(choices),
         )
     targets = prorated_targets(book, period, of)
     if targets.empty:
@@ -204,7 +204,7 @@ def _need_one_currency(book: Book, rows: pd.DataFrame, of: str) -> None:
     targets = targets[targets["metric"].str.strip().str.casefold() == of]
     aimed = set(targets["currency"].dropna()) if "currency" in targets else set()
     if len(aimed | set(rows["currency"])) > 1 and aimed:
-        named = ", ".join(sorted(aimed | set(rows["currency"])))
+        named = commas(sorted(aimed | set(rows["currency"])))
         raise Unavailable(
             "targets and deals are in several currencies ({names}), and sums never cross currencies", names=named
         )

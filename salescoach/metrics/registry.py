@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from salescoach.book import Book
-from salescoach.errors import Unavailable, UsageError, suggestion
+from salescoach.errors import Unavailable, UsageError, commas, suggestion
 from salescoach.metrics.groups import PEOPLE, UNITS, parse_by
 from salescoach.metrics.options import Option, accepted, check_names, options_of
 from salescoach.process import Period, parse_period
@@ -221,7 +221,7 @@ def find_metric(name: str) -> Metric:
             "There is no metric {name!r}.{hint} Metrics: {metrics}.",
             name=name,
             hint=suggestion(name, METRICS),
-            metrics=", ".join(sorted(METRICS)),
+            metrics=commas(sorted(METRICS)),
         )
     return METRICS[name]
 

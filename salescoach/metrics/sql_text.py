@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from salescoach.book import TABLES
-from salescoach.errors import Unavailable, UsageError, suggestion
+from salescoach.errors import Unavailable, UsageError, commas, suggestion
 from salescoach.metrics.groups import NONE, PEOPLE, UNASSIGNED, UNITS, group_keys
 from salescoach.metrics.ladder import FIRST_DAY_CODE, FIRST_HOUR, MINUTES, NO_AGE, day_code
 from salescoach.metrics.registry import as_period, is_everything
@@ -324,7 +324,7 @@ FROM aged a"""
             "Cannot split by {name!r}: no column of that name.{hint} Groups: {known}.",
             name=name,
             hint=suggestion(name, known),
-            known=", ".join(dict.fromkeys(known)),
+            known=commas(dict.fromkeys(known)),
         )
 
     def _labels(self, unit: Any) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from salescoach.book import Book
-from salescoach.errors import Unavailable, UsageError, suggestion
+from salescoach.errors import Unavailable, UsageError, commas, suggestion
 from salescoach.metrics.contacts import contacts, knows_contacts
 from salescoach.metrics.flow import need_stages
 from salescoach.metrics.kept import per_book
@@ -62,7 +62,7 @@ def twins(book: Book, period: str | Period | None = None, of: Of = "lost", near:
             "of={of!r} is unknown.{hint} Deals: {known}.",
             of=of,
             hint=suggestion(of, get_args(Of)),
-            known=", ".join(get_args(Of)),
+            known=commas(get_args(Of)),
         )
     need_stages(book)
     deals = deals_of(book)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from salescoach.book import Book
-from salescoach.errors import Unavailable, UsageError, suggestion
+from salescoach.errors import Unavailable, UsageError, commas, suggestion
 from salescoach.metrics.contacts import contacts, knows_contacts
 from salescoach.metrics.counts import add_up, count_table
 from salescoach.metrics.estimate import wilson
@@ -82,7 +82,7 @@ def _path_rows(book: Book, period: str | Period | None, of: str) -> pd.DataFrame
             "of={of!r} is unknown.{hint} Deals: {known}.",
             of=of,
             hint=suggestion(of, get_args(Of)),
-            known=", ".join(get_args(Of)),
+            known=commas(get_args(Of)),
         )
     need_stages(book)
     deals = decided_deals(book, period)

@@ -16,7 +16,7 @@ import pandas as pd
 from salescoach.book import Book, places_in
 from salescoach.book.cores import side_by_side
 from salescoach.book.texts import Places, coded, encoded
-from salescoach.errors import LawBroken, Unavailable
+from salescoach.errors import LawBroken, Unavailable, commas
 from salescoach.metrics.groups import UNASSIGNED
 from salescoach.metrics.kept import per_book
 from salescoach.metrics.ladder import NO_AGE, ages
@@ -241,7 +241,7 @@ def _step_of(book: Book, deal: Places, stage: pd.Series) -> np.ndarray[Any, np.d
     if (found < 0).any():
         unknown = sorted(stage[found < 0].unique())
         raise LawBroken(
-            "the stage history names stages that the process does not have: {unknown}.", unknown=", ".join(unknown)
+            "the stage history names stages that the process does not have: {unknown}.", unknown=commas(unknown)
         )
     return found
 

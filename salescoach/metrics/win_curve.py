@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from salescoach.book import Book
-from salescoach.errors import Unavailable, UsageError, suggestion
+from salescoach.errors import Unavailable, UsageError, commas, suggestion
 from salescoach.metrics.counts import count_table
 from salescoach.metrics.cycle import followed_deals, started_deals
 from salescoach.metrics.flow import need_stages
@@ -45,7 +45,7 @@ def _check_stage(book: Book, stage: str) -> None:
             "stage={stage!r} is unknown.{hint} Stages: {known}.",
             stage=stage,
             hint=suggestion(stage, known),
-            known=", ".join(known),
+            known=commas(known),
         )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from salescoach.book import Book
-from salescoach.errors import Unavailable, UsageError
+from salescoach.errors import Unavailable, UsageError, commas
 from salescoach.metrics.compare import ENOUGH, FALSE_DISCOVERY
 from salescoach.metrics.groups import name_reps
 from salescoach.metrics.leading import RESULT, Yardstick, yardsticks
@@ -107,7 +107,7 @@ def coaching_impact(
         raise UsageError(
             "The table of sessions has no column {missing!r}; it has {columns}.",
             missing=missing[0],
-            columns=", ".join(sessions.columns),
+            columns=commas(sessions.columns),
         )
     first, strangers = _first_sessions(book, sessions)
     chosen = first[_held_in(book, period, first["on"])]

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias, get_args
 import numpy as np
 import pandas as pd
 
-from salescoach.errors import UsageError, suggestion
+from salescoach.errors import UsageError, commas, suggestion
 from salescoach.metrics.counts import count_table
 from salescoach.metrics.estimate import Floats
 from salescoach.metrics.groups import NONE
@@ -155,7 +155,7 @@ def read_driver(
             "step={step!r} is unknown.{hint} Steps: {steps}.",
             step=step,
             hint=suggestion(step, STEPS),
-            steps=", ".join(STEPS),
+            steps=commas(STEPS),
         )
     name = str(values.name)
     if not is_number(values):

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from salescoach.book import Book
-from salescoach.errors import Unavailable, UsageError, suggestion
+from salescoach.errors import Unavailable, UsageError, commas, suggestion
 from salescoach.models import guard
 from salescoach.models.calibrate import Calibration, calibrate
 from salescoach.models.design import MOST_LEVELS, as_text, is_number
@@ -63,7 +63,7 @@ def fit_drivers(
     used = set(fit.table["driver"])
     warned = [*fit.warnings]
     if names := [name for name in doubtful if name in used]:
-        warned.append(Advice(DOUBTFUL, {"names": ", ".join(names)}))
+        warned.append(Advice(DOUBTFUL, {"names": commas(names)}))
     tried = on_a_later_period(units, [name for name in chosen if name in used], prior, most)
     if tried is None:
         warned.append(Advice(TOO_YOUNG))
@@ -130,7 +130,7 @@ def units_of(book: Book, period: str | Period | None, stage: str | None, pipelin
             "There is no stage {stage!r}.{hint} Stages: {known}.",
             stage=stage,
             hint=suggestion(stage, known),
-            known=", ".join(known),
+            known=commas(known),
         )
     return _with_people(book, stage_units(book, stage, period, pipeline))
 

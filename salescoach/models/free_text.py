@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from salescoach.book import Book
-from salescoach.errors import Unavailable, UsageError, suggestion
+from salescoach.errors import Unavailable, UsageError, commas, suggestion
 from salescoach.metrics.counts import count_table
 from salescoach.metrics.estimate import wilson
 from salescoach.metrics.losses import Of
@@ -273,7 +273,7 @@ def fit_free_text(
             "`deals` has no column {found!r}.{hint} Texts: {known}.",
             found=found[0],
             hint=suggestion(found[0], known),
-            known=", ".join(known),
+            known=commas(known),
         )
     texts = deals[found[0]].astype("str").str.strip()
     deals = deals.assign(text=texts)[texts.notna() & (texts != "")]

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from salescoach.book import Book
-from salescoach.errors import Unavailable, UsageError, suggestion
+from salescoach.errors import Unavailable, UsageError, commas, suggestion
 from salescoach.metrics.compare import FALSE_DISCOVERY, discoveries
 from salescoach.metrics.credibility import weighed_deals
 from salescoach.metrics.groups import NONE, UNASSIGNED, group_keys, name_reps, parse_by, with_groups
@@ -76,7 +76,7 @@ def fit_pareto(book: Book, period: str | Period | None = None, of: Of = "lost", 
             "by={by!r} is unknown.{hint} Choices: {choices}.",
             by=by,
             hint=suggestion(by, choices),
-            choices=", ".join(choices),
+            choices=commas(choices),
         )
     table = loss_reasons(book, (), period, of)
     if table.empty or not table["n"].sum():

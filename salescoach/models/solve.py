@@ -15,6 +15,7 @@ from statsmodels.genmod.families import Binomial
 from statsmodels.genmod.generalized_linear_model import GLM
 from statsmodels.stats.multitest import multipletests
 
+from salescoach.errors import commas
 from salescoach.metrics.compare import FALSE_DISCOVERY
 from salescoach.metrics.estimate import Floats
 from salescoach.models.design import RARE, Design, Levels, independent
@@ -61,12 +62,12 @@ def solve_steadily(design: Design, cells: pd.DataFrame, prior: Prior) -> tuple[S
     told = [f"{driver} = {level}" for driver, level, size in lopsided if size >= RARE]
     if steadied and told:
         text = N_("all deals of {names} ended alike; their effect is drawn towards none, and is uncertain")
-        advice.append(Advice(text, {"names": ", ".join(told)}))
+        advice.append(Advice(text, {"names": commas(told)}))
     names = design.names
     dropped = sorted({names[i][0] for i in range(len(names)) if i not in solved.kept})
     if dropped:
         text = N_("{names}: some of it follows from other drivers and is left out")
-        advice.append(Advice(text, {"names": ", ".join(dropped)}))
+        advice.append(Advice(text, {"names": commas(dropped)}))
     return solved, advice, steadied
 
 

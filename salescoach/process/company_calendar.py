@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from salescoach.errors import Sentence, UsageError, suggestion
+from salescoach.errors import Sentence, UsageError, commas, suggestion
 from salescoach.process.fields import CalendarDate, Strict, Text, fold_name
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -127,7 +127,7 @@ class Calendar(Strict):
                     "has the unknown day {unknown!r}.{hint} The days are {weekdays}",
                     unknown=unknown[0],
                     hint=suggestion(unknown[0], WEEKDAYS),
-                    weekdays=", ".join(WEEKDAYS),
+                    weekdays=commas(WEEKDAYS),
                 )
             )
         if not value or len(set(value)) < len(value):

@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from salescoach.errors import Sentence, UsageError, suggestion
+from salescoach.errors import Sentence, UsageError, commas, suggestion
 from salescoach.process.company_calendar import Calendar
 from salescoach.process.fields import (
     CalendarDate,
@@ -197,7 +197,7 @@ class Pipeline(Strict):
                 "The process has no stage {key!r}.{hint} Its stages are {keys}.",
                 key=key,
                 hint=suggestion(key, self.keys),
-                keys=", ".join(self.keys),
+                keys=commas(self.keys),
             )
         return self.keys.index(key)
 
@@ -270,7 +270,7 @@ class Process(Strict):
                 "The process has no pipeline {key!r}.{hint} Its pipelines are {pipelines}.",
                 key=key,
                 hint=suggestion(key, self.pipelines),
-                pipelines=", ".join(self.pipelines),
+                pipelines=commas(self.pipelines),
             )
         return self.pipelines[key]
 
@@ -319,9 +319,7 @@ class Process(Strict):
             return Sentence(
                 "{line}   # paste below {key} in [pipelines.{pipeline}]", line=line, key=below, pipeline=pipeline
             )
-        target = (
-            f'key = "{key}"' if key else Sentence("the stage it belongs to ({stages})", stages=", ".join(stages.keys))
-        )
+        target = f'key = "{key}"' if key else Sentence("the stage it belongs to ({stages})", stages=commas(stages.keys))
         return Sentence(
             "{name},   # paste on a line of its own, right after `names = [` of {stage} in [pipelines.{pipeline}]",
             name=_toml_text(unknown_name),

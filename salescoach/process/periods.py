@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from salescoach.errors import UsageError, suggestion
+from salescoach.errors import UsageError, commas, suggestion
 from salescoach.process.calendar import Days, as_days, as_stamps
 from salescoach.process.fields import as_calendar_date, fold_name
 from salescoach.process.fiscal import check_listed, fiscal_span, known_years, month_starts, year_start
@@ -26,8 +26,16 @@ Span: TypeAlias = tuple[date, date]
 
 UNDATED = "(undated)"
 EXAMPLES = (
-    "2026Q3, 2026-09, 2026, 2026W05, 2026-01..2026-06, 2026-01-15..2026-02-03, "
-    "last 90 days, last 4 weeks, FY2026Q3, FY2026"
+    "2026Q3",
+    "2026-09",
+    "2026",
+    "2026W05",
+    "2026-01..2026-06",
+    "2026-01-15..2026-02-03",
+    "last 90 days",
+    "last 4 weeks",
+    "FY2026Q3",
+    "FY2026",
 )
 _DAY = timedelta(days=1)
 
@@ -97,7 +105,7 @@ def parse_period(text: str | None, process: Process, as_of_on: date) -> Period:
         raise UsageError(
             "{text!r} is not a period. Write one of: {examples}; or leave it empty for everything up to {as_of}.",
             text=text,
-            examples=EXAMPLES,
+            examples=commas(EXAMPLES),
             as_of=as_of,
         )
     if period.start_on is not None and period.start_on > period.end_on:
@@ -153,7 +161,7 @@ def period_of(dates: Any, unit: Unit, process: Process) -> pd.Series[Any]:
             "{unit!r} is not a unit of time.{hint} Use {units}.",
             unit=unit,
             hint=suggestion(unit, units),
-            units=", ".join(units),
+            units=commas(units),
         )
     days = as_days(dates).ravel()
     starts, labels = _grid(days, unit, process)

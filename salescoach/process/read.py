@@ -14,8 +14,9 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from salescoach.errors import ProcessError, Sentence, joined, nearest, suggestion
+from salescoach.errors import ProcessError, Sentence, commas, joined, nearest, suggestion
 from salescoach.process.company_calendar import Calendar, FiscalYear
+from salescoach.process.faults import choices_of, fault_of
 from salescoach.process.fields import Place, RuleFaults, Words
 from salescoach.process.model import Match, Pipeline, Process, Stage, StageName
 
@@ -172,7 +173,7 @@ def _type_fault(detail: dict[str, Any], loc: Place) -> str:
         return _choice_fault(detail)
     key = next((part for part in reversed(loc) if isinstance(part, str)), "")
     example = _EXAMPLES.get(key)
-    why = _TYPE_FAULTS.get(kind, str(detail["msg"]))
+    why = _TYPE_FAULTS.get(kind) or fault_of(detail)
     if not example or isinstance(loc[-1], int):
         return why
     return Sentence("{fault}, such as {example}", fault=why, example=example)
@@ -183,15 +184,15 @@ def _choice_fault(detail: dict[str, Any]) -> str:
     known = re.findall(r'"([^"]+)"', expected)
     near = suggestion(str(detail["input"]), known)
     return (
-        Sentence("must be {known}.{hint}", known=expected, hint=near)
+        Sentence("must be {known}.{hint}", known=choices_of(expected), hint=near)
         if near
-        else Sentence("must be {known}", known=expected)
+        else Sentence("must be {known}", known=choices_of(expected))
     )
 
 
 def _key_hint(loc: Place) -> str:
     known = list(_model_at(loc[:-1]).model_fields)
-    return Sentence("{hint} The keys here are {known}", hint=suggestion(str(loc[-1]), known), known=", ".join(known))
+    return Sentence("{hint} The keys here are {known}", hint=suggestion(str(loc[-1]), known), known=commas(known))
 
 
 def _add_hint(loc: Place) -> str:

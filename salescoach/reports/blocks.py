@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -11,7 +11,7 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from salescoach.book import Book
-from salescoach.errors import Unavailable
+from salescoach.errors import Unavailable, joined
 from salescoach.kit import kit_path
 from salescoach.metrics import currency_of
 from salescoach.reports.fields import GROUP_LABELS, TEXT_GROUPS, WORDS, Field
@@ -150,7 +150,7 @@ def cell(say: Words, row: Any, field: Field, currency: str) -> Cell:
     if field.kind == "hours":
         unit = _unit(float(str(value)))
         low, high = (unit.number(say, e) if e == e else "…" for e in ends)
-        return Cell(text, f"({unit.written(say, f'{low}–{high}')})")
+        return Cell(text, say("({note})", note=unit.written(say, f"{low}–{high}")))
     shown = [written(say, e, field.kind, currency, n) if e == e else "" for e in ends]
     if field.kind == "points":
         return Cell(text, say("({low} to {high})", low=shown[0] or "…", high=shown[1] or "…"))
@@ -194,6 +194,11 @@ def _head(say: Words, field: Field, scale: Scale | None, money: Sequence[str]) -
     ends = scale_ends(say, scale, field.kind, money[0]) if scale else ()
     words = field.kind in WORDS or field.column in WORDS
     return Column(say(field.label), field.kind != "text" and not words, ends, field.outcome, words)
+
+
+def in_pairs(say: Words, pairs: Iterable[tuple[str, str]]) -> str:
+    """What a picture shows, for those who do not see it: Demo: 3; Quote: 5."""
+    return say(joined((say("{who}: {what}", who=name, what=text) for name, text in pairs), "; "))
 
 
 def scale_ends(say: Words, scale: Scale, kind: str, currency: str = "") -> tuple[str, ...]:

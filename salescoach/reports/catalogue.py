@@ -13,7 +13,7 @@ from salescoach.kit import PACKAGE, kit_path
 from salescoach.metrics import METRICS
 from salescoach.reports.stories import read_story
 from salescoach.sources import presets
-from salescoach.wording import CATALOGUES, LANGUAGES, catalogue, paragraphs, words
+from salescoach.wording import CATALOGUES, LANGUAGES, N_, OF, catalogue, paragraphs, words
 
 MARKERS = {"say", "tell", "N_", "Sentence"}  # and every error of ours
 SPEAKING = {"command", "group"}  # a function so decorated is a command, and its docstring is read
@@ -50,7 +50,8 @@ def marked(source: str, ours: Collection[str] = ()) -> Iterator[str]:
         if isinstance(node, ast.Call):
             told = node.args[:1] if _name(node.func) in MARKERS or _name(node.func) in ours else []
             told = [*told, *(k.value for k in node.keywords if k.arg == "help")]
-            yield from (t.value for t in told if isinstance(t, ast.Constant) and isinstance(t.value, str))
+            of = [str(a.value) for a in node.args[1:] if _name(node.func) == "N_" and isinstance(a, ast.Constant)]
+            yield from (N_(t.value, *of) for t in told if isinstance(t, ast.Constant) and isinstance(t.value, str))
         elif isinstance(node, ast.FunctionDef) and any(_is_command(d) for d in node.decorator_list):
             yield paragraphs(ast.get_docstring(node) or "")
 
@@ -90,7 +91,8 @@ def catalogue_text(language: str, texts: Iterable[str], known: Mapping[str, str]
     made.revision_date, made.last_translator, made.language_team = UNDATED, "salescoach", words(language).locale
     made.copyright_holder, made.version = "salescoach", "1"
     for text in texts:
-        made.add(text, known.get(text, ""))
+        of, _, plain = text.rpartition(OF)
+        made.add(plain, known.get(text, ""), context=of or None)
     buffer = BytesIO()
     write_po(buffer, made, width=110, sort_output=True, no_location=True)
     lines = buffer.getvalue().splitlines(keepends=True)

@@ -10,7 +10,7 @@ import pandas as pd
 from salescoach import charts
 from salescoach.book import TABLES, Book
 from salescoach.charts import Drawing
-from salescoach.errors import Unavailable
+from salescoach.errors import Unavailable, commas, joined
 from salescoach.metrics import Measure
 from salescoach.metrics.conformance import deviating_deals, rule_of, unchecked
 from salescoach.metrics.groups import UNASSIGNED, name_reps
@@ -110,7 +110,7 @@ class Conformance(ABC):
         with charts.style():
             axes = charts.plot_intervals(table, "label", title, axis)
             parts = [f"{r['label']} {say.percent(r['value'])}" for r in table.to_dict("records")]
-            return charts.to_drawing(axes, f"{title} {'; '.join(parts)}")
+            return charts.to_drawing(axes, f"{title} {say(joined(parts, '; '))}")
 
     def _labelled_check(self, row: dict[Any, Any]) -> str:
         what = self.say(DEVIATION_WORDS[row["deviation"]])
@@ -123,7 +123,7 @@ class Conformance(ABC):
         if rows.empty:
             return render("empty", caption, say("Everything that the process file asks for can be told from the data."))
         rows["label"] = [self._stage(p, s) for p, s in zip(rows["pipeline"], rows["stage"], strict=True)]
-        alike = rows.groupby(["deviation", "rule", "why"], sort=False)["label"].agg(", ".join).reset_index()
+        alike = rows.groupby(["deviation", "rule", "why"], sort=False)["label"].agg(lambda stages: say(commas(stages)))
         shown = [
             [
                 say(DEVIATION_WORDS[r["deviation"]]),
@@ -131,7 +131,7 @@ class Conformance(ABC):
                 r["label"],
                 say(r["why"]),
             ]
-            for r in alike.to_dict("records")
+            for r in alike.reset_index().to_dict("records")
         ]
         labels = [say("Check"), say("Asked for"), say("Stage"), say("Because")]
         return text_table(say, caption, labels, shown)
@@ -174,7 +174,7 @@ class Conformance(ABC):
             return say("{activity} done", activity=say(ACTIVITIES.get(name, name)))
         if kind == "column" and (rule in TABLES["deals"].columns or rule in self.book.tables["deals"]):
             return say("{column} filled in", column=say(COLUMN_LABELS.get(rule, rule)))
-        return rule
+        return say(rule)
 
     # --- whether it goes with losing ----------------------------------------------------------
 
@@ -238,7 +238,7 @@ class Conformance(ABC):
                     n=judged,
                 )
             ]
-        mix = ", ".join(say(COLUMN_LABELS.get(c, c)) for c in fit.mix)
+        mix = commas(say(COLUMN_LABELS.get(c, c)) for c in fit.mix)
         like = say("Compared like for like by: {mix}.", mix=mix) if mix else say("The data know no deal mix.")
         return [
             *said,
@@ -282,7 +282,7 @@ class Conformance(ABC):
         axis = say("points, left of 0: goes with losing · 95 % interval")
         with charts.style():
             axes = charts.plot_intervals(drawn, "label", caption, axis, unit="points")
-            return charts.to_drawing(axes, f"{caption} {' '.join(self._associations(fit))}")
+            return charts.to_drawing(axes, self.say(joined([caption, *self._associations(fit)], " ")))
 
 
 _DIRECTIONS = {"less": -1, "more": 1}

@@ -10,7 +10,7 @@ import pandas as pd
 from salescoach import charts
 from salescoach.book import Book
 from salescoach.charts import Drawing
-from salescoach.errors import Unavailable
+from salescoach.errors import Unavailable, commas, joined
 from salescoach.metrics.groups import NONE
 from salescoach.models import DriverFit, driver_rows, fit_activities, fit_drivers, fit_stages
 from salescoach.models.design import OTHER
@@ -116,7 +116,7 @@ class Drivers(ABC):
         rows = []
         for (pipeline, stage), fit in fits.items():
             name = self._stage(pipeline, stage)
-            name = f"{self._pipeline(pipeline)}: {name}" if several else name
+            name = say("{who}: {what}", who=self._pipeline(pipeline), what=name) if several else name
             rows += [
                 [name if i == 0 else "", line, say.number(fit.n) if i == 0 else ""]
                 for i, line in enumerate(self._lines(fit, stage))
@@ -183,7 +183,7 @@ class Drivers(ABC):
         legend = (say("more than chance"), say("within chance"), say("reference"))
         with charts.style():
             axes = charts.plot_drivers(pd.DataFrame(rows), "name", title, axis, legend)
-            return charts.to_drawing(axes, f"{title} " + "; ".join(r["alt"] for r in rows if r["alt"]))
+            return charts.to_drawing(axes, f"{title} {say(joined((r['alt'] for r in rows if r['alt']), '; '))}")
 
     def driver_check(self, stage: str = "") -> Block:
         """How the same fit on an earlier period told a later one."""
@@ -195,7 +195,8 @@ class Drivers(ABC):
         tried = fit.calibration
         if tried is None:
             text = say("There are too few decided deals to try the drivers on a later period.")
-            return render("empty", f"{caption}: {text}", f"{caption}: {text}")
+            told = say("{who}: {what}", who=caption, what=text)
+            return render("empty", told, told)
         came = N_("Went on") if self._is_stage(stage) else N_("Won")
         fields = (Field(N_("Told"), "predicted", "share"), interval(came, "share"), Field(N_("Deals (n)"), "n"))
         return table_block(say, self.book, caption, tried.bands, [], fields, [self._coin(fit), self._boldness(fit)])
@@ -210,7 +211,7 @@ class Drivers(ABC):
         if refused.empty:
             return render("empty", caption, say("Every column could be used."))
         rows = [
-            [", ".join(self._driver(name) for name in part["field"]), say(str(why))]
+            [say(commas(self._driver(name) for name in part["field"])), say(str(why))]
             for why, part in refused.groupby("why", sort=False)
         ]
         return text_table(say, caption, [say("Columns"), say("Why")], rows)
@@ -225,7 +226,8 @@ class Drivers(ABC):
             caption = say("Deals whose “{driver}” is known", driver=self._driver(driver))
         if rows.empty:
             text = say("There is no such deal in the period.")
-            return render("empty", f"{caption}: {text}", f"{caption}: {text}")
+            told = say("{who}: {what}", who=caption, what=text)
+            return render("empty", told, told)
         shown = rows.sort_values(["counted_on", "deal_id"], ascending=[False, True], kind="stable").head(most)
         states = WENT if stage else STATES
         texts = [
@@ -290,7 +292,7 @@ class Drivers(ABC):
         if fit.calibration is None:
             return [say("Nothing to conclude yet: too few deals were decided to try the drivers on a later period.")]
         if not fit.usable:
-            return [f"{say('No usable signal.')} {self._coin(fit)}"]
+            return [say(joined([say("No usable signal."), self._coin(fit)], " "))]
         found = [self._sentence(row, stage) for row in _records(_clear(fit))]
         return found or [say("No single driver stands out from chance; together they tell the deals apart a little.")]
 
@@ -350,7 +352,7 @@ class Drivers(ABC):
         for advice in fit.warnings:
             values = dict(advice.values)
             if "names" in values:
-                values["names"] = ", ".join(self._driver(name) for name in str(values["names"]).split(", "))
+                values["names"] = commas(self._driver(name) for name in str(values["names"]).split(", "))
             text = self.say(advice.text, **values)
             found.append(self.say("{sentence}.", sentence=f"{text[:1].upper()}{text[1:]}"))
         return found
@@ -409,7 +411,7 @@ class Drivers(ABC):
         for row in _records(part[part["signal"] != "few"]):
             kind = {"reference": "reference", "none": "unclear"}.get(row["signal"], "clear")
             level, own = self._level_in_table(row), {c: row[c] for c in blank}
-            alt = f"{name}, {level}: {self._points(row)}"
+            alt = self.say("{name}, {level}: {points}", name=name, level=level, points=self._points(row))
             rows.append({"name": level, "text": f"n={self.say.number(row['n'])}", "kind": kind, "alt": alt, **own})
         return rows
 

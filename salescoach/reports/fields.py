@@ -40,7 +40,13 @@ def decided(label: str, outcome: str) -> Field:
     return Field(label, outcome, outcome=outcome)
 
 
+STANDARD_RULES = (  # of the standard process, in its own words
+    N_("need confirmed by the customer"),
+    N_("decision maker and budget known"),
+    N_("signed contract"),
+)
 GROUP_LABELS = {
+    "change": N_("change"),
     "method": N_("Method"),
     "called_by": N_("Called by"),
     "category": N_("Category"),

@@ -11,13 +11,13 @@ import pandas as pd
 from salescoach import charts
 from salescoach.book import Book
 from salescoach.charts import Drawing
-from salescoach.errors import Unavailable
+from salescoach.errors import Unavailable, joined
 from salescoach.models.forecast import METHODS, Forecast, Target, fit_forecast, forecast_of_rep, targets_of
 from salescoach.models.forecast.bridge import LINES, Changes
 from salescoach.models.forecast.bridge import forecast_changes as changes_since
 from salescoach.models.forecast.share import forecast_of_team
 from salescoach.process import Period
-from salescoach.reports.blocks import Block, render, table_block, unavailable
+from salescoach.reports.blocks import Block, in_pairs, render, table_block, unavailable
 from salescoach.reports.fields import Field
 from salescoach.reports.others import forecast_span
 from salescoach.wording import N_, NOTHING, Words, is_known
@@ -71,7 +71,7 @@ _SCORES = (
 _DEALS = (
     Field(N_("Stage"), "stage", "text"),
     Field(N_("Amount"), "amount", "money"),
-    Field(N_("Chance"), "chance", "share", "low", "high"),
+    Field(N_("Chance", "winning"), "chance", "share", "low", "high"),
     Field(N_("Expected"), "expected", "money"),
     Field(N_("Why"), "why", "text"),
 )
@@ -152,8 +152,8 @@ class Forecasts(ABC):
             return unavailable(say, say(TITLE), reason)
         amounts = {c: self._short_amount(row[c]) for c in ("value", "low", "high", "won", "open", "new")}
         told = say(SENTENCE, who=self.who, period=self._ahead_label, n=say.number(row["n"]), **amounts)
-        headline = "" if fit.headline is None else say(fit.headline.text, **fit.headline.values)
-        text = f"{told} {headline}".strip()
+        headline = [] if fit.headline is None else [say(fit.headline.text, **fit.headline.values)]
+        text = say(joined([told, *headline], " "))
         return render("empty", text, text)
 
     @property
@@ -173,7 +173,7 @@ class Forecasts(ABC):
             return render("empty", text, text)
         text = say(REACH, target=self._short_amount(found.amount), chance=say.percent(found.chance()))
         if found.missing:
-            text = f"{text} {say(MISSING, missing=self._short_amount(found.missing))}"
+            text = say(joined([text, say(MISSING, missing=self._short_amount(found.missing))], " "))
         return render("empty", text, text)
 
     def _aim(self) -> Target | None:
@@ -327,7 +327,7 @@ class Forecasts(ABC):
         words = (say("stands"), say("comes in"), say("goes out"))
         with charts.style():
             axes = charts.plot_bridge(rows, "name", caption, say("forecast"), words, self._short_amount)
-            told = "; ".join(f"{name}: {text.strip()}" for name, text in zip(rows["name"], rows["text"], strict=True))
+            told = in_pairs(say, zip(rows["name"], rows["text"].str.strip(), strict=True))
             return charts.to_drawing(axes, f"{caption} {told}")
 
     @cached_property
@@ -378,5 +378,5 @@ class Forecasts(ABC):
         with charts.style():
             axes = charts.plot_calibration(table, title, axis, words)
             pairs = zip(table["expected"], table["value"], strict=True)
-            told = "; ".join(f"{say.percent(chance)}: {say.percent(share)}" for chance, share in pairs)
+            told = in_pairs(say, ((say.percent(chance), say.percent(share)) for chance, share in pairs))
             return charts.to_drawing(axes, f"{title} {told}")

@@ -13,14 +13,14 @@ import pandas as pd
 from salescoach import charts
 from salescoach.book import Book
 from salescoach.charts import Drawing
-from salescoach.errors import Unavailable, UsageError
+from salescoach.errors import Unavailable, UsageError, commas, joined
 from salescoach.metrics import currency_of
 from salescoach.models import Bottleneck, GapFit, find_bottleneck, fit_gap, stopped_deals, what_if_table
 from salescoach.models.gap import SURE
 from salescoach.models.gap_parts import WIN_RATE
 from salescoach.models.gap_sides import Against
 from salescoach.process import Period
-from salescoach.reports.blocks import Block, render, table_block, unavailable
+from salescoach.reports.blocks import Block, in_pairs, render, table_block, unavailable
 from salescoach.reports.fields import Field, interval
 from salescoach.wording import N_, NOTHING, Words, is_known
 
@@ -188,7 +188,7 @@ class Gap(ABC):
                 (say("total"), say("adds"), say("takes away")),
                 lambda amount: say.short_money(amount, money),
             )
-            told = "; ".join(f"{name}: {text}" for name, text in zip(rows["name"], texts, strict=True))
+            told = in_pairs(say, zip(rows["name"], texts, strict=True))
             return charts.to_drawing(axes, f"{title} {told}")
 
     def _waterfall(self, fit: GapFit) -> pd.DataFrame:
@@ -234,7 +234,7 @@ class Gap(ABC):
             fit = self._gap_fit(against, speed)
         except Unavailable as reason:
             return unavailable(self.say, self.say(QUESTION), reason)
-        text = f"{self._gap_sentence(fit)} {self._costliest_step(fit)}"
+        text = self.say(joined([self._gap_sentence(fit), self._costliest_step(fit)], " "))
         return render("empty", text, text)
 
     def _gap_fit(self, against: Against | None, speed: bool) -> GapFit:
@@ -258,13 +258,13 @@ class Gap(ABC):
         spoken = fit.table[fit.table["spoken"]]
         spoken = spoken.loc[spoken["value"].abs().sort_values(ascending=False, kind="stable").index]
         if spoken.empty:
-            return f"{head} {say(UNSPOKEN)}"
+            return say(joined([head, say(UNSPOKEN)], " "))
         names = self._part_names(spoken, fit)
         told = [
             say("{part} {amount}", part=n, amount=self._signed_amount(v))
             for n, v in zip(names, spoken["value"], strict=True)
         ]
-        return f"{head} {say(SPOKEN, parts=say(', ').join(told))}"
+        return say(joined([head, say(SPOKEN, parts=commas(told))], " "))
 
     def _costliest_step(self, fit: GapFit) -> str:
         """The step that costs most, where that is beyond luck; else from how many on one could tell."""
@@ -291,7 +291,7 @@ class Gap(ABC):
         if not thin or fit.against == "last":
             return say(NO_STEP)
         needed = say.number(max(thin.values()))
-        return f"{say(NO_STEP)} {say(NOT_YET, stages=say(', ').join(thin), needed=needed)}"
+        return say(joined([say(NO_STEP), say(NOT_YET, stages=commas(thin), needed=needed)], " "))
 
     # --- the steps ----------------------------------------------------------------------------
 
@@ -355,7 +355,7 @@ class Gap(ABC):
             )
             for row in fit.table[fit.table["overdue"]].to_dict("records")
         ]
-        return [say(SLOW, stages=say(", ").join(slow))] if slow else []
+        return [say(SLOW, stages=commas(slow))] if slow else []
 
     def stopped_deals(self, stage: str = "", most: int = 10) -> Block:
         """The deals that did not get on from a stage, the largest first: the rows behind its share in `bottleneck`.
@@ -371,7 +371,7 @@ class Gap(ABC):
             raise UsageError(
                 "No deal ended in stage {stage!r}. Stages: {stages}.",
                 stage=stage,
-                stages=", ".join(table["stage"].unique()),
+                stages=commas(table["stage"].unique()),
             )
         table = table[table["stage"] == stage] if stage else table
         lowest = table.iloc[int(table["value"].to_numpy(dtype=float).argmin())].to_dict()

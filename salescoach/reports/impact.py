@@ -15,11 +15,11 @@ from salescoach.book import Book
 from salescoach.charts import Drawing
 from salescoach.coaching.hours import HOURS, coaching_hours
 from salescoach.coaching.sessions import read_sessions
-from salescoach.errors import Unavailable
+from salescoach.errors import Unavailable, joined
 from salescoach.metrics.leading import RESULT
 from salescoach.models.coaching_impact import CoachingImpact, coaching_impact
 from salescoach.process import Period
-from salescoach.reports.blocks import Block, render, table_block, text_table, unavailable
+from salescoach.reports.blocks import Block, in_pairs, render, table_block, text_table, unavailable
 from salescoach.reports.fields import Field
 from salescoach.wording import N_, NOTHING, Words, is_known
 
@@ -115,7 +115,7 @@ SHARING = N_(
 )
 _CHANGES = (
     Field(N_("What"), "what", "text"),
-    Field(N_("Reps"), "reps"),
+    Field(N_("Reps", "count"), "reps"),
     Field(N_("Records (n)"), "n"),
     Field(N_("Observed"), "observed", "fine_share"),
     Field(N_("To be expected"), "expected", "fine_share"),
@@ -177,13 +177,16 @@ class Impact(ABC):
             return unavailable(say, title, reason)
         people["text"] = [f"n={n:,}" for n in people["n"]]
         words = (say("observed"), say("to be expected"), say("range of chance (95 %)"))
-        told = "; ".join(
-            f"{r['rep']}: {say.percent(r['observed'])} / {say.percent(r['expected'])}"
-            for r in people.to_dict("records")
+        told = in_pairs(
+            say,
+            (
+                (r["rep"], f"{say.percent(r['observed'])} / {say.percent(r['expected'])}")
+                for r in people.to_dict("records")
+            ),
         )
         with charts.style():
             axes = charts.plot_expected(people, "rep", title, what, words)
-            return charts.to_drawing(axes, f"{title} {what}. {told}")
+            return charts.to_drawing(axes, say("{title} {what}. {told}", title=title, what=what, told=told))
 
     def impact_people(self, sessions: Sessions, measure: str = "") -> Block:
         """The same as a table. For the manager alone."""
@@ -204,7 +207,13 @@ class Impact(ABC):
         table["clear"] = table["verdict"].isin(["better", "worse"])
         table["text"] = [f"n={n:,}" for n in table["n"]]
         words = (say("beyond chance"), say("within chance"), say("too small to be seen with so many records"))
-        told = "; ".join(f"{r['what']}: {r['change_text']}, {r['finding']}" for r in table.to_dict("records"))
+        told = in_pairs(
+            say,
+            (
+                (r["what"], say("{change}, {finding}", change=r["change_text"], finding=r["finding"]))
+                for r in table.to_dict("records")
+            ),
+        )
         with charts.style():
             axes = charts.plot_visible_changes(table, "what", title, say("observed − expected, points"), words)
             return charts.to_drawing(axes, f"{title} {told}")
@@ -285,7 +294,7 @@ class Impact(ABC):
             said.append(say(SECOND, days=fit.windows.selection, **other))
             if row["verdict"] in ("better", "worse") and row["second"] * row["change"] <= 0:
                 said.append(say(DISAGREES))
-        return " ".join(said)
+        return say(joined(said, " "))
 
     def _choice_told(self, row: Mapping[Any, Any], fit: CoachingImpact) -> str:
         say = self.say
@@ -299,7 +308,7 @@ class Impact(ABC):
             said.append(say(EARLIER, earlier=shares["earlier"]))
         if is_known(row["worst_before"]) and is_known(row["worst_after"]):
             said.append(say(WORST, before=shares["worst_before"], after=shares["worst_after"]))
-        return " ".join(said)
+        return say(joined(said, " "))
 
     def _impact_people_of(self, fit: CoachingImpact, measure: str) -> tuple[pd.DataFrame, str]:
         """The coached by one yardstick, and what it is called. Raises Unavailable."""
@@ -357,7 +366,7 @@ class Impact(ABC):
             return unavailable(say, title, reason)
         table["more_minutes"] = table["minutes"] - table["floor_minutes"]
         table["text"] = [say("{n} min", n=say.number(n)) for n in table["minutes"]]
-        told = "; ".join(f"{rep}: {text}" for rep, text in zip(table["rep"], table["text"], strict=True))
+        told = in_pairs(say, zip(table["rep"], table["text"], strict=True))
         words = (say("everybody's floor"), say("by what there is to gain, and how sure that is"))
         with charts.style():
             axes = charts.plot_hours(table, "rep", title, say("minutes"), words)

@@ -18,7 +18,7 @@ from salescoach.coaching.habits import HABITS
 from salescoach.coaching.lapses import lapses
 from salescoach.coaching.questions import USUAL, choose_questions
 from salescoach.coaching.strengths import deal_to_replicate
-from salescoach.errors import Unavailable
+from salescoach.errors import Unavailable, joined
 from salescoach.metrics import METRICS, Measure, currency_of, restated
 from salescoach.metrics.since import CHANGES, change_counts
 from salescoach.models import GapFit
@@ -171,14 +171,14 @@ class OneToOne(Gap, Twins):
                 then = self._what_became(promise, 80)
                 if len(promises) > 1:
                     then = say("{then}; {n} more overleaf", then=then, n=len(promises) - 1)
-                items.append({"who": say(who), "what": short(promise.what, 110), "then": f"({then})"})
+                items.append({"who": say(who), "what": short(promise.what, 110), "then": say("({note})", note=then)})
         lines = (
             []
             if items
             else [say("No commitment is on record yet. What is agreed today is where the next page begins.")]
         )
-        told = "; ".join(f"{item['who']} {item['what']} {item['then']}" for item in items) or lines[0]
-        return piece("promises", f"{title}: {told}", title=title, items=items, lines=lines)
+        told = say(joined((f"{item['who']} {item['what']} {item['then']}" for item in items), "; ")) or lines[0]
+        return piece("promises", self.say("{who}: {what}", who=title, what=told), title=title, items=items, lines=lines)
 
     def commitments(self) -> Block:
         """Everything that was promised, the latest first, with what became of it."""
@@ -203,7 +203,7 @@ class OneToOne(Gap, Twins):
             said.append(say("{measure}: {became}", measure=self._measure_name(promise), became=became.rstrip(".。")))
         if promise.review:
             said.append(short(promise.review, most))
-        return say("; ").join(said)
+        return say(joined(said, "; "))
 
     def _measure_name(self, promise: Promise) -> str:
         """What a promise is measured by, with its stage where it is about one."""
@@ -211,7 +211,8 @@ class OneToOne(Gap, Twins):
         name = self.say(known.get(promise.measure, promise.measure))
         if promise.measure not in ("stage_flow", "worse", "lowest") or not promise.stage:
             return name
-        return f"{name} {self._stage(self._pipeline_of(promise.stage), promise.stage)}"
+        stage = self._stage(self._pipeline_of(promise.stage), promise.stage)
+        return self.say(joined([name, stage], " "))
 
     def rep_corner(self) -> Block:
         """The rep's own: a win, what to discuss, one blocker; lines to write on where nothing was noted."""
@@ -249,7 +250,7 @@ class OneToOne(Gap, Twins):
                 note=missing,
             )
         levers, caption, note = self._levers(fit), self._gap_caption(fit), self._levers_note(fit)
-        told = "; ".join(f"{lever['name']} {lever['amount']}" for lever in levers)
+        told = self.say(joined((f"{lever['name']} {lever['amount']}" for lever in levers), "; "))
         return piece(
             "number",
             f"{title} {name} {figure}. {caption} {told}",
@@ -377,7 +378,7 @@ class OneToOne(Gap, Twins):
         else:
             sentence, grade = sentence_of(self.book, finding, self.say), self.say(GRADES[str(finding["grade"])])
         html = {"title": title, "grade": grade, "sentence": sentence, "lines": list(lines)}
-        return piece("finding", f"{title}: {sentence}", **html)
+        return piece("finding", self.say("{who}: {what}", who=title, what=sentence), **html)
 
     def _nothing_yet(self) -> str:
         more, untold = self._found.more, self._found.unavailable
@@ -420,8 +421,10 @@ class OneToOne(Gap, Twins):
         labels = [say("Deal"), say("Age / typical"), say("Pushes"), say("Last two-way contact"), say("Next step")]
         labels.append(say("Missing"))
         note = say("Chosen by value × risk × what can still be done.") if rows else self._no_deal()
-        told = "; ".join(row[0] for row in rows) or note
-        return piece("deals", f"{title}: {told}", title=title, labels=labels, rows=rows, note=note)
+        told = say(joined((row[0] for row in rows), "; ")) or note
+        return piece(
+            "deals", self.say("{who}: {what}", who=title, what=told), title=title, labels=labels, rows=rows, note=note
+        )
 
     def _no_deal(self) -> str:
         if (self.book.deals["outcome"] == "open").any() if "outcome" in self.book.deals else len(self.book.deals):
@@ -477,18 +480,22 @@ class OneToOne(Gap, Twins):
             say("{what}: unavailable, because {because}.", what=say(LAPSE_WORDS[k]), because=say(r.said))
             for k, r in untold.items()
         ]
-        note = " ".join(notes)
-        told = "; ".join(row["text"] for row in rows) or note
-        return piece("listed", f"{title}: {told}", title=title, rows=rows, note=note, half=True)
+        note = say(joined(notes, " "))
+        told = say(joined((row["text"] for row in rows), "; ")) or note
+        return piece(
+            "listed", self.say("{who}: {what}", who=title, what=told), title=title, rows=rows, note=note, half=True
+        )
 
     def questions(self, bank: str = USUAL) -> Block:
         """Four to six questions that belong to what stands on the page, in the order of a bank ("grow" or a file)."""
         title = self.say("Questions")
         topics, before = self._topics(), len(self.agreed.sessions)
         asked = choose_questions(topics, bank, self.say.language, QUESTIONS, self.rep or "", before)
-        rows = [{"label": f"{step}:", "text": text} for step, text in asked]
-        told = "; ".join(text for _, text in asked)
-        return piece("listed", f"{title}: {told}", title=title, rows=rows, note="", half=True)
+        rows = [{"label": self.say("{heading}:", heading=step), "text": text} for step, text in asked]
+        told = self.say(joined((text for _, text in asked), "; "))
+        return piece(
+            "listed", self.say("{who}: {what}", who=title, what=told), title=title, rows=rows, note="", half=True
+        )
 
     def _topics(self) -> dict[str, dict[str, str]]:
         """What stands on the page, the most important first, with what the questions about it need to know."""
@@ -535,7 +542,8 @@ class OneToOne(Gap, Twins):
         name = self.say(MEASURES[str(finding["key"])])
         if not is_known(finding["stage"]) or finding["key"] in HABITS:
             return name
-        return f"{name} {self._stage(str(finding['pipeline']), str(finding['stage']))}"
+        stage = self._stage(str(finding["pipeline"]), str(finding["stage"]))
+        return self.say(joined([name, stage], " "))
 
     # --- overleaf -----------------------------------------------------------------------------
 
@@ -575,7 +583,7 @@ class OneToOne(Gap, Twins):
         if table.empty:
             return render("empty", caption, say("No deal is open."))
         shown = table.head(most).copy()
-        shown["why_said"] = [say("; ").join(why_said(self.book, row, say)) for row in shown.to_dict("records")]
+        shown["why_said"] = [say(joined(why_said(self.book, row, say), "; ")) for row in shown.to_dict("records")]
         shown["stage"] = [self._stage(p, s) for p, s in zip(shown["pipeline"], shown["stage"], strict=True)]
         fields = [f for f in _DISCUSSED if f.kind == "text" or shown[f.column].notna().any()]
         notes = [say("{n} of {all} open deals.", n=say.number(len(shown)), all=say.number(len(table)))]
@@ -600,7 +608,7 @@ class OneToOne(Gap, Twins):
         counts = change_counts(self.book, str(since.date()), by="")
         sums = counts.groupby("change")["n"].sum()
         told = [say("{change}: {n}", change=say(CHANGES[c]), n=say.number(sums[c])) for c in CHANGES if sums.get(c, 0)]
-        return [[say("New facts"), say("; ").join(told) or say("none")]]
+        return [[say("New facts"), say(joined(told, "; ")) or say("none")]]
 
     def _restated(self, since: pd.Timestamp) -> list[list[str]]:
         """Figures of the time before that read otherwise in today's log."""
@@ -620,7 +628,7 @@ class OneToOne(Gap, Twins):
                 )
                 for row in table.to_dict("records")
             ]
-        return [[say("Restated history"), say("; ").join(told) or say("none of the figures up to then has changed")]]
+        return [[say("Restated history"), say(joined(told, "; ")) or say("none of the figures up to then has changed")]]
 
     def _as_unit(self, value: float, unit: str) -> str:
         return self._short_amount(value) if unit == "money" and is_known(value) else self.say.percent(value)

@@ -13,7 +13,7 @@ import pandas as pd
 from salescoach.book import Book
 from salescoach.charts.palette import OUTCOMES
 from salescoach.coaching.lapses import waiting_leads
-from salescoach.errors import Unavailable
+from salescoach.errors import Unavailable, commas, joined
 from salescoach.metrics import Measure, currency_of, measure
 from salescoach.metrics.flow import open_deals
 from salescoach.metrics.groups import NONE, UNASSIGNED, name_reps, parse_by
@@ -190,16 +190,15 @@ class People(Rates):
                 today=say.date(book.as_of_on),
             ),
             *(
-                self._missing(", ".join(say(CHANGES[c]) for c in names), say(reason.said))
+                self._missing(commas(say(CHANGES[c]) for c in names), say(reason.said))
                 for reason, names in _by_reason(untold)
             ),
         ]
         if counts.empty:
-            return render("empty", caption, " ".join([f"{caption}:", *notes[1:]]))
+            return render("empty", caption, say(joined([say("{heading}:", heading=caption), *notes[1:]], " ")))
         if not counts["n"].sum():
-            return render(
-                "empty", caption, " ".join([say("Nothing changed since {day}.", day=say.date(since)), *notes[1:]])
-            )
+            text = say("Nothing changed since {day}.", day=say.date(since))
+            return render("empty", caption, say(joined([text, *notes[1:]], " ")))
         happened = set(counts.loc[counts["n"] > 0, "change"])
         shown = [c for c in CHANGES if c not in untold and (c not in _RARE or c in happened)]
         heads = [Column(say(CHANGES[c]), outcome=c if c in OUTCOMES else "") for c in shown]
@@ -236,7 +235,8 @@ class People(Rates):
             return render("empty", caption, text)
         rows["what"] = [self._what(row) for row in rows.to_dict("records")]
         deals = rows.drop_duplicates("deal_id").drop(columns="what")
-        deals = deals.merge(rows.groupby("deal_id")["what"].agg("; ".join).reset_index(), on="deal_id", validate="1:1")
+        what = rows.groupby("deal_id")["what"].agg(lambda texts: say(joined(texts, "; ")))
+        deals = deals.merge(what.reset_index(), on="deal_id", validate="1:1")
         notes = [self._most(len(deals), most), say("New deals without any other change are left out.")]
         fields = (Field(N_("Amount"), "amount", "money"), Field(N_("What changed"), "what", "text"))
         return self._deal_list(caption, _largest(deals, most), fields, notes)
@@ -412,7 +412,7 @@ class People(Rates):
         notes = [say("{n} more were put aside without an answer.", n=say.number(aside))] if aside else []
         if waiting.empty:
             text = say("Nobody has a lead of the period that waits for its first answer.")
-            return render("empty", caption, " ".join([text, *notes]))
+            return render("empty", caption, say(joined([text, *notes], " ")))
         said = say("{n} leads of the period wait for their first answer.", n=say.number(len(waiting)))
         if limit is not None:
             said = say(
@@ -422,7 +422,7 @@ class People(Rates):
                 hours=say.number(limit),
             )
         if len(waiting) > most:
-            said = " ".join([said, say("Here the {n} newest, in the order of names.", n=most)])
+            said = say(joined([said, say("Here the {n} newest, in the order of names.", n=most)], " "))
         newest = waiting.sort_values("created_at", ascending=False, kind="stable").head(most)
         newest = _by_name(name_reps(self.book, newest.fillna({"rep_id": UNASSIGNED})), "created_at")
         fields = [f for f in _LEADS if f.column in newest]

@@ -12,7 +12,7 @@ from salescoach import charts
 from salescoach.book import Book
 from salescoach.charts import Drawing
 from salescoach.metrics import Measure, currency_of
-from salescoach.reports.blocks import row_currencies, stage_tones, written
+from salescoach.reports.blocks import in_pairs, row_currencies, stage_tones, written
 from salescoach.reports.fields import Field
 from salescoach.wording import N_, Words
 
@@ -115,11 +115,12 @@ class Painter:
         return next((f.kind for f in self.fields if f.column == "value"), found.metric.unit)
 
     def _alt(self, title: str, table: pd.DataFrame, kind: str) -> str:
-        rows = [
-            f"{r['name']}: {written(self.say, r['value'], kind, money, r['n'])} (n={r['n']})"
-            for r, money in zip(table.to_dict("records"), row_currencies(self.book, table), strict=True)
+        say, rows = self.say, zip(table.to_dict("records"), row_currencies(self.book, table), strict=True)
+        texts = [
+            (r["name"], say("{text} ({note})", text=written(say, r["value"], kind, money, r["n"]), note=f"n={r['n']}"))
+            for r, money in rows
         ]
-        return f"{title} " + "; ".join(rows)
+        return f"{title} {in_pairs(say, texts)}"
 
     def _title(self, found: Measure) -> str:
         """The chart's own question; for a metric of a company's own the one it was registered with, else its name."""

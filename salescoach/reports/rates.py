@@ -13,7 +13,7 @@ import pandas as pd
 from salescoach import charts
 from salescoach.book import Book
 from salescoach.charts import Drawing
-from salescoach.errors import Unavailable
+from salescoach.errors import Unavailable, commas, joined
 from salescoach.metrics import win_rate
 from salescoach.metrics.compare import ENOUGH
 from salescoach.metrics.peers import RATE_STEP
@@ -128,7 +128,7 @@ class Rates(ABC):
                     say("a rep"),
                 ),
             )
-            return charts.to_drawing(axes, " ".join([question, *self._findings(fit)]))
+            return charts.to_drawing(axes, say(joined([question, *self._findings(fit)], " ")))
 
     def rate_findings(self, everybody: bool = False) -> Block:
         """One sentence for each rep who stands out, then what holds for the rest; or one for everybody."""
@@ -190,7 +190,7 @@ class Rates(ABC):
         mix = (
             say(
                 "Like for like: held against what each rep's own mix of deals lets expect, by {names}.",
-                names=", ".join(names),
+                names=commas(names),
             )
             if names
             else say("Nothing is known of the deals by which they could be compared like for like.")

@@ -12,7 +12,7 @@ import pandas as pd
 from salescoach import charts
 from salescoach.book import Book
 from salescoach.charts import Drawing
-from salescoach.errors import Unavailable
+from salescoach.errors import Unavailable, commas, joined
 from salescoach.metrics.credibility import CHECKS, checked_deals, default_choices, doubted_deals, reason_checks
 from salescoach.metrics.estimate import wilson
 from salescoach.metrics.groups import name_reps, parse_by
@@ -21,7 +21,16 @@ from salescoach.models.fit import Advice
 from salescoach.models.free_text import REST, fit_free_text
 from salescoach.models.reasons import ACROSS, By, Pareto, fit_pareto, fit_reason_differences
 from salescoach.process import Period
-from salescoach.reports.blocks import Block, render, row_currencies, table_block, text_table, unavailable, written
+from salescoach.reports.blocks import (
+    Block,
+    in_pairs,
+    render,
+    row_currencies,
+    table_block,
+    text_table,
+    unavailable,
+    written,
+)
 from salescoach.reports.fields import GROUP_LABELS, Field, interval
 from salescoach.wording import N_, Words
 
@@ -123,8 +132,10 @@ class Reasons(ABC):
         words = (say("recorded"), say("in doubt"), say("(not recorded)"))
         with charts.style():
             axes = charts.plot_pareto(table, "name", question, say(labels), words)
-            parts = [f"{n}: {say.percent(s)} ({t})" for n, s, t in table[["name", "share", "text"]].to_numpy()]
-            return charts.to_drawing(axes, f"{question} {'; '.join(parts)}")
+            shares = (
+                say("{text} ({note})", text=say.percent(s), note=t) for s, t in table[["share", "text"]].to_numpy()
+            )
+            return charts.to_drawing(axes, f"{question} {in_pairs(say, zip(table['name'], shares, strict=True))}")
 
     def _one_currency(self) -> Book:
         """The book with its currencies forgotten, for counts of deals."""
@@ -209,7 +220,7 @@ class Reasons(ABC):
             least=say.percent((recorded - doubted) / n),
             most=share,
         )
-        return render("empty", text, " ".join([text, *self._first(table)]))
+        return render("empty", text, say(joined([text, *self._first(table)], " ")))
 
     def _several(self) -> bool:
         deals = self.book.tables["deals"]
@@ -254,10 +265,10 @@ class Reasons(ABC):
         ]
         unasked = [say(CHECKS[r["check"]].title) for r in table.to_dict("records") if not r["n"]]
         if unasked:
-            notes.append(say("No deal has such a reason: {checks}.", checks="; ".join(unasked)))
+            notes.append(say("No deal has such a reason: {checks}.", checks=joined(unasked, "; ")))
         notes += [unavailable(say, say(CHECKS[name].title), why).text for name, why in untold.items()]
         if not rows:
-            return render("empty", caption, " ".join(notes[1:]) or say("No reason is recorded."))
+            return render("empty", caption, say(joined(notes[1:], " ")) or say("No reason is recorded."))
         return text_table(say, caption, [say("Finding"), say("Share")], rows, [], notes)
 
     def _ranged(self, row: Mapping[Any, Any]) -> list[str]:
@@ -287,7 +298,7 @@ class Reasons(ABC):
                 others=say.percent(r["others"]),
             )
             first = say("It is the first of all reasons in the alphabet: perhaps just the top of the list.")
-            rows.append([f"{text} {first}" if r["first"] else text])
+            rows.append([say(joined([text, first], " ")) if r["first"] else text])
         note = say(
             "Named only where chance is unlikely to make it (Fisher's exact test, false-discovery rate 10 %). It may "
             "also be true: ask about two or three of the deals."
@@ -304,7 +315,7 @@ class Reasons(ABC):
         if deals.empty:
             return render("empty", caption, say("No recorded reason is in doubt."))
         deals["because"] = [say(CHECKS[c].title) for c in deals["check"]]
-        because = deals.groupby("deal_id")["because"].agg("; ".join)
+        because = deals.groupby("deal_id")["because"].agg(lambda texts: say(joined(texts, "; ")))
         deals = deals.drop_duplicates("deal_id").drop(columns="because")
         deals["because"] = deals["deal_id"].map(because)
         return self._behind(caption, deals, _DOUBTED, most)
@@ -357,7 +368,7 @@ class Reasons(ABC):
             found = fit_reason_differences(self.book, asked, self.period, of)
         except Unavailable as why:
             return unavailable(say, caption, why)
-        compared = say(", ").join(say(GROUP_LABELS.get(a, a)) for a in found.tests["across"])
+        compared = say(commas(say(GROUP_LABELS.get(a, a)) for a in found.tests["across"]))
         notes = [unavailable(say, say(GROUP_LABELS.get(a, a)), why).text for a, why in found.untold.items()]
         notes += self._advice(found.warnings)
         if found.missing:
@@ -365,14 +376,14 @@ class Reasons(ABC):
                 "Nothing to conclude yet: about {n} more closed deals with a reason are needed.",
                 n=say.number(found.missing),
             )
-            return render("empty", caption, " ".join([text, *notes]))
+            return render("empty", caption, say(joined([text, *notes], " ")))
         if found.named.empty:
             text = say(
                 "No difference found: in {n} deals with a reason nothing goes with the {groups} beyond chance.",
                 n=say.number(found.n),
                 groups=compared,
             )
-            return render("empty", caption, " ".join([text, *notes]))
+            return render("empty", caption, say(joined([text, *notes], " ")))
         rows = [[self._deviation(r, of), r["n"]] for r in found.named.head(most).to_dict("records")]
         notes = [
             say(

@@ -13,14 +13,14 @@ import salescoach
 from salescoach.book import TABLES, Book, open_book
 from salescoach.charts import Drawing
 from salescoach.coaching.agreed import Agreed, read_agreed
-from salescoach.errors import UsageError, listed
+from salescoach.errors import UsageError, commas, listed
 from salescoach.metrics import METRICS, Measure, currency_of, find_metric, measure
 from salescoach.metrics.groups import NONE
 from salescoach.metrics.outcomes import only_wins
 from salescoach.metrics.peers import OTHERS, OTHERS_OF_A_MEDIAN, TIMES
 from salescoach.metrics.support import coach_hint
 from salescoach.process import Period, parse_period, period_of
-from salescoach.reports.blocks import Block, cell, render, row_currencies, table_block, text_table, written
+from salescoach.reports.blocks import Block, cell, in_pairs, render, row_currencies, table_block, text_table, written
 from salescoach.reports.conformance import Conformance
 from salescoach.reports.drivers import Drivers
 from salescoach.reports.fields import CHECKS, DEVIATION_WORDS, TEXT_GROUPS, Field, fields_of
@@ -138,7 +138,7 @@ class Report(Conformance, Drivers, OneToOne, Impact, People, Rates, Reasons, Sel
         if period.start_on is None:
             return say("everything up to {day}", day=say.date(period.end_on))
         dates = f"{say.date(period.start_on)} – {say.date(period.end_on)}"
-        return dates if period.label.startswith("last ") else f"{period.label} ({dates})"
+        return dates if period.label.startswith("last ") else say("{text} ({note})", text=period.label, note=dates)
 
     @property
     def quarter(self) -> str:
@@ -321,7 +321,8 @@ class Report(Conformance, Drivers, OneToOne, Impact, People, Rates, Reasons, Sel
             return []
         places = found.table[["pipeline", "stage"]].drop_duplicates().itertuples(index=False)
         hints = [(p, s, coach_hint(self.book, p, s, self.say.language)) for p, s in places if s != NONE]
-        return [f"{self._stage(p, s)}: {hint}" for p, s, hint in hints if hint]
+        say = self.say
+        return [say("{who}: {what}", who=self._stage(p, s), what=hint) for p, s, hint in hints if hint]
 
     def _options(self, found: Measure) -> list[str]:
         """What was chosen for this table and not for others, and what it changes."""
@@ -368,7 +369,8 @@ class Report(Conformance, Drivers, OneToOne, Impact, People, Rates, Reasons, Sel
     def key_figures(self, *names: str) -> Block:
         """At most seven figures, each with its range and n, beside what is usual among the others."""
         items = [item for item in (self._card(name) for name in names or KEY_FIGURES) if item is not None]
-        return render("cards", "[" + "; ".join(f"{i['name']}: {i['value']}" for i in items) + "]", items)
+        told = in_pairs(self.say, ((item["name"], item["value"]) for item in items))
+        return render("cards", f"[{told}]", items)
 
     def _figure(self, name: str, by: str | Sequence[str] = ()) -> Measure:
         """A metric as one figure per person: numbers of deals go over all currencies, only amounts keep them apart."""
@@ -491,7 +493,7 @@ class Report(Conformance, Drivers, OneToOne, Impact, People, Rates, Reasons, Sel
                 say(CHECKS.get(n["check"], n["check"])),
                 f"{n['table']}.{n['column']}",
                 n["count"],
-                ", ".join(n.get("examples", [])[:3]),
+                say(commas(n.get("examples", [])[:3])),
             ]
             for n in sorted(notes, key=lambda n: (-n["count"], n["check"]))
         ]

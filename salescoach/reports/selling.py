@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pandas as pd
 
 from salescoach.book import TABLES, Book
-from salescoach.errors import Unavailable
+from salescoach.errors import Unavailable, joined
 from salescoach.metrics.ideal import ideal_customer
 from salescoach.metrics.lapses import asked_passages, customer_contacts, next_steps
 from salescoach.metrics.visits import deals_of
@@ -98,7 +98,7 @@ class Selling(ABC):
         ]
 
     def _rules(self, rules: tuple[str, ...]) -> str:
-        return "; ".join(self._rule(rule) for rule in rules) or NOTHING
+        return self.say(joined(map(self._rule, rules), "; ")) or NOTHING
 
     def _rule(self, rule: str) -> str:
         """A rule of the process file as a person says it; free text stays as it is."""
@@ -108,7 +108,7 @@ class Selling(ABC):
             return say("{activity} done", activity=say(ACTIVITIES.get(name, name)))
         if rule in TABLES["deals"].columns or rule in self.book.tables["deals"]:
             return say("{column} filled in", column=say(COLUMN_LABELS.get(rule, rule)))
-        return rule
+        return say(rule)
 
     # --- the customers ----------------------------------------------------------------------------
 
@@ -150,7 +150,7 @@ class Selling(ABC):
         found = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=_COLUMNS)
         if found.empty:
             text = say("No missed quote, forgotten follow-up or overdue next step is found in the data.")
-            return render("empty", caption, " ".join([*([text] if parts else []), *notes]))
+            return render("empty", caption, say(joined([*([text] if parts else []), *notes], " ")))
         deals = deals_of(book).reindex(found["deal"]).set_index(found.index)
         found = found.assign(order=deals["outcome"].map(ORDER), deal_id=deals["deal_id"])
         found = found.sort_values(["order", "on", "deal_id", "lapse"], ascending=[True, False, True, True])

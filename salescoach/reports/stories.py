@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from salescoach.errors import InputError, UsageError, suggestion
+from salescoach.errors import InputError, UsageError, commas, suggestion
 from salescoach.kit import kit_path
 from salescoach.secrecy import looks_secret
 from salescoach.wording import Words
@@ -43,7 +43,7 @@ class Story:
                     notebook=self.name,
                     name=name,
                     hint=suggestion(name, self.parameters),
-                    parameters=", ".join(self.parameters),
+                    parameters=commas(self.parameters),
                 )
 
     def read(self, say: Words, first: str = "") -> Any:
@@ -93,7 +93,7 @@ def find_story(name: str) -> Story:
             "There is no notebook {name!r}.{hint} Notebooks: {known}.",
             name=name,
             hint=suggestion(name, known),
-            known=", ".join(sorted(known)),
+            known=commas(sorted(known)),
         )
     return read_story(known[name])
 

@@ -11,7 +11,7 @@ import pandas as pd
 from salescoach import charts
 from salescoach.book import Book
 from salescoach.charts import Drawing
-from salescoach.errors import Unavailable
+from salescoach.errors import Unavailable, joined
 from salescoach.models import TimeToDecision, fit_stage_times, fit_time_to_decision, time_regression
 from salescoach.process import Period
 from salescoach.reports.blocks import Block, table_block, text_table, unavailable
@@ -80,7 +80,7 @@ class Times(ABC):
         with charts.style():
             axis = say("days since the first contact · n={n}", n=say.number(fit.n))
             axes = charts.plot_incidence(table, question, axis, words)
-            return charts.to_drawing(axes, " ".join([question, *self._ends_words(fit)]))
+            return charts.to_drawing(axes, say(joined([question, *self._ends_words(fit)], " ")))
 
     def ends_findings(self) -> Block:
         """How long until half are decided, and how a hundred deals end."""

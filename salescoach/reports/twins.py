@@ -12,7 +12,7 @@ from salescoach import charts
 from salescoach.book import Book
 from salescoach.book.texts import places_in
 from salescoach.charts import Drawing
-from salescoach.errors import Unavailable, UsageError, suggestion
+from salescoach.errors import Unavailable, UsageError, commas, suggestion
 from salescoach.metrics.estimate import wilson
 from salescoach.metrics.groups import UNASSIGNED
 from salescoach.metrics.peers import OTHERS
@@ -185,7 +185,7 @@ class Twins(ABC):
             said.append(say("lead source"))
         if pair["path_apart"]:
             said.append(say("stages gone through"))
-        return ", ".join(said) or NOTHING
+        return say(commas(said)) or NOTHING
 
     # --- sentences ----------------------------------------------------------------------------
 

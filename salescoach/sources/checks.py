@@ -11,7 +11,7 @@ import pandas as pd
 from salescoach.book import REFERENCES, is_in
 from salescoach.book.splits import is_overlay, wrong_sums
 from salescoach.book.texts import smallest
-from salescoach.errors import ControlTotal, InputError, LawBroken, Sentence, counted
+from salescoach.errors import ControlTotal, InputError, LawBroken, Sentence, commas, counted, joined
 from salescoach.process import Process, fold_name
 from salescoach.sources.draft import Draft
 from salescoach.sources.parse import minor_digits
@@ -101,7 +101,7 @@ def check_laws(found: Mapping[str, Any]) -> None:
 
 def check_totals(draft: Draft, currency: str) -> None:
     """Raise ControlTotal where a table does not hold what its export said it held: a download may have been cut."""
-    names = ", ".join(f for f, _, _ in draft.files)
+    names = commas(f for f, _, _ in draft.files)
     wanted = draft.source.expect_rows
     records = draft.read - draft.blank
     if wanted is not None and records != wanted:
@@ -145,14 +145,19 @@ def check_shares(splits: Draft) -> None:
     if wrong.empty:
         return
     rows = splits.alive & splits.table["deal_id"].isin(wrong.index) & ~is_overlay(splits.table)
-    stands = pd.Series(splits.stands(rows)).groupby(splits.table["deal_id"][rows].to_numpy()).agg("; ".join)
-    shown = [f"{deal} ({total:.4g}: {stands[str(deal)]})" for deal, total in wrong.head(EXAMPLES).items()]
+    stands: dict[str, list[str]] = {}
+    for deal, place in zip(splits.table["deal_id"][rows], splits.stands(rows), strict=True):
+        stands.setdefault(str(deal), []).append(place)
+    shown = [
+        Sentence("{deal} ({total:.4g}: {stands})", deal=deal, total=total, stands=joined(stands[str(deal)], "; "))
+        for deal, total in wrong.head(EXAMPLES).items()
+    ]
     more = Sentence(", and {n:,} more", n=len(wrong) - EXAMPLES) if len(wrong) > EXAMPLES else ""
     raise InputError(
         "The shares of {deals} do not add up to 1: {shown}{more}. Correct them; a share on top of the deal has the "
         "split_type overlay.",
         deals=counted(len(wrong), N_("{n:,} deal"), N_("{n:,} deals")),
-        shown=", ".join(shown),
+        shown=commas(shown),
         more=more,
     )
 

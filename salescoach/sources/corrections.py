@@ -14,7 +14,7 @@ import pandas as pd
 
 from salescoach.book import quarantine_as_loaded
 from salescoach.book.texts import as_texts
-from salescoach.errors import Sentence, SourceError
+from salescoach.errors import Sentence, SourceError, commas
 from salescoach.sources.read import CONTROL, RawTable, read_raw
 from salescoach.wording import VISIBLE
 
@@ -34,7 +34,7 @@ def read_corrections(file: str | Path) -> pd.DataFrame:
         raise SourceError(
             "{path} is no quarantine.csv: it lacks {missing}. Keep its columns.",
             path=path.name,
-            missing=", ".join(missing),
+            missing=commas(missing),
         )
     if len(read.rejects):
         raise SourceError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -9,13 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from salescoach.book import TABLES
-from salescoach.errors import Sentence, SourceError, joined, nearest
+from salescoach.errors import Sentence, SourceError, commas, joined, nearest
 from salescoach.sources.layout import Source, TableSource, presets
 from salescoach.sources.place import Place, beside, data_files, fits, name_of, title
 from salescoach.sources.read import read_header
 
 if TYPE_CHECKING:
     from salescoach.sources.database import Database
+
+
+IN_MANY_HEADERS = ("id", "name", "date", "time", "on", "at", "no", "number", "code", "type", "")
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,23 @@ class Found:
 
 def fold_header(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", text).casefold().rstrip("*").split())
+
+
+def nearest_header(name: str, header: Iterable[str]) -> str | None:
+    """The header most like a name, by the words that tell columns apart: `sr_id` is not like `stage_id`.
+
+    >>> nearest_header("stage_id", ["sr_id"]), nearest_header("stage_id", ["Stages"])
+    (None, 'Stages')
+    """
+    own = _telling_words(name)
+    return nearest(name, [h for h in header if nearest(own, [_telling_words(h)])])
+
+
+def _telling_words(header: str) -> str:
+    """A header without words such as id and date, which many columns have; where it has no other, as it is."""
+    apart = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", header)
+    words = re.split(r"[\W_]+", fold_header(apart))
+    return " ".join(w for w in words if w not in IN_MANY_HEADERS) or " ".join(words)
 
 
 def match_columns(table: TableSource, header: Sequence[str]) -> dict[str, str]:
@@ -128,13 +149,11 @@ def _nothing_fits(headers: dict[Place, list[str]]) -> str:
     near = {ours: _nearest_of(header, known[ours]) for ours in TABLES["deals"].mandatory}
     hits = joined((Sentence("for `{ours}`: {hit!r}", ours=o, hit=h) for o, h in near.items() if h), "; ")
     near_by = Sentence(" Nearest {hits}.", hits=hits) if hits else ""
-    more = ", …" if len(header) > 12 else ""
     return Sentence(
-        "{file}: its columns ({header}{more}) fit no preset.{hint} Write a source file that maps them and "
+        "{file}: its columns ({header}) fit no preset.{hint} Write a source file that maps them and "
         "give it with --source; `salescoach init --from-data {file}` drafts one.",
         file=name_of(file),
-        header=", ".join(header[:12]),
-        more=more,
+        header=commas([*header[:12], *(["…"] if len(header) > 12 else [])]),
         hint=near_by,
     )
 
@@ -144,7 +163,7 @@ def _nearest_of(header: Sequence[str], wanted: Iterable[str]) -> str | None:
     names = sorted(wanted)
     folded = {fold_header(h): h for h in header}
     same = next((folded[fold_header(n)] for n in names if fold_header(n) in folded), None)
-    return same or next((hit for n in names if (hit := nearest(n, header)) is not None), None)
+    return same or next((hit for n in names if (hit := nearest_header(n, header)) is not None), None)
 
 
 def locate(source: Source, paths: Sequence[Place], folder: Path | None) -> Found:
@@ -166,7 +185,7 @@ def locate(source: Source, paths: Sequence[Place], folder: Path | None) -> Found
         found = Found(source, {n: beside(folder or Path(), p) for n, p in named.items()}, [])
     for name, hits_of in found.files.items():
         if not hits_of:
-            seen = ", ".join(p.name for p in paths) or str(folder or Path())
+            seen = commas(p.name for p in paths) or str(folder or Path())
             raise SourceError(
                 "{origin}: no file fits [{name}] from = {named!r} in {seen}. Correct `from`, or give the file.",
                 origin=source.origin,
@@ -178,7 +197,7 @@ def locate(source: Source, paths: Sequence[Place], folder: Path | None) -> Found
         raise SourceError(
             "{origin}: none of {paths} holds the deals. Its headers must have the columns named under [deals.columns].",
             origin=source.origin,
-            paths=", ".join(p.name for p in paths),
+            paths=commas(p.name for p in paths),
         )
     return found
 

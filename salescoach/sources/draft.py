@@ -24,10 +24,10 @@ from salescoach.book.texts import (
     repeated,
     without_blanks,
 )
-from salescoach.errors import ColumnError, Sentence, SourceError, either, nearest
+from salescoach.errors import ColumnError, Sentence, SourceError, commas, either
 from salescoach.process import fold_name
 from salescoach.sources import parse
-from salescoach.sources.detect import fold_header, match_columns
+from salescoach.sources.detect import fold_header, match_columns, nearest_header
 from salescoach.sources.history import in_whole
 from salescoach.sources.layout import TableSource
 from salescoach.sources.place import Place
@@ -63,7 +63,7 @@ class Draft:
             if "snapshot_at" in source.columns:
                 columns += [c for c in raw.columns if c not in columns]
             elif set(raw.columns) != set(columns):
-                differ = ", ".join(sorted(set(raw.columns) ^ set(columns)))
+                differ = commas(sorted(set(raw.columns) ^ set(columns)))
                 raise SourceError(
                     "{file} and {other} both hold {name} and differ in columns: {differ}. Load exports of one "
                     "kind at a time.",
@@ -134,7 +134,8 @@ class Draft:
     def stands(self, rows: pd.Series) -> list[str]:
         """File and line of each marked row."""
         marked = rows.to_numpy()
-        return [f"{self.files[f][0]}, line {n}" for f, n in zip(self._file[marked], self._line[marked], strict=True)]
+        places = zip(self._file[marked], self._line[marked], strict=True)
+        return [Sentence("{file}, line {line}", file=self.files[f][0], line=n) for f, n in places]
 
     def trimmed(self, theirs: str) -> pd.Series:
         """One column as text without blanks around it; mostly that is the column itself."""
@@ -204,7 +205,7 @@ class Draft:
 
     def place(self, column: str) -> parse.Place:
         """Where one of our columns stands, for messages."""
-        names = ", ".join(f for f, _, _ in self.files)
+        names = commas(f for f, _, _ in self.files)
         return parse.Place(names, self.name, column, self.headers.get(column, column))
 
 
@@ -249,13 +250,13 @@ def _header_moved(name: str, ours: str, theirs: tuple[str, ...], raw: RawTable) 
 def _no_column(name: str, ours: str, theirs: tuple[str, ...], raw: RawTable) -> str:
     """The message for a header that is not in the file, with the nearest one that is."""
     wanted = either(theirs)
-    near = next((n for n in (nearest(t, raw.columns) for t in (*theirs, ours)) if n), None)
+    near = next((n for n in (nearest_header(t, raw.columns) for t in (*theirs, ours)) if n), None)
     needed = ours in TABLES[name].mandatory
     effect = Sentence("; without it {name} cannot be used", name=name) if needed else ""
     step = (
         Sentence('Nearest: {near!r}. Write `{ours} = "{near}"`', near=near, ours=ours)
         if near
-        else Sentence("Its columns: {columns}. Name one", columns=", ".join(raw.columns))
+        else Sentence("Its columns: {columns}. Name one", columns=commas(raw.columns))
     )
     instead = "" if needed else Sentence(", or delete the line")
     return Sentence(

@@ -16,9 +16,10 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from salescoach.book import TABLES
-from salescoach.errors import Sentence, SourceError, UsageError, joined, nearest, suggestion
+from salescoach.errors import Sentence, SourceError, UsageError, commas, joined, nearest, suggestion
 from salescoach.kit import kit_path
 from salescoach.plugins import SOURCES, load_plugin, plugins, unusable
+from salescoach.process.faults import fault_of
 
 Texts = Annotated[tuple[str, ...], BeforeValidator(lambda v: (v,) if isinstance(v, str) else v)]
 
@@ -204,7 +205,7 @@ def read_source(path: Path) -> Source:
                 path=path.name,
                 name=name,
                 hint=suggestion(name, [*TABLES, *HEAD]),
-                tables=", ".join(TABLES),
+                tables=commas(TABLES),
             )
         _check_block(path.name, name, block)
     if "connection" in head:
@@ -286,14 +287,12 @@ def _explain(file: str, error: Any) -> str:
     days = dict.fromkeys(
         ("date_from_datetime_parsing", "date_parsing", "date_type"), Sentence("is no day such as 2026-09-30")
     )
-    what = {**kinds, **days}.get(error["type"], error["msg"])
+    what = {**kinds, **days}.get(error["type"]) or fault_of(error)
     known = [*ColumnFormat.model_fields, *TableFormat.model_fields, *TableSource.model_fields, "from", *HEAD]
     hint = suggestion(str(error["loc"][-1]), known) if error["type"] == "extra_forbidden" else ""
     silent = error["type"] in ("missing", "extra_forbidden") or place.startswith("connection")
     value = "" if silent else Sentence(" (found {value!r})", value=error["input"])
-    return Sentence(
-        "{file}: {place} {what}{value}.{hint}", file=file, place=place, what=Sentence(what), value=value, hint=hint
-    )
+    return Sentence("{file}: {place} {what}{value}.{hint}", file=file, place=place, what=what, value=value, hint=hint)
 
 
 @cache
@@ -344,5 +343,5 @@ def find_source(name: str) -> tuple[Source, Path | None]:
         "There is no source {name!r}.{hint} Presets: {known}; or give a .toml file.",
         name=name,
         hint=suggestion(name, known),
-        known=", ".join(known),
+        known=commas(known),
     )

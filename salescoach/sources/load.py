@@ -17,7 +17,7 @@ from salescoach.book.held import DEAL, LOG
 from salescoach.book.order import order_of
 from salescoach.book.replay import outcomes_of
 from salescoach.book.texts import as_texts, give_back, rows_at
-from salescoach.errors import InputError, LawBroken, QuarantineError, Sentence, UsageError, joined
+from salescoach.errors import InputError, LawBroken, QuarantineError, Sentence, UsageError, commas
 from salescoach.kit import kit_path
 from salescoach.process import Process, parse_day, read_process
 from salescoach.sources import checks
@@ -378,7 +378,7 @@ def _refuse_nothing_left(deals: Draft) -> None:
     rows = deals.quarantine()
     first = rows.iloc[0]
     counts = rows["reason"].value_counts().items()
-    reasons = joined((Sentence("{reason} in {n:,}", reason=reason, n=n) for reason, n in counts), ", ")
+    reasons = commas(Sentence("{reason} in {n:,}", reason=reason, n=n) for reason, n in counts)
     value: str = ""
     if first["column"]:
         value = Sentence(", column {column!r}, value {value!r}", column=first["column"], value=first["value"])
@@ -398,10 +398,8 @@ def _refuse_all_elsewhere(deals: Draft) -> None:
     """Where every row belongs elsewhere, by what the source says of them."""
     if len(deals.table) or not deals.other:
         return
-    files = ", ".join(f for f, _, _ in deals.files)
-    only = ", ".join(
-        f"{header} = {' | '.join(repr(v) for v in values)}" for header, values in deals.source.where.items()
-    )
+    files = commas(f for f, _, _ in deals.files)
+    only = commas(f"{header} = {' | '.join(repr(v) for v in values)}" for header, values in deals.source.where.items())
     raise InputError(
         "{files}: none of the {n:,} rows is a deal in use. This layout takes rows only where {only}. Export the deals "
         "that are in use, or change `where` under [deals] in a source file of your own (--source).",

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from salescoach.book import OUTCOMES, is_in
 from salescoach.book.texts import arrow, encoded, is_of_few
-from salescoach.errors import ColumnError, Sentence, either
+from salescoach.errors import ColumnError, Sentence, commas, either
 from salescoach.sources.layout import ColumnFormat
 
 EARLIEST, LATEST = pd.Timestamp("1980-01-01"), pd.Timestamp("2100-01-01")
@@ -575,7 +575,7 @@ def _refuse_unreadable(
     filled = int(text.notna().sum())
     wrong = int(bad.sum())
     if wrong >= UNREADABLE_ROWS and wrong > UNREADABLE_SHARE * filled:
-        examples = ", ".join(repr(v) for v in text[bad].unique()[:3])
+        examples = commas(repr(v) for v in text[bad].unique()[:3])
         raise ColumnError(
             "{place}: {wrong:,} of {filled:,} values are no {what}, for example {examples}. {misfit}Map another "
             "column to `{column}`, or say how it is written: {step}",

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-from salescoach.errors import FileRejected, Sentence, UsageError
+from salescoach.errors import FileRejected, Sentence, UsageError, commas
 
 DATA_SUFFIXES = (".csv", ".tsv", ".txt", ".xlsx", ".xlsm", ".xls", ".parquet", ".pq")
 PARQUET = (".parquet", ".pq")
@@ -172,9 +172,7 @@ def data_files(places: Iterable[Place]) -> list[Place]:
         else:
             raise FileRejected("{place} does not exist. Check the path.", place=place)
     if not files:
-        raise UsageError(
-            "No data files in {given}. Give CSV, Excel or Parquet files.", given=", ".join(map(str, given))
-        )
+        raise UsageError("No data files in {given}. Give CSV, Excel or Parquet files.", given=commas(map(str, given)))
     return list(dict.fromkeys(files))
 
 

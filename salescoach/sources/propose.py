@@ -12,19 +12,19 @@ from pathlib import Path
 import pandas as pd
 
 from salescoach.book import TABLES
-from salescoach.errors import ColumnError, Sentence, SourceError
+from salescoach.errors import ColumnError, Sentence, SourceError, commas
 from salescoach.process import Process, fold_name, read_process
 from salescoach.sources import parse
 from salescoach.sources.detect import Found, detect, fold_header, locate, match_columns
 from salescoach.sources.layout import ColumnFormat, find_source, presets, read_source
 from salescoach.sources.load import process_of
 from salescoach.sources.place import Place, as_place, data_files, name_of
-from salescoach.sources.propose_formats import DECIDED, Column, Writing, currency_of, writing_of
+from salescoach.sources.propose_formats import Column, Writing, currency_of, guess, writing_of
 from salescoach.sources.propose_headers import TableDraft, from_headers, guess_more, outcome_of, text_of
 from salescoach.sources.propose_process import Seen, log_told, process_text
 from salescoach.sources.propose_text import source_text
 from salescoach.sources.reshape import as_rows
-from salescoach.sources.toml_text import quoted
+from salescoach.sources.toml_text import commented, quoted
 
 ENOUGH_TO_TELL = 3
 JUST_BEFORE = pd.Timedelta("1us")
@@ -32,10 +32,13 @@ JUST_BEFORE = pd.Timedelta("1us")
 
 @dataclass(frozen=True)
 class Proposal:
-    """The texts of `source.toml` and `process.toml`, and what a person has to decide or check."""
+    """The texts of `source.toml` and `process.toml`, and what a person has to decide or check.
 
-    source: str
-    process: str
+    Each text is a sentence: said in a language, its comments are in that language.
+    """
+
+    source: Sentence
+    process: Sentence
     doubts: tuple[str, ...]
 
 
@@ -121,13 +124,14 @@ def _currency(drafts: Mapping[str, TableDraft], found: Found | None) -> tuple[Cu
                 if several
                 else ""
             )
-            return CurrencyDraft(f"currency = {quoted(code)}   # {DECIDED}: {why}", (doubt,) if doubt else ()), code
+            return CurrencyDraft(commented(f"currency = {quoted(code)}", guess(why)), (doubt,) if doubt else ()), code
     if "currency" in deals.columns:
-        return CurrencyDraft('# currency = "CNY"   # of amounts whose row names none'), "CNY"
+        return CurrencyDraft(commented('# currency = "CNY"', Sentence("of amounts whose row names none"))), "CNY"
     doubt = Sentence(
         'The currency: nothing in the data says it, and CNY is taken. Write `currency = "…"` on top of the source.'
     )
-    return CurrencyDraft('# currency = "CNY"   # nothing in the data says it; this is what is taken', (doubt,)), "CNY"
+    line = commented('# currency = "CNY"', Sentence("nothing in the data says it; this is what is taken"))
+    return CurrencyDraft(line, (doubt,)), "CNY"
 
 
 def _write_formats(draft: TableDraft, zone: str, currency: str) -> None:
@@ -279,9 +283,7 @@ def _doubtful(drafts: Mapping[str, TableDraft]) -> list[str]:
     for draft in drafts.values():
         guessed = [f"{o} <- {draft.columns[o]!r}" for o in draft.columns if o in draft.guesses]
         if guessed:
-            found.append(
-                Sentence("Guessed columns of {table}: {guessed}.", table=draft.name, guessed=", ".join(guessed))
-            )
+            found.append(Sentence("Guessed columns of {table}: {guessed}.", table=draft.name, guessed=commas(guessed)))
     if (
         "stage_history" not in drafts
         and not _dated_names(drafts["deals"])

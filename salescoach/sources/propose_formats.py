@@ -11,7 +11,7 @@ import pandas as pd
 from salescoach.errors import ColumnError, Sentence
 from salescoach.sources import parse
 from salescoach.sources.layout import ColumnFormat
-from salescoach.sources.toml_text import quoted, quoted_list, remark
+from salescoach.sources.toml_text import commented, quoted, quoted_list, remark
 
 NOTHING = ("-", "--", "—", "–", "/", "n/a", "na", "null", "none", "nil", "select", "无", "暂无", "未知", "空")
 FEW = 0.02  # this share of a column may be unreadable: those rows are set aside when the file is loaded
@@ -28,7 +28,7 @@ MARKS = ("/", "-", ".", " ")
 WORDS = ("%b %d, %Y", "%B %d, %Y", "%d %B %Y", "%Y%m%d")
 CLOCKS = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
 COUNTS = ("excel_serial", "unix_s", "unix_ms")
-DECIDED = "guess: check"
+DECIDED = Sentence("guess: check")
 
 
 @dataclass
@@ -56,6 +56,11 @@ class Column:
     text: pd.Series
     zone: str
     currency: pd.Series
+
+
+def guess(why: str) -> Sentence:
+    """What stands behind a line that was guessed."""
+    return Sentence("{guess}: {why}", guess=DECIDED, why=why)
 
 
 def writing_of(column: Column, declared: ColumnFormat) -> Writing:
@@ -90,10 +95,10 @@ def writing_of(column: Column, declared: ColumnFormat) -> Writing:
     ways_written = [_lines(c, declared) for c, _ in chosen]
     if len(chosen) == 1:
         first, *rest = ways_written[0]
-        found.lines += [f"{first}   # {DECIDED}: {readings[0]}", *rest]
+        found.lines += [commented(first, guess(readings[0])), *rest]
     else:
         pairs = zip(ways_written, readings, strict=True)
-        found.lines += [f"# {line}   # {reading}" for lines, reading in pairs for line in lines]
+        found.lines += [commented(f"# {line}", reading) for lines, reading in pairs for line in lines]
         found.doubt = Sentence(
             "{header!r} can be read in {n} ways ({readings}): take the # from one line under "
             "[{table}.format.{column}].",
@@ -224,7 +229,8 @@ def _unit(column: Column, declared: ColumnFormat) -> list[str]:
     if values.str.contains("[万亿]").any():
         return []
     example = remark(str(values.iloc[0]))
-    return [f"unit = 10000   # {DECIDED}: the header says 万元, so '{example}' is {example} × 10,000"]
+    why = Sentence("the header says 万元, so '{example}' is {example} × 10,000", example=example)
+    return [commented("unit = 10000", guess(why))]
 
 
 # --- currency --------------------------------------------------------------------------------------
@@ -238,13 +244,17 @@ def currency_of(amounts: pd.Series, header: str) -> tuple[str, str, bool] | None
         sign = str(signs.value_counts().index[0])
         found = _meant_by(sign)
         if found is not None:
-            return found[0], f"the amounts bear {sign}", len(found) > 1
+            return found[0], Sentence("the amounts bear {sign}", sign=sign), len(found) > 1
     bearing = pd.Series([header]).str.extract(rf"[(（\[]\s*{parse.SIGN}\s*[)）\]]")[0].dropna()
     if len(bearing):
         found = _meant_by(str(bearing.iloc[0]).upper())
         if found is not None:
-            return found[0], f"the header says {bearing.iloc[0]}", len(found) > 1
-    return ("CNY", "the header says 元", False) if "元" in header and "美元" not in header else None
+            return found[0], Sentence("the header says {sign}", sign=bearing.iloc[0]), len(found) > 1
+    return (
+        ("CNY", Sentence("the header says {sign}", sign="元"), False)
+        if "元" in header and "美元" not in header
+        else None
+    )
 
 
 def _meant_by(sign: str) -> tuple[str, ...] | None:

@@ -12,7 +12,7 @@ from functools import cache
 import pandas as pd
 
 from salescoach.book import OUTCOMES, TABLES
-from salescoach.errors import InputError, Sentence
+from salescoach.errors import InputError, Sentence, commas
 from salescoach.process import Process, fold_name
 from salescoach.sources import parse
 from salescoach.sources.detect import fold_header
@@ -282,7 +282,7 @@ def _nothing_like(ours: str, draft: TableDraft) -> str:
         "{file}: none of its columns ({columns}) holds {what}. Copy templates/sources/generic.toml, say which "
         "column is `{ours}`, and give it with --source.",
         file=name_of(draft.places[0]),
-        columns=", ".join(map(str, draft.text.columns)),
+        columns=commas(map(str, draft.text.columns)),
         what=what,
         ours=ours,
     )

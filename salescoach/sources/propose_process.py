@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 import pandas as pd
 from slugify import slugify
 
-from salescoach.errors import Sentence
+from salescoach.errors import Sentence, commas, counted, joined
 from salescoach.process import Pipeline, Process, Stage, StageName, Words, fold_name
-from salescoach.sources.toml_text import quoted, quoted_list, remark
+from salescoach.sources.toml_text import commented, quoted, quoted_list, remark
+from salescoach.wording import N_
 
 # words of a stage name or status that say how a deal ended
 ENDINGS = {
@@ -80,7 +81,7 @@ class StageDraft:
     remarks: dict[str, str] = field(default_factory=dict)
 
 
-def process_text(base: Process, seen: Mapping[str, Seen], files: Sequence[str]) -> tuple[str, list[str]]:
+def process_text(base: Process, seen: Mapping[str, Seen], files: Sequence[str]) -> tuple[Sentence, list[str]]:
     """The text of a process file, and what a person must check. `seen` is by pipeline of the base."""
     doubts: list[str] = []
     parts = [_head(base, files)]
@@ -94,7 +95,7 @@ def process_text(base: Process, seen: Mapping[str, Seen], files: Sequence[str]) 
             "The time zone: {zone}, as in the process this draft starts from. Nothing in the data says it.", zone=zone
         )
     )
-    return "\n".join(parts), doubts
+    return joined(parts, "\n"), doubts
 
 
 def _stages(pipeline: Pipeline, seen: Seen, doubts: list[str]) -> tuple[list[StageDraft], list[Stage]]:
@@ -108,7 +109,9 @@ def _stages(pipeline: Pipeline, seen: Seen, doubts: list[str]) -> tuple[list[Sta
         target = {"won": pipeline.won, "lost": pipeline.lost[0], "void": pipeline.void}[end]
         if target is not None:
             why = Sentence("its words") if ending(name) else Sentence("the status of its deals")
-            drafts[target.key].names.append((StageName(name=name), f"check: taken for {end} by {why}"))
+            drafts[target.key].names.append(
+                (StageName(name=name), Sentence("check: taken for {end} by {why}", end=end, why=why))
+            )
             doubts.append(Sentence("{name!r} is taken for {end} by {why}.", name=name, end=end, why=why))
     own = [n for n in fresh if n not in closing or (closing[n] == "void" and pipeline.void is None)]
     if not own:
@@ -122,7 +125,7 @@ def _stages(pipeline: Pipeline, seen: Seen, doubts: list[str]) -> tuple[list[Sta
         used.append(_own_stage(key, name, seen, pipeline))
     by, how = _order(used, pipeline, seen)
     working = [used[i] for i in by]
-    listed = ", ".join(repr(n) for n in own)
+    listed = commas(repr(n) for n in own)
     doubts.append(
         Sentence(
             "Stages of your own, as the process does not know their names: {listed}. Their order: {how}.",
@@ -164,13 +167,17 @@ def _own_stage(key: str, name: str, seen: Seen, pipeline: Pipeline) -> StageDraf
     stage = Stage(key=key, label=label, expect_days=None if median is None else float(max(1, round(median[0]))))
     owners = {f: s.key for s in pipeline.stages for f, _ in s.meanings()}
     near = difflib.get_close_matches(fold_name(name), list(owners), n=1, cutoff=ALIKE)
-    alike = f"; check: the same as a name of {owners[near[0]]}?" if near else ""
-    remarks = {} if median is None else {"expect_days": f"the median of {median[1]:,} stays in the data: check"}
-    return StageDraft(stage, [(StageName(name=name), _many(seen.names[name]) + alike)], remarks)
+    here = _many(seen.names[name])
+    if near:
+        here = Sentence("{here}; check: the same as a name of {stage}?", here=here, stage=owners[near[0]])
+    why = "" if median is None else Sentence("the median of {n:,} stays in the data: check", n=median[1])
+    return StageDraft(stage, [(StageName(name=name), here)], {"expect_days": why})
 
 
 def _many(deals: int) -> str:
-    return f"{deals:,} deal{'' if deals == 1 else 's'} here" if deals else "in the stage history"
+    if not deals:
+        return Sentence("in the stage history")
+    return counted(deals, N_("{n:,} deal here"), N_("{n:,} deals here"))
 
 
 def _key(name: str, taken: set[str]) -> str:
@@ -193,11 +200,11 @@ def _order(drafts: Sequence[StageDraft], pipeline: Pipeline, seen: Seen) -> tupl
 
     wins = [sum(ahead(i, j) for j in places if j != i) for i in places]
     if any(wins):
-        return sorted(places, key=lambda i: (-wins[i], given[i])), "as deals went through them"
+        return sorted(places, key=lambda i: (-wins[i], given[i])), Sentence("as deals went through them")
     chances = [[seen.probability[f] for f in names if f in seen.probability] for names in folded]
     if all(chances) and len({min(c) for c in chances}) > 1:
-        return sorted(places, key=lambda i: (min(chances[i]), given[i])), "by their probability"
-    return sorted(places, key=lambda i: given[i]), "as found, because nothing in the data tells it: check"
+        return sorted(places, key=lambda i: (min(chances[i]), given[i])), Sentence("by their probability")
+    return sorted(places, key=lambda i: given[i]), Sentence("as found, because nothing in the data tells it: check")
 
 
 # --- the text --------------------------------------------------------------------------------------
@@ -206,27 +213,32 @@ def _order(drafts: Sequence[StageDraft], pipeline: Pipeline, seen: Seen) -> tupl
 def _head(base: Process, files: Sequence[str]) -> str:
     calendar = base.calendar
     lines = [
-        f"# Drafted by `salescoach init --from-data` from {', '.join(remark(f) for f in files)}. It is yours: edit it.",
-        "# Stages stand in the order in which a deal goes through them; see templates/process/standard.toml.",
+        Sentence(
+            "# Drafted by `salescoach init --from-data` from {files}. It is yours: edit it.",
+            files=commas(map(remark, files)),
+        ),
+        Sentence("# Stages stand in the order in which a deal goes through them; see templates/process/standard.toml."),
         "",
         "version = 1",
         f"name = {_words(base.name)}",
         "",
         "[calendar]",
-        f"timezone = {quoted(calendar.timezone)}   # check: stamps without a zone are read in this one",
+        commented(
+            f"timezone = {quoted(calendar.timezone)}", Sentence("check: stamps without a zone are read in this one")
+        ),
         f"workdays = {quoted_list(calendar.workdays)}",
     ]
     if calendar.hours:
         lines.append(f"hours = {quoted_list(calendar.hours)}")
     if calendar.holidays and not calendar.holidays.casefold().endswith(".csv"):
-        lines.append(f"holidays = {quoted(calendar.holidays)}   # check")
+        lines.append(commented(f"holidays = {quoted(calendar.holidays)}", Sentence("check")))
     for key in ("days_off", "days_on"):
         days = getattr(calendar, key)
         lines += [f"{key} = [{', '.join(d.isoformat() for d in days)}]"] if days else []
     year = calendar.fiscal_year
     weeks = f"pattern = {quoted(year.pattern or '')}, ends = {quoted(year.ends or '')}"
     start = weeks if year.start_month is None else f"start_month = {year.start_month}"
-    return "\n".join([*lines, f"fiscal_year = {{ {start}, label = {quoted(year.label)} }}", ""])
+    return joined([*lines, f"fiscal_year = {{ {start}, label = {quoted(year.label)} }}", ""], "\n")
 
 
 def _words(words: Words) -> str:
@@ -238,8 +250,9 @@ def _pipeline_text(key: str, pipeline: Pipeline, left_out: Sequence[Stage]) -> s
     if pipeline.match is not None:
         lines.append(f"match = {{ pipeline = {quoted_list(pipeline.match.pipeline)} }}")
     if left_out:
-        lines.append(f"# Not in the data and left out: {', '.join(s.key for s in left_out)}.")
-    return "\n".join([*lines, ""])
+        keys = commas(s.key for s in left_out)
+        lines.append(Sentence("# Not in the data and left out: {keys}.", keys=keys))
+    return joined([*lines, ""], "\n")
 
 
 def _stage_text(pipeline: str, draft: StageDraft) -> str:
@@ -248,21 +261,17 @@ def _stage_text(pipeline: str, draft: StageDraft) -> str:
     lines += [f"outcome = {quoted(stage.outcome)}"] if stage.outcome else []
     lines += [f"label = {_words(stage.label)}"]
     if draft.names:
-        lines += ["names = [", *(f"  {_name(n)},{_comment(r)}" for n, r in draft.names), "]"]
+        lines += ["names = [", *(commented(f"  {_name(n)},", r) for n, r in draft.names), "]"]
     for key in ("expect_days", "first_response_hours", "touch_every_days"):
         value = getattr(stage, key)
-        lines += [f"{key} = {value:g}{_comment(draft.remarks.get(key, ''))}"] if value is not None else []
+        lines += [commented(f"{key} = {value:g}", draft.remarks.get(key, ""))] if value is not None else []
     lines += [f"enter = {quoted_list(stage.enter)}"] if stage.enter else []
     lines += [f"exit = {quoted_list(stage.exit)}"] if stage.exit else []
     lines += [f"coach = {_words(stage.coach)}"] if stage.coach else []
-    return "\n".join([*lines, ""])
+    return joined([*lines, ""], "\n")
 
 
 def _name(name: StageName) -> str:
     extra = [f"{k} = {d}" for k, d in (("since", name.since), ("until", name.until)) if d is not None]
     extra += ["retired = true"] if name.retired else []
     return f"{{ name = {quoted(name.name)}, {', '.join(extra)} }}" if extra else quoted(name.name)
-
-
-def _comment(text: str) -> str:
-    return f"   # {text}" if text else ""

@@ -8,25 +8,36 @@ from collections.abc import Mapping, Sequence
 from fnmatch import fnmatch
 
 from salescoach.book import TABLES
+from salescoach.errors import Sentence, commas, joined
 from salescoach.sources import parse
 from salescoach.sources.detect import Found
 from salescoach.sources.layout import ColumnFormat
 from salescoach.sources.place import Place, name_of, title
-from salescoach.sources.propose_formats import DECIDED, Writing
+from salescoach.sources.propose_formats import DECIDED, Writing, guess
 from salescoach.sources.propose_headers import TableDraft
-from salescoach.sources.toml_text import inline, quoted, quoted_list, remark
+from salescoach.sources.toml_text import commented, inline, quoted, quoted_list, remark
 
 EXAMPLES = 3
 
 
-def source_text(drafts: Mapping[str, TableDraft], found: Found | None, currency: str, places: Sequence[Place]) -> str:
+def source_text(
+    drafts: Mapping[str, TableDraft], found: Found | None, currency: str, places: Sequence[Place]
+) -> Sentence:
+    """The text of a source file."""
     files = [name_of(p) for p in places]
     preset = found.source.preset if found is not None else None
-    from_ = f", starting from the preset {preset.name}" if preset is not None else ""
+    start = Sentence(", starting from the preset {preset}", preset=preset.name) if preset is not None else ""
     lines = [
-        f"# Drafted by `salescoach init --from-data` from {', '.join(remark(f) for f in files)}{from_}.",
-        f"# It is yours: edit it. What is marked `{DECIDED}` was guessed. Left our name, right your header, then a",
-        "# value of yours. A line that begins with # does nothing until the # is taken away.",
+        Sentence(
+            "# Drafted by `salescoach init --from-data` from {files}{start}.",
+            files=commas(map(remark, files)),
+            start=start,
+        ),
+        Sentence(
+            "# It is yours: edit it. What is marked `{guess}` was guessed. Left our name, right your header, then a\n"
+            "# value of yours. A line that begins with # does nothing until the # is taken away.",
+            guess=DECIDED,
+        ),
         "",
         'process = "process.toml"',
         currency,
@@ -42,8 +53,10 @@ def source_text(drafts: Mapping[str, TableDraft], found: Found | None, currency:
         lines += ["", *_table_lines(draft, places)]
     read = {p for d in drafts.values() for p in d.places}
     unread = [name_of(p) for p in places if p not in read]
-    lines += ["", *(f"# {remark(n)} fits no table and is not read." for n in unread)] if unread else []
-    return "\n".join([*lines, ""])
+    lines += (
+        ["", *(Sentence("# {file} fits no table and is not read.", file=remark(n)) for n in unread)] if unread else []
+    )
+    return joined([*lines, ""], "\n")
 
 
 def _table_lines(draft: TableDraft, every: Sequence[Place]) -> list[str]:
@@ -67,16 +80,21 @@ def _table_lines(draft: TableDraft, every: Sequence[Place]) -> list[str]:
 
 def _column_line(draft: TableDraft, ours: str) -> str:
     header = draft.columns[ours]
-    mark = f"{DECIDED}; " if ours in draft.guesses else ""
-    line = f"{ours} = {quoted(header)}   # {mark}{_examples(draft, header, 1)}"
+    example = _examples(draft, header, 1)
+    told = Sentence("{guess}; {example}", guess=DECIDED, example=example) if ours in draft.guesses else example
+    line = commented(f"{ours} = {quoted(header)}", told)
     writing = draft.writings.get(ours, Writing())
     readable = writing.readable or ours in TABLES[draft.name].mandatory
-    return line if readable else f"# {line}: cannot be read as {TABLES[draft.name].readable[ours]}"
+    return line if readable else Sentence("# {line}: cannot be read as {role}", line=line, role=_role(draft, ours))
+
+
+def _role(draft: TableDraft, ours: str) -> str:
+    return TABLES[draft.name].readable[ours]
 
 
 def _examples(draft: TableDraft, header: str, most: int) -> str:
     values = parse.blank_to_null(draft.text[header]).dropna().drop_duplicates().head(most)
-    return ", ".join(remark(v) for v in values) or "(empty)"
+    return commas(map(remark, values)) or Sentence("(empty)")
 
 
 def _unmapped(draft: TableDraft) -> list[str]:
@@ -84,7 +102,11 @@ def _unmapped(draft: TableDraft) -> list[str]:
     rest = [str(h) for h in draft.text.columns if h not in mapped and not _is_dated(draft, str(h))]
     if not rest:
         return []
-    return ["# Kept under their own names:", *(f"#   {remark(h)}: {_examples(draft, h, EXAMPLES)}" for h in rest)]
+    return [Sentence("# Kept under their own names:"), *(_kept(draft, h) for h in rest)]
+
+
+def _kept(draft: TableDraft, header: str) -> str:
+    return Sentence("#   {header}: {examples}", header=remark(header), examples=_examples(draft, header, EXAMPLES))
 
 
 def _is_dated(draft: TableDraft, header: str) -> bool:
@@ -99,7 +121,7 @@ def _value_lines(draft: TableDraft) -> list[str]:
         lines += [f"[{draft.name}.values.{ours}]", *(f"{quoted(k)} = {quoted(v)}" for k, v in words.items())]
     if draft.outcomes and "outcome" not in blocks:
         lines.append(f"[{draft.name}.values.outcome]")
-        lines += [f"{quoted(k)} = {quoted(v)}   # {DECIDED}" for k, v in draft.outcomes.items()]
+        lines += [commented(f"{quoted(k)} = {quoted(v)}", DECIDED) for k, v in draft.outcomes.items()]
     return lines
 
 
@@ -107,15 +129,16 @@ def _format_lines(draft: TableDraft) -> list[str]:
     """What the preset declares of how things are written, then what the values show or leave open."""
     whole = draft.format.model_dump(exclude_defaults=True, exclude={"columns"})
     lines = [_setting(k, v) for k, v in whole.items()]
-    lines += [f"skip = {draft.skip}   # {DECIDED}: lines above the header"] if draft.skip else []
+    why = guess(Sentence("lines above the header"))
+    lines += [commented(f"skip = {draft.skip}", why)] if draft.skip else []
     lines = [f"[{draft.name}.format]", *lines] if lines else []
     for ours in draft.columns:
         declared = draft.format.columns.get(ours, ColumnFormat()).model_dump(exclude_none=True)
         writing = draft.writings.get(ours, Writing())
         nulls = [*declared.pop("null", draft.format.null if writing.nulls else ()), *writing.nulls]
         own = [_setting(k, v) for k, v in declared.items()]
-        mark = f"   # {DECIDED}: words that mean nothing" if writing.nulls else ""
-        own += [f"null = {quoted_list(nulls)}{mark}"] if nulls else []
+        told = guess(Sentence("words that mean nothing")) if writing.nulls else ""
+        own += [commented(f"null = {quoted_list(nulls)}", told)] if nulls else []
         own += writing.lines if writing.readable else []
         lines += [f"[{draft.name}.format.{ours}]", *own] if own else []
     return lines

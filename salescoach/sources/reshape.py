@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from salescoach.book.texts import as_texts
-from salescoach.errors import ColumnError, suggestion
+from salescoach.errors import ColumnError, commas, suggestion
 from salescoach.sources.detect import fold_header, match_columns
 from salescoach.sources.layout import TableSource, Unpivot
 
@@ -92,6 +92,6 @@ def _header(table: str, wanted: str, text: pd.DataFrame, file: str) -> str:
             wanted=wanted,
             table=table,
             hint=suggestion(wanted, text.columns),
-            columns=", ".join(map(str, text.columns)),
+            columns=commas(map(str, text.columns)),
         )
     return folded[fold_header(wanted)]

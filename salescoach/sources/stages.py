@@ -11,7 +11,7 @@ import pandas as pd
 
 from salescoach.book import places_in
 from salescoach.book.texts import Codes, Places, coded, decoded, encoded
-from salescoach.errors import Sentence, SourceError, StageError, counted, joined, suggestion
+from salescoach.errors import Sentence, SourceError, StageError, commas, counted, joined, suggestion
 from salescoach.process import Process, fold_name
 from salescoach.sources.draft import Draft
 from salescoach.sources.history import stage_kind
@@ -122,7 +122,7 @@ def _mapped_names(source: Source, process: Process) -> dict[str, str]:
                 name=name,
                 key=key,
                 hint=suggestion(key, keys),
-                keys=", ".join(sorted(keys)),
+                keys=commas(sorted(keys)),
             )
     return {fold_name(k): v for k, v in source.stages.items()}
 
@@ -142,7 +142,7 @@ def _resolve_pipelines(deals: Draft, source: Source, process: Process) -> None:
                 name=name,
                 key=key,
                 hint=suggestion(key, process.pipelines),
-                pipelines=", ".join(process.pipelines),
+                pipelines=commas(process.pipelines),
             )
     if "pipeline" in deals.table:
         names, words = encoded(deals.table["pipeline"])

@@ -6,6 +6,8 @@ import json
 import unicodedata
 from collections.abc import Iterable
 
+from salescoach.errors import Sentence, joined
+
 SHOWN = 40
 HIDDEN = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")  # control, format and broken characters: nobody sees them
 
@@ -22,6 +24,11 @@ def quoted_list(texts: Iterable[str]) -> str:
 def inline(pairs: dict[str, str]) -> str:
     """An inline table: { "theirs" = "ours" }."""
     return "{ " + ", ".join(f"{quoted(k)} = {quoted(v)}" for k, v in pairs.items()) + " }"
+
+
+def commented(line: str, comment: str) -> Sentence:
+    """A line with a comment behind it, where there is one."""
+    return joined([line, "   # ", comment], "") if comment else Sentence(line)
 
 
 def remark(text: str) -> str:

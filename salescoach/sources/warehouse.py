@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow as pa
 
 from salescoach.book import Book, open_head
-from salescoach.errors import StorageError, UsageError, listed
+from salescoach.errors import StorageError, UsageError, commas, listed
 from salescoach.sources.database import Database, Engine, escaped, said
 from salescoach.sources.layout import Connection, Source
 
@@ -140,7 +140,7 @@ def _files(folder: Path) -> list[Path]:
     missing = [n for n in names if not (folder / f"{n}.parquet").is_file()]
     if missing:
         raise StorageError(
-            "{folder} is no whole book: {missing} missing. Build it again.", folder=folder, missing=", ".join(missing)
+            "{folder} is no whole book: {missing} missing. Build it again.", folder=folder, missing=commas(missing)
         )
     return [folder / f"{n}.parquet" for n in names]
 
@@ -179,8 +179,8 @@ def _check_columns(columns: Mapping[str, Mapping[str, bool]], schema: str) -> No
                 "{schema}.{table} has no column {missing}. Its columns: {columns}.",
                 schema=schema,
                 table=table,
-                missing=", ".join(f"`{c}`" for c in missing),
-                columns=", ".join(columns[table]),
+                missing=commas(f"`{c}`" for c in missing),
+                columns=commas(columns[table]),
             )
 
 

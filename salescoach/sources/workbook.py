@@ -9,7 +9,7 @@ import zipfile
 from collections.abc import Iterator
 from typing import Any
 
-from salescoach.errors import FileRejected
+from salescoach.errors import FileRejected, commas
 from salescoach.sources.quarantine import Rejects
 from salescoach.sources.records import Records, is_blank
 
@@ -100,13 +100,13 @@ def _open_page(name: str, content: bytes, sheet: str | None) -> Any:
             "{name} has no sheet {sheet!r}. Sheets: {titles}. Correct `sheet` under [deals.format] in the source file.",
             name=name,
             sheet=sheet,
-            titles=", ".join(titles),
+            titles=commas(titles),
         )
     if sheet is not None:
         return book[sheet]
     filled = [p for p in book.worksheets if p.sheet_state == "visible" and any(c for _, c in _rows(name, p))]
     if len(filled) > 1:
-        names = ", ".join(p.title for p in filled)
+        names = commas(p.title for p in filled)
         raise FileRejected(
             '{name} has {n} sheets: {names}. Say which one: `sheet = "{title}"` under [deals.format] in the '
             "source file.",

@@ -206,6 +206,16 @@ def test_a_correction_is_noted_beside_its_row(demo: Book) -> None:
 # --- commitments -----------------------------------------------------------------------------------
 
 
+def test_what_to_do_about_a_row_is_said_in_the_readers_language(demo: Book) -> None:
+    def told(language: str) -> str:
+        panel = QuarantinePanel(demo, words(language))
+        panel.reason.value = "future-stamp"
+        return str(panel.list.children[0].children[0].value)
+
+    assert "later than 2026-09-30, when the data end: correct it" in told("en")
+    assert "晚于数据截止日 2026-09-30：请更正" in told("zh") and "later" not in told("zh")
+
+
 def test_a_commitment_lands_in_the_ledger_and_is_found_again(saved: Path, tmp_path: Path) -> None:
     place = tmp_path / "l.sqlite"
     panel = CommitmentsPanel(open_report(saved, rep="R06", period=YEAR), "R06", place, own=False)

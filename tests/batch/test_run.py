@@ -19,7 +19,10 @@ import psutil
 import pytest
 
 from salescoach.batch import Order, PlanFile, run_batch, run_report
+from salescoach.batch.failures import died, ended_by, ended_by_itself, failure, not_in_time
+from salescoach.batch.index import index_page
 from salescoach.errors import StorageError
+from salescoach.wording import words
 
 PROBE = """import os, pathlib
 from salescoach import open_report
@@ -81,6 +84,32 @@ def test_a_failed_report_is_not_published_and_the_index_says_so(run):
     index = run.index.read_text(encoding="utf-8")
     assert "failed (AssertionError: no page for R02)" in index
     assert index.count("<a href=") == 3
+
+
+def test_the_error_of_a_failed_report_is_said_in_the_language_of_the_index(run):
+    manifest = json.loads((run.folder / "manifest.json").read_text(encoding="utf-8"))
+    for report in manifest["reports"]:
+        if report["status"] == "failed":
+            report["error"] = "NotFinished: The notebook stopped at code cell 3 of 10."
+    chinese, english = index_page(manifest, words("zh")), index_page(manifest, words("en"))
+    assert "失败（NotFinished：笔记本停在第 3 个代码单元格（共 10 个）。）" in chinese
+    assert "failed (NotFinished: The notebook stopped at code cell 3 of 10.)" in english
+
+
+@pytest.mark.parametrize(
+    ("kept", "chinese"),
+    [
+        (not_in_time(900.0), "900 秒内未完成"),
+        (ended_by("SIGKILL"), "进程被 SIGKILL 终止，可能是内存不足"),
+        (ended_by("SIGSEGV"), "进程被 SIGSEGV 终止"),
+        (ended_by_itself(3), "进程在笔记本运行完之前自行结束，退出码 3"),
+        (died(ValueError("x")), "工作进程已终止：x"),
+        ("KeyError: 'deal_id'", "KeyError：'deal_id'"),
+    ],
+)
+def test_how_a_report_ended_is_kept_in_english_and_said_in_chinese(kept, chinese):
+    said = failure(str(kept))
+    assert (words("en")(said), words("zh")(said)) == (str(kept), chinese)
 
 
 def test_the_manifest_says_what_ran_on_which_data(run, demo_book):

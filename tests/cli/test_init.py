@@ -164,3 +164,24 @@ def test_without_a_column_that_could_be_the_stage_nothing_is_drafted(salescoach,
     assert done.code == 5
     assert "x.csv: none of its columns (a, b) holds names of stages." in done.err
     assert [p.name for p in tmp_path.iterdir()] == ["x.csv"]
+
+
+def test_drafts_have_their_comments_in_the_language_of_the_command(salescoach, tmp_path):
+    rows = "".join(f"D{n},Scoping,{n} 万元\n" for n in range(9))
+    (tmp_path / "x.csv").write_text(f"deal_id,stage,Mood\n{rows}", encoding="utf-8")
+    (tmp_path / "other.csv").write_text("a,b\n1,2\n", encoding="utf-8")
+    assert salescoach("--language", "zh", "init", "--from-data", "x.csv", "other.csv", "zh").code == 0
+    assert salescoach("init", "--from-data", "x.csv", "other.csv", "en").code == 0
+    for name in ("source.toml", "process.toml"):
+        english, chinese = ((tmp_path / place / name).read_text(encoding="utf-8") for place in ("en", "zh"))
+        assert tomllib.loads(english) == tomllib.loads(chinese)
+        told = "\n".join(line.partition("#")[2] for line in chinese.splitlines())
+        assert re.search("[一-鿿]", told)
+        assert not re.search(r"\b(?:check|guess|deals?|the|is|your)\b", re.sub("`[^`]*`", "", told)), told
+        assert "Drafted by" in english and not re.search("起草|请核对", english)
+
+
+def test_the_settings_of_a_kit_are_explained_in_the_language_of_the_command(salescoach, tmp_path):
+    assert salescoach("--language", "zh", "init", "kit").code == 0
+    text = (tmp_path / "kit/salescoach.toml").read_text(encoding="utf-8")
+    assert text.startswith("# 本文件夹的各项设置") and tomllib.loads(text)["language"] == "zh"

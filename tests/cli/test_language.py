@@ -116,6 +116,17 @@ WRONG = [
 ]
 
 
+def test_an_error_of_click_ends_as_each_language_does(salescoach) -> None:
+    assert salescoach("batch", "--out", "x").err.endswith("Error: Missing option '--book'.\n")
+    assert salescoach("--language", "zh", "batch", "--out", "x").err.endswith("错误：缺少选项 '--book'。\n")
+
+
+def test_names_are_listed_as_each_language_does(salescoach) -> None:
+    words = ("metrics", "win_rate", "--book", "demo", "--option", "base=x")
+    assert "decided, competitive, created" in salescoach(*words).err
+    assert "decided、competitive、created" in salescoach("--language", "zh", *words).err
+
+
 @pytest.mark.parametrize("words", WRONG, ids=" ".join)
 def test_an_error_has_the_same_exit_code_and_no_english_in_chinese(salescoach, words) -> None:
     english, chinese = salescoach(*words), salescoach("--language", "zh", *words)

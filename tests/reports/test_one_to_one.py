@@ -252,6 +252,10 @@ def test_the_managers_sheet_says_for_whom_it_is_and_what_helps(report_of):
     assert "no more than luck" in report.not_to_conclude().html
 
 
+# a comma, colon or bracket of English beside a Chinese sign; a blank behind a Chinese full stop
+HALF_WIDTH = re.compile("[\u4e00-\u9fff] ?[,;:(]|[,;:)] ?[\u4e00-\u9fff]|[。；，] ")
+
+
 @pytest.mark.parametrize("rep", [WEAK, NONE_YET])
 def test_in_chinese_every_piece_is_chinese(report_of, rep):
     report = report_of(rep, "zh")
@@ -259,6 +263,7 @@ def test_in_chinese_every_piece_is_chinese(report_of, rep):
         text = re.sub(r"<[^>]*>", "", getattr(report, name)().html)
         assert re.search("[\u4e00-\u9fff]", text), name
         assert not re.search(r"\b(the|deals|usual|range)\b", text), (name, text)
+        assert not HALF_WIDTH.search(text), (name, text)
 
 
 # --- one sheet -------------------------------------------------------------------------------------

@@ -118,7 +118,7 @@ def test_a_page_has_language_title_and_size(whole: str) -> None:
 def test_every_picture_has_words_and_width(whole: str) -> None:
     pictures = re.findall(r"<img [^>]*>", whole)
     assert len(pictures) == 1
-    assert all(re.search(r'alt="商机能走多远？ .+: \d', p) and re.search(r'width="\d+"', p) for p in pictures)
+    assert all(re.search(r'alt="商机能走多远？ .+：\d', p) and re.search(r'width="\d+"', p) for p in pictures)
 
 
 def test_no_code_and_no_parameters_are_shown(page: Page, code: Any) -> None:

@@ -46,7 +46,7 @@ def test_the_chart_says_all_numbers_in_words(demo: Book) -> None:
     assert drawing.alt.startswith("Which reasons cost us most? no_budget: 17% (n=475 · ¥34,155,850); no_decision: 15%")
     assert drawing.alt.endswith("(not recorded): 25% (n=735 · ¥49,716,890)")
     by_count = open_report(demo, language="zh").reasons_chart(by="count", of="won")
-    assert isinstance(by_count, Drawing) and by_count.alt.startswith("哪些原因带来的成交最多？ product_fit: 36%")
+    assert isinstance(by_count, Drawing) and by_count.alt.startswith("哪些原因带来的成交最多？ product_fit：36%")
 
 
 def test_the_table_has_money_and_number_and_what_is_in_doubt(demo: Book) -> None:

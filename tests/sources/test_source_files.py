@@ -20,6 +20,7 @@ from salescoach.errors import (
     UsageError,
 )
 from salescoach.sources import check_tolerance, detect, find_source, load_book, presets, read_source
+from salescoach.sources.detect import nearest_header
 
 LoadBook = Callable[..., Book]
 MINIMAL = '[deals]\n[deals.columns]\ndeal_id = "id"\nstage = "step"\n'
@@ -343,3 +344,18 @@ def test_a_file_cut_at_the_end_of_a_record_breaks_its_control_total(load: LoadBo
 def test_a_file_cut_inside_the_last_amount_breaks_its_control_total(load: LoadBook) -> None:
     with pytest.raises(ControlTotal, match=r"the amount of all deals add up to 12\.00, and expect_sum says 30\.5"):
         load("id,step,v\n1,Won,10\n2,Won,2", source=TOTALS)
+
+
+@pytest.mark.parametrize(
+    ("name", "header", "nearest"),
+    [
+        ("stage_id", ["mql_id", "seller_id", "sr_id"], None),  # they share no word but id
+        ("stage_id", ["sr_id", "Stages"], "Stages"),
+        ("closed_at", ["Close Date", "won_date"], "Close Date"),
+        ("Owner", ["OwnerId"], "OwnerId"),
+        ("id", ["Id"], "Id"),
+        ("商机阶段", ["商机名称", "阶段"], "阶段"),
+    ],
+)
+def test_a_header_is_near_only_by_a_word_of_its_own(name: str, header: list[str], nearest: str | None) -> None:
+    assert nearest_header(name, header) == nearest
