@@ -103,10 +103,11 @@ def some_deals(
 
     One deal in twenty goes back a stage once.
     """
-    end = (FIRST_DAY + pd.Timedelta(days=DAYS)).to_numpy()
+    end = _end().tz_localize(None).to_numpy()  # no book holds what came after its day
     number = np.arange(first, first + size)
     owner = np.sort(chance.integers(0, len(reps), size))
-    created = FIRST_DAY.to_numpy() + chance.integers(0, DAYS * 86_400, size).astype("timedelta64[s]")
+    seconds = int((end - FIRST_DAY.to_numpy()) / np.timedelta64(1, "s"))
+    created = FIRST_DAY.to_numpy() + chance.integers(0, seconds, size).astype("timedelta64[s]")
     stage, closed = (
         np.full(size, KEYS[0], dtype=object),
         np.full(size, np.datetime64("NaT", "s"), dtype="datetime64[s]"),
@@ -160,6 +161,11 @@ def some_deals(
     return deals, history
 
 
+def _end() -> pd.Timestamp:
+    """The end of the generated book's last day."""
+    return (FIRST_DAY + pd.Timedelta(days=DAYS)).tz_localize(ZONE).tz_convert("UTC")
+
+
 def _instants(stamps: np.ndarray) -> pd.Series:
     return pd.Series(stamps.astype("datetime64[us]")).dt.tz_localize("UTC")
 
@@ -179,7 +185,7 @@ def write_book(folder: Path, events: int, seed: int = 7) -> int:
         {"rep_id": reps, "name": reps, "team": [f"Team {i % 12:02}" for i in range(len(reps))]}, dtype="str"
     )
     process = read_process(kit_path("templates/process") / "standard.toml")
-    as_of = (FIRST_DAY + pd.Timedelta(days=DAYS)).tz_localize(ZONE).tz_convert("UTC") - pd.Timedelta("1us")
+    as_of = _end() - pd.Timedelta("1us")
     chance = np.random.default_rng(seed)
     parts = 1 if size <= AT_ONCE else min(-(-size // CHUNK), len(reps))
     shares = np.array_split(np.array(reps, dtype=object), parts)

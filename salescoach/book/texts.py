@@ -238,8 +238,8 @@ def coded(codes: np.ndarray[Any, Any], words: Iterable[str], index: pd.Index | N
     return pd.Series(pd.Categorical.from_codes(small, dtype=kind), index, copy=False)
 
 
-def repeated(word: str, index: pd.Index) -> pd.Series[str]:
-    """One text for every row."""
+def repeated(word: str | None, index: pd.Index) -> pd.Series[str]:
+    """One text, or null, for every row."""
     return column(pa.repeat(pa.scalar(word, pa.large_string()), len(index))).set_axis(index)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from salescoach.book import TABLES, Book
-from salescoach.book.texts import repeated
+from salescoach.book.texts import coded, repeated
 from salescoach.metrics.contacts import contacts, deal_activities, knows_contacts
 from salescoach.metrics.counts import count_table
 from salescoach.metrics.estimate import wilson
@@ -104,7 +104,7 @@ def _parts(book: Book) -> Iterator[pd.DataFrame]:
     for check in (_skipped, _entries, _exits, _touches, _stays, _next_steps):
         found = list(check(book))
         if found:
-            part = pd.concat(found, ignore_index=True)
+            part = found[0] if len(found) == 1 else pd.concat(found, ignore_index=True)
             yield only(part, part["verdict"] != "").reset_index(drop=True)
 
 
@@ -125,8 +125,9 @@ def _checked(
 ) -> pd.DataFrame:
     """The table of one check; a verdict of "" is none."""
     table = rows[["deal", "rep_id", "pipeline", "stage", "order"]].copy()
-    table["deviation"] = repeated(deviation, rows.index)
-    table["rule"] = pd.Series(rule, rows.index, dtype="str")
+    kind = np.full(len(rows), DEVIATIONS.index(deviation), dtype=np.int8)
+    table["deviation"] = coded(kind, DEVIATIONS, rows.index)
+    table["rule"] = repeated(rule, rows.index)
     table["verdict"], table["decided_on"] = verdict, decided_on
     table["days"] = np.nan if days is None else days.astype("float64")
     return table

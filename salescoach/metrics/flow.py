@@ -11,6 +11,7 @@ import pandas as pd
 
 from salescoach.book import OUTCOMES, Book, is_in
 from salescoach.book.cores import side_by_side
+from salescoach.book.texts import coded, encoded
 from salescoach.errors import Unavailable, UsageError, commas, suggestion
 from salescoach.metrics.counts import add_tables, add_up, count_table
 from salescoach.metrics.estimate import mean_interval, wilson
@@ -412,9 +413,9 @@ def _reached(book: Book, deals: pd.DataFrame, columns: Sequence[str]) -> pd.Data
     """
     gone, among = passages(book), np.zeros(len(book.deals), dtype=bool)
     among[deals.index] = True
-    gone = gone.loc[among[gone["deal"].to_numpy()], ["deal", "stage", "order"]]
+    gone = only(gone[["deal", "stage", "order"]], pd.Series(among[gone["deal"].to_numpy()], gone.index))
     furthest = np.full(len(among), -1, dtype=np.int64)
-    np.maximum.at(furthest, gone["deal"].to_numpy(), gone["order"].to_numpy())
+    furthest[gone["deal"].to_numpy()] = gone["order"].to_numpy()  # a deal's last passage is through its furthest stage
     open_deals = np.zeros(len(among), dtype=bool)
     open_deals[deals.index[deals["outcome"] == "open"]] = True
     at = gone["deal"].to_numpy()
@@ -422,10 +423,13 @@ def _reached(book: Book, deals: pd.DataFrame, columns: Sequence[str]) -> pd.Data
     won = deals[deals["outcome"] == "won"]
     top = _ladder(book).drop_duplicates("pipeline", keep="last")
     last = pd.DataFrame({"deal": won.index, "pipeline": won["pipeline"]}).merge(top, on="pipeline")
-    rows = pd.concat([gone, last.assign(resting=False).drop(columns="pipeline")], ignore_index=True)
+    last = last.assign(resting=False).drop(columns="pipeline").astype({"stage": gone["stage"].dtype})
+    rows = pd.concat([gone, last], ignore_index=True)
     place = np.zeros(len(among), dtype=np.int64)
     place[deals.index] = np.arange(len(deals))
-    added = deals[list(columns)].take(place[rows["deal"].to_numpy()])
+    texts = [c for c in columns if deals[c].dtype == "str"]
+    few = {c: coded(*encoded(deals[c]), deals.index) for c in texts}  # moved as numbers: there are many rows
+    added = deals[list(columns)].assign(**few).take(place[rows["deal"].to_numpy()])
     found: pd.DataFrame = pd.concat([rows, added.set_axis(rows.index)], axis=1)
     return found
 

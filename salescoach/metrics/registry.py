@@ -275,6 +275,8 @@ def is_everything(book: Book, period: Period) -> bool:
 def in_period(book: Book, period: str | Period | None, days: pd.Series) -> pd.Series:
     """Whether each day lies in the period. What has no date belongs to no period but to the whole."""
     span = as_period(book, period)
+    if is_everything(book, span) and not days.max() > pd.Timestamp(span.end_on):
+        return pd.Series(True, days.index)
     inside = pd.Series(span.contains(days), days.index)
     return inside | days.isna() if is_everything(book, span) else inside
 

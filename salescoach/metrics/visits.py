@@ -345,7 +345,7 @@ def _check_visits(result: pd.DataFrame, entered: int) -> None:
 
 @per_book
 def passages(book: Book) -> pd.DataFrame:
-    """One row per deal and working stage it reached; a stage passed over counts as reached and has no time.
+    """One row per deal and working stage it reached, stage after stage; one that was passed over has no time.
 
     deal, pipeline, stage, order
     rep_id        owner when the passage ended (the present one while it is open)
