@@ -212,7 +212,7 @@ def print_figures(
                 put(f"  {availability(m, say)}")
             else:
                 total = measure(scope, name, by=(), period=period, **options.get(name, {})).table
-                print_table(m.table if total is None else under_total(m.table, total, m.by))
+                print_table(m.table if total is None else under_total(m.table, total, m.by), name)
 
 
 def list_records(
@@ -274,17 +274,20 @@ def show(tables: dict[str, pd.DataFrame], as_json: bool, csv_file: Path | None, 
     elif csv_file or xlsx_file:
         write_tables(tables, csv_file, xlsx_file)
     else:
-        for number, table in enumerate(tables.values()):
+        for number, (name, table) in enumerate(tables.items()):
             if number:
                 tell()
-            print_table(written_out(table))
+            print_table(written_out(table), name)
 
 
-def print_table(table: pd.DataFrame) -> None:
+def print_table(table: pd.DataFrame, metric: str = "") -> None:
+    """Print a table, of a metric under the names its columns have on pages."""
     import pandas as pd
 
+    from salescoach.cli.columns import as_printed
+
     with pd.option_context("display.unicode.east_asian_width", True):
-        put(table.to_string(index=False, na_rep="–", float_format=_number))
+        put(as_printed(table, metric).to_string(index=False, na_rep="–", float_format=_number))
 
 
 def _number(value: float) -> str:

@@ -9,9 +9,9 @@ from typing import Any
 import pandas as pd
 
 from salescoach.book import TABLES, Book
+from salescoach.cli.columns import ALL
 from salescoach.metrics.groups import group_columns, name_reps
 
-ALL = "(all)"
 # what a metric finds out about a record, beside the record's own columns
 FINDINGS = ("entered_on", "ended_on", "fate", "days", "age_days", "converted", "within", "returning")
 
