@@ -125,8 +125,8 @@ def _checked(
 ) -> pd.DataFrame:
     """The table of one check; a verdict of "" is none."""
     table = rows[["deal", "rep_id", "pipeline", "stage", "order"]].copy()
-    kind = np.full(len(rows), DEVIATIONS.index(deviation), dtype=np.int8)
-    table["deviation"] = coded(kind, DEVIATIONS, rows.index)
+    kinds = sorted(DEVIATIONS)  # as categories they sort as texts do
+    table["deviation"] = coded(np.full(len(rows), kinds.index(deviation), dtype=np.int8), kinds, rows.index)
     table["rule"] = repeated(rule, rows.index)
     table["verdict"], table["decided_on"] = verdict, decided_on
     table["days"] = np.nan if days is None else days.astype("float64")

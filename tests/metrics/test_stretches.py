@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from salescoach.book import Book
+from salescoach.book.cores import side_by_side
 from salescoach.metrics import measure, passages, stretches, visits
 
 from .conftest import busy_book
@@ -46,4 +47,4 @@ def test_a_fault_in_one_stretch_is_raised(monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.setattr(stretches, "ROWS", 2)
     with pytest.raises(ValueError, match="here"):
-        list(stretches.side_by_side(fails_behind, stretches.stretches(9)))
+        list(side_by_side(fails_behind, stretches.stretches(9)))
