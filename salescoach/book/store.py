@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -35,7 +36,7 @@ OWNER = "_owner"  # as `DEAL`, a column of the files that is none of the table
 OF_ACCOUNTS = ("accounts", "revenue")
 FROM_OUTSIDE = ("file", "column", "value", "rep_id", "correction")
 COUNTED = ("record", "line")
-FORMULA = r"['\t\n]|[\s\u200b\u2060\ufeff]*[=+\-@＝＋－＠]"
+FORMULA = re.compile(r"['\t\n]|[\s\u200b\u2060\ufeff]*[=+\-@＝＋－＠]")
 
 
 def save_book(book: Book, folder: str | Path) -> Path:
@@ -324,8 +325,7 @@ def quarantine_as_saved(quarantine: pd.DataFrame) -> pd.DataFrame:
     """For a CSV that people open: a value that a spreadsheet would run as a formula gets an apostrophe in front."""
     shown = quarantine.copy()
     for column in (c for c in FROM_OUTSIDE if c in shown):
-        risky = shown[column].str.match(FORMULA).fillna(False).astype(bool)
-        shown[column] = shown[column].mask(risky, "'" + shown[column])
+        shown[column] = _each(shown[column], lambda text: f"'{text}" if FORMULA.match(text) else text)
     return shown
 
 
@@ -342,10 +342,17 @@ def quarantine_as_loaded(frame: pd.DataFrame) -> pd.DataFrame:
     """The text of a quarantine.csv as it was in the book: numbers, and no apostrophes before values."""
     frame = frame.copy()
     for column in (c for c in FROM_OUTSIDE if c in frame):
-        frame[column] = frame[column].str.replace(rf"^'(?={FORMULA})", "", regex=True)
+        frame[column] = _each(
+            frame[column], lambda text: text[1:] if text[:1] == "'" and FORMULA.match(text[1:]) else text
+        )
     for column in (c for c in COUNTED if c in frame):
         frame[column] = pd.to_numeric(frame[column], errors="coerce").astype("Int64")
     return frame
+
+
+def _each(texts: pd.Series, change: Callable[[str], str]) -> pd.Series:
+    """Every text changed; null stays null. In Python: Arrow's patterns know neither all signs nor a look ahead."""
+    return pd.Series([change(v) if isinstance(v, str) else None for v in texts], texts.index, dtype="str")
 
 
 def _read_peers(folder: Path) -> dict[str, pd.DataFrame]:

@@ -74,7 +74,7 @@ def _until(book: Book, deals: pd.DataFrame) -> pd.Series:
 
 def _happened(events: pd.DataFrame, deals: pd.DataFrame, until: pd.Series) -> pd.Series:
     """Whether any of the events (deal, at) belongs to each deal and lies before its close."""
-    before = events[events["at"] <= until.reindex(events["deal"]).to_numpy()]
+    before = events[events["at"] <= until.reindex(events["deal"]).set_axis(events.index)]
     return pd.Series(deals.index.isin(before["deal"]), deals.index)
 
 
@@ -112,7 +112,7 @@ def _answer_owed(book: Book, deals: pd.DataFrame) -> tuple[pd.Series, pd.Series]
     need_sides(book)
     said, until = contacts(book), _until(book, deals)
     since = said["at"].min()
-    said = said[said["at"] <= until.reindex(said["deal"]).to_numpy()]
+    said = said[said["at"] <= until.reindex(said["deal"]).set_axis(said.index)]
     last = said.drop_duplicates("deal", keep="last").set_index("deal").reindex(deals.index)
     spoken = said[said["meeting"] | said["demo"] | said["side"].eq("out").fillna(False)]
     customer_last = last["side"].eq("in").fillna(False) & ~last["meeting"].eq(True) & ~last["demo"].eq(True)

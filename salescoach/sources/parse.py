@@ -129,7 +129,7 @@ def plain_stamps(text: pd.Series) -> Stamps | None:
     """A column in which every value is a day or stamp as databases write it, read at once; None for any other."""
     if is_of_few(text):
         words = plain_stamps(pd.Series(text.cat.categories))
-        return words if words is None else np.append(words, np.datetime64("NaT"))[text.cat.codes.to_numpy()]
+        return words if words is None else np.append(words, np.datetime64("NaT", "us"))[text.cat.codes.to_numpy()]
     values = arrow(text)
     lengths = pc.binary_length(values)
     if not set(pc.unique(pc.drop_null(lengths)).to_pylist()) <= PLAIN_LENGTHS:
