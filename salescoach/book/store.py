@@ -36,7 +36,8 @@ OWNER = "_owner"  # as `DEAL`, a column of the files that is none of the table
 OF_ACCOUNTS = ("accounts", "revenue")
 FROM_OUTSIDE = ("file", "column", "value", "rep_id", "correction")
 COUNTED = ("record", "line")
-FORMULA = re.compile(r"['\t\n]|[\s\u200b\u2060\ufeff]*[=+\-@＝＋－＠]")
+RUN = r"['\t\n]|[\s\u200b\u2060\ufeff]*[=+\-@＝＋－＠]"
+FORMULA, GUARDED = re.compile(RUN), re.compile(f"'(?={RUN})")
 
 
 def save_book(book: Book, folder: str | Path) -> Path:
