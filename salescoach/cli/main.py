@@ -82,7 +82,7 @@ def main() -> None:
         error.show()
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt) as stop:
-        by_sigterm = isinstance(stop, Terminated) or isinstance(stop.__cause__, Terminated)
+        by_sigterm = isinstance(stop, Terminated) or isinstance(stop.__context__, Terminated)
         _end(Sentence("stopped."), 128 + (signal.SIGTERM if by_sigterm else signal.SIGINT))
     except click.exceptions.Exit as done:
         sys.exit(done.exit_code)
