@@ -463,13 +463,7 @@ class OneToOne(Gap, Twins):
         rows = [
             {
                 "label": say(LAPSE_WORDS[r["kind"]]),
-                "text": say(
-                    SINCE[r["kind"]],
-                    name=short(r["name"], 38),
-                    day=say.date(r["since_on"]),
-                    days=say.number(r["days"]),
-                )
-                + ("" if r["open"] else " " + say("(deal closed)")),
+                "text": self._undone(r),
             }
             for r in table.to_dict("records")
         ]
@@ -485,6 +479,11 @@ class OneToOne(Gap, Twins):
         return piece(
             "listed", self.say("{who}: {what}", who=title, what=told), title=title, rows=rows, note=note, half=True
         )
+
+    def _undone(self, lapse: dict[Any, Any]) -> str:
+        say, day, days = self.say, self.say.date(lapse["since_on"]), self.say.number(lapse["days"])
+        text = say(SINCE[lapse["kind"]], name=short(lapse["name"], 38), day=day, days=days)
+        return text if lapse["open"] else say("{text} ({note})", text=text, note=say("deal closed"))
 
     def questions(self, bank: str = USUAL) -> Block:
         """Four to six questions that belong to what stands on the page, in the order of a bank ("grow" or a file)."""
