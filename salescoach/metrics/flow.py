@@ -53,7 +53,6 @@ def stage_at_close_unknown(book: Book) -> float:
         return 1.0 if len(asked) else 0.0
     history = history_of(book)
     closing = {s.key for p in book.process.pipelines.values() for s in p.stages if s.outcome}
-
     closes = np.array([s in closing for s in history["stage"].cat.categories] + [False])  # the last one is null
     guess = np.array([e == "assumed" for e in history["evidence"].cat.categories] + [False])
     working = ~closes[history["stage"].cat.codes]
